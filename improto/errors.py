@@ -1,0 +1,56 @@
+"""Every exception that improto raises, in one tree.
+
+    ImprotoError
+    ├── UsageError        the calling program broke a rule of the API
+    ├── InvalidMessage    a message was built from values that are not of its fields' types
+    ├── DecodeError       bytes from a peer are no message (codecs raise it; the wire layer catches it)
+    ├── RegistryError     a codec is unknown, is not installed, or its name is taken
+    └── SnapshotError     a snapshot to restore from is not one of this version
+
+What a *peer* does wrong never comes out of the core as an exception: it becomes an ERROR message for the
+peer and an event for the embedder.  So an exception out of `Connection`, `Service` or `Hub` means that the
+calling program misused them, or that improto has a bug.
+"""
+
+__all__ = ["DecodeError", "ImprotoError", "InvalidMessage", "RegistryError", "SnapshotError", "UsageError"]
+
+
+class ImprotoError(Exception):
+    """The root: catch this to catch whatever improto raises."""
+
+
+class UsageError(ImprotoError):
+    """The calling program asked for something that the protocol or the API forbids; nothing was changed."""
+
+
+class InvalidMessage(ImprotoError, ValueError):
+    """A message cannot be built from these values.  `field` names the one that is wrong."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        """Say which `field` is wrong and what it should be."""
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
+class DecodeError(ImprotoError, ValueError):
+    """Bytes from a peer are not a message.
+
+    `code` is one of `too-large`, `malformed`, `unknown-command`, `invalid` (see `improto.messages.Code`).
+    `fatal` tells that the codec no longer knows where the next message begins, so that the stream is over;
+    otherwise the framing is intact and reading goes on behind the bad message.
+    """
+
+    def __init__(self, code: str, explanation: str, *, fatal: bool = False) -> None:
+        """Say what is wrong, by `code` and in words."""
+        super().__init__(f"{code}: {explanation}")
+        self.code = code
+        self.explanation = explanation
+        self.fatal = fatal
+
+
+class RegistryError(ImprotoError, LookupError):
+    """A codec cannot be found or registered; the message says what to install or rename."""
+
+
+class SnapshotError(ImprotoError, ValueError):
+    """A snapshot cannot be restored: it is damaged or of another version."""

@@ -1,0 +1,389 @@
+"""The message table: 13 commands, each a frozen dataclass, with everything else derived from them.
+
+A message is what the lecture calls "a command string plus arguments".  Its class says who sends it
+(`FROM`), how it may be delivered to a slow reader (`DELIVERY`) and, by the annotation of each field, what
+the field means on the wire (`Kind`).  Codecs, limits, states and documentation read this table; none of
+them lists the commands again.
+
+Validity is checked in three places, each thing once.  *Here*, when a message is built: the types, and that
+text can be written in UTF-8 at all.  In `limits`: the bounds, because they are configurable.  In `states`:
+whether the message may be sent now.  A codec and the hub may therefore take for granted that a message
+they hold is well formed, and neither has to trust a peer for it.
+
+Containers are copied when a message is built, so that nobody changes a message that somebody else holds.
+The order of map entries means nothing on the wire, but it is kept, so that output is deterministic.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Annotated, ClassVar, Final, NamedTuple, cast, final, get_type_hints
+
+from improto.errors import InvalidMessage
+
+__all__ = [
+    "COMMANDS",
+    "COMMAND_NAME",
+    "AnyMessage",
+    "Code",
+    "Conversations",
+    "Delivery",
+    "Error",
+    "Field",
+    "Goodbye",
+    "Invitation",
+    "Invite",
+    "Join",
+    "Kind",
+    "Leave",
+    "ListConversations",
+    "Message",
+    "OnlineUsers",
+    "Register",
+    "Request",
+    "Response",
+    "Role",
+    "SendMessage",
+    "Status",
+    "Value",
+    "well_formed",
+]
+
+COMMAND_NAME: Final = re.compile(r"[A-Z_]{1,20}")
+"""What a command name looks like, known or not; match with `fullmatch`."""
+
+
+class Role(StrEnum):
+    """One of the two ends of a connection."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Delivery(StrEnum):
+    """What may happen to a server's message while it waits for a slow reader."""
+
+    REPLY = "reply"
+    """Never dropped and never moved."""
+    SNAPSHOT = "snapshot"
+    """A waiting one is removed when a newer one is appended."""
+    EVENT = "event"
+    """Never dropped; too many bytes of them waiting end the connection."""
+
+
+class Code(StrEnum):
+    """The error codes, in order of precedence: of several that apply, the first is sent.
+
+    Only codes bind, explanations are free.  The last three are *connection errors*: they answer no request
+    and are the last message before the close.
+    """
+
+    TOO_LARGE = "too-large"
+    MALFORMED = "malformed"
+    UNKNOWN_COMMAND = "unknown-command"
+    INVALID = "invalid"
+    RATE_LIMITED = "rate-limited"
+    NOT_REGISTERED = "not-registered"
+    ALREADY_REGISTERED = "already-registered"
+    FORBIDDEN = "forbidden"
+    NAME_IN_USE = "name-in-use"
+    NO_SUCH_USER = "no-such-user"
+    NO_SUCH_CONVERSATION = "no-such-conversation"
+    NOT_INVITED = "not-invited"
+    NOT_MEMBER = "not-member"
+    TOO_MANY = "too-many"
+    TIMEOUT = "timeout"
+    SLOW_CONSUMER = "slow-consumer"
+    SHUTTING_DOWN = "shutting-down"
+
+
+class Kind(Enum):
+    """What a field holds: its shape on the wire and which bounds apply to it."""
+
+    NAME = "name"
+    STATUS = "status"
+    TEXT = "text"
+    CONVERSATION = "conversation id"
+    EXPLANATION = "explanation"
+    NAMES = "list of names"
+    """Spread out where arguments are positional: `INVITE bo cy`."""
+    ROSTER = "map from name to status"
+    CONVERSATIONS = "map from conversation id to names"
+
+
+Value = str | tuple[str, ...] | Mapping[str, str] | Mapping[str, tuple[str, ...]]
+"""What a field can hold."""
+
+_Name = Annotated[str, Kind.NAME]
+_Status = Annotated[str, Kind.STATUS]
+_Text = Annotated[str, Kind.TEXT]
+_Conversation = Annotated[str, Kind.CONVERSATION]
+_Explanation = Annotated[str, Kind.EXPLANATION]
+_Names = Annotated[tuple[str, ...], Kind.NAMES]
+_Roster = Annotated[Mapping[str, str], Kind.ROSTER]
+_Conversations = Annotated[Mapping[str, tuple[str, ...]], Kind.CONVERSATIONS]
+
+
+class Field(NamedTuple):
+    """One argument of a command: its name, the same in Python and in JSON, and what it holds."""
+
+    name: str
+    kind: Kind
+
+
+def well_formed(text: str) -> bool:
+    """Tell whether `text` can be written in UTF-8, which is whether it holds no lone surrogate."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _Base:
+    """What all 13 have in common."""
+
+    __slots__ = ()
+    COMMAND: ClassVar[str]
+    FROM: ClassVar[Role]
+    DELIVERY: ClassVar[Delivery | None] = None
+    FIELDS: ClassVar[tuple[Field, ...]]
+
+    def __post_init__(self) -> None:
+        """Check types and text, and take private copies of containers; InvalidMessage if something is wrong."""
+        for name, kind in self.FIELDS:
+            value: object = getattr(self, name)
+            checked = _CHECKS.get(kind, _text)(name, value)
+            if checked is not value:
+                object.__setattr__(self, name, checked)
+
+    def values(self) -> tuple[Value, ...]:
+        """Give the arguments in the order of the fields."""
+        return tuple(cast(Value, getattr(self, field.name)) for field in self.FIELDS)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Register(_Base):
+    """Ask to be known by a name.  Answered with the first ONLINE_USERS, or with ERROR."""
+
+    COMMAND: ClassVar[str] = "REGISTER"
+    FROM: ClassVar[Role] = Role.CLIENT
+    username: _Name
+    status: _Status
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class OnlineUsers(_Base):
+    """Everybody who is registered, oneself included, each with a status: always the whole roster.
+
+    The first one answers REGISTER and is delivered as a *reply*; each later one replaces those before it.
+    """
+
+    COMMAND: ClassVar[str] = "ONLINE_USERS"
+    FROM: ClassVar[Role] = Role.SERVER
+    DELIVERY: ClassVar[Delivery | None] = Delivery.SNAPSHOT
+    users: _Roster
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Status(_Base):
+    """Change one's status.  No reply; rosters show it."""
+
+    COMMAND: ClassVar[str] = "STATUS"
+    FROM: ClassVar[Role] = Role.CLIENT
+    status: _Status
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Goodbye(_Base):
+    """Go offline.  No reply; the server closes."""
+
+    COMMAND: ClassVar[str] = "GOODBYE"
+    FROM: ClassVar[Role] = Role.CLIENT
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Invite(_Base):
+    """Make a new conversation and invite users to it.  Answered with one's own INVITATION, or with ERROR."""
+
+    COMMAND: ClassVar[str] = "INVITE"
+    FROM: ClassVar[Role] = Role.CLIENT
+    users: _Names
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Invitation(_Base):
+    """Tell each invited user, and the initiator, of a new conversation; `source` is the initiator."""
+
+    COMMAND: ClassVar[str] = "INVITATION"
+    FROM: ClassVar[Role] = Role.SERVER
+    DELIVERY: ClassVar[Delivery | None] = Delivery.EVENT
+    conversation: _Conversation
+    source: _Name
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ListConversations(_Base):
+    """Ask for the conversations.  Always answered with CONVERSATIONS: the protocol's barrier."""
+
+    COMMAND: ClassVar[str] = "LIST_CONVERSATIONS"
+    FROM: ClassVar[Role] = Role.CLIENT
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Conversations(_Base):
+    """Every conversation that one may see, with its members in the order of joining."""
+
+    COMMAND: ClassVar[str] = "CONVERSATIONS"
+    FROM: ClassVar[Role] = Role.SERVER
+    DELIVERY: ClassVar[Delivery | None] = Delivery.REPLY
+    conversations: _Conversations
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Join(_Base):
+    """Become a member of a conversation.  No reply."""
+
+    COMMAND: ClassVar[str] = "JOIN"
+    FROM: ClassVar[Role] = Role.CLIENT
+    conversation: _Conversation
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SendMessage(_Base):
+    """Say something to all members of a conversation, oneself included."""
+
+    COMMAND: ClassVar[str] = "SEND_MESSAGE"
+    FROM: ClassVar[Role] = Role.CLIENT
+    conversation: _Conversation
+    text: _Text
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Message(_Base):
+    """What somebody said in a conversation; the sender's own copy is the acknowledgement."""
+
+    COMMAND: ClassVar[str] = "MESSAGE"
+    FROM: ClassVar[Role] = Role.SERVER
+    DELIVERY: ClassVar[Delivery | None] = Delivery.EVENT
+    conversation: _Conversation
+    sender: _Name
+    text: _Text
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Leave(_Base):
+    """Leave a conversation, or decline an invitation to it.  No reply."""
+
+    COMMAND: ClassVar[str] = "LEAVE"
+    FROM: ClassVar[Role] = Role.CLIENT
+    conversation: _Conversation
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Error(_Base):
+    """A request had no effect, or the connection is about to end; `message` is `code: explanation`."""
+
+    COMMAND: ClassVar[str] = "ERROR"
+    FROM: ClassVar[Role] = Role.SERVER
+    DELIVERY: ClassVar[Delivery | None] = Delivery.EVENT
+    message: _Explanation
+
+    @property
+    def code(self) -> str | None:
+        """The code, known to us or not; None for the plain text that old servers send."""
+        code, colon, _ = self.message.partition(": ")
+        return code if colon and _CODE.fullmatch(code) else None
+
+
+Request = Register | Status | Goodbye | Invite | ListConversations | Join | SendMessage | Leave
+"""What clients send."""
+Response = OnlineUsers | Invitation | Conversations | Message | Error
+"""What servers send."""
+AnyMessage = Request | Response
+
+COMMANDS: Final[Mapping[str, type[AnyMessage]]] = {
+    message.COMMAND: message
+    for message in (
+        Register,
+        OnlineUsers,
+        Status,
+        Goodbye,
+        Invite,
+        Invitation,
+        ListConversations,
+        Conversations,
+        Join,
+        SendMessage,
+        Message,
+        Leave,
+        Error,
+    )
+}
+"""The table itself: the class of each command, in the lecture's order."""
+
+_CODE = re.compile(r"[a-z][a-z-]*")
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidMessage(field, f"must be text, not {type(value).__name__}")
+    if not well_formed(value):
+        raise InvalidMessage(field, "must be text that UTF-8 can hold, without lone surrogates")
+    return value
+
+
+def _names(field: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidMessage(field, f"must be a list of texts, not {type(value).__name__}")
+    return tuple([_text(field, item) for item in cast(Sequence[object], value)])
+
+
+def _mapping(field: str, value: object) -> Mapping[object, object]:
+    if not isinstance(value, Mapping):
+        raise InvalidMessage(field, f"must be a map, not {type(value).__name__}")
+    return cast(Mapping[object, object], value)
+
+
+def _roster(field: str, value: object) -> Mapping[str, str]:
+    return {_text(field, name): _text(field, status) for name, status in _mapping(field, value).items()}
+
+
+def _conversations(field: str, value: object) -> Mapping[str, tuple[str, ...]]:
+    return {_text(field, key): _names(field, names) for key, names in _mapping(field, value).items()}
+
+
+_CHECKS: Mapping[Kind, Callable[[str, object], Value]] = {
+    Kind.NAMES: _names,
+    Kind.ROSTER: _roster,
+    Kind.CONVERSATIONS: _conversations,
+}
+
+
+def _fields(message: type[AnyMessage]) -> tuple[Field, ...]:
+    hints = get_type_hints(message, include_extras=True)
+    return tuple(
+        Field(name, annotation.__metadata__[0])
+        for name, annotation in hints.items()
+        if hasattr(annotation, "__metadata__")
+    )
+
+
+for _message in COMMANDS.values():
+    _message.FIELDS = _fields(_message)

@@ -1,0 +1,446 @@
+"""The hub: what a server knows and does, without bytes, sockets, clocks or chance.
+
+    hub.receive(connection, request, now)   a registered user's request, or a REGISTER
+    hub.disconnect(connection, now)         end of stream: an implied GOODBYE
+    hub.decide(connection, refusal, now)    the embedder's answer to an `Ask`
+    hub.kick(username, reason, now)         the embedder's wish
+    hub.tick(now)                           time has passed; due at `hub.due`
+
+Each takes one input and returns what follows from it, in order: `Send` a message to connections, `Close` a
+connection, `Ask` the embedder.  Connections are numbers that the caller gives out and never uses again.
+
+Everything that could differ between two runs is an input: time is `now` (in seconds of any clock that does
+not go backwards), a user's identity is the connection's number, and the ids of conversations come from a
+counter.  Nothing depends on the order of a set or on where the hub runs; so the same inputs give the same
+outputs and the same `digest` everywhere, and a hub can be copied with `snapshot` and `restore`.
+
+The hub takes for granted what the layers before it have checked: messages are well formed and in bounds
+(`messages`, `limits`), and only registered connections send more than REGISTER (`states`).  What is left are
+the errors that depend on other users.  A request that is answered with ERROR has changed nothing.
+
+Why users are kept by name and not by connection: the protocol speaks of names only.  What a user was part of
+ends when the user goes offline, so that a name never carries anything over to whoever takes it next.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, Self, assert_never
+
+from improto.errors import SnapshotError, UsageError
+from improto.limits import Limits
+from improto.messages import (
+    Code,
+    Conversations,
+    Error,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    Request,
+    Response,
+    SendMessage,
+    Status,
+)
+
+__all__ = ["Ask", "Close", "Hub", "Output", "Policy", "Send"]
+
+
+class Send(NamedTuple):
+    """A message for some connections, in this order.  It is encoded once for each codec in use."""
+
+    message: Response
+    to: tuple[int, ...]
+    first: bool = False
+    """Whether this ONLINE_USERS is the answer to REGISTER, and so a reply rather than a snapshot."""
+
+
+class Close(NamedTuple):
+    """Nothing more follows for this connection: flush, then close it."""
+
+    connection: int
+
+
+class Ask(NamedTuple):
+    """The embedder is to `decide` about this REGISTER; until then nothing is read from the connection."""
+
+    connection: int
+    request: Register
+
+
+Output = Send | Close | Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a server may choose.  Everything is data or a pure function, with a plain default."""
+
+    private: bool = False
+    """Only who is invited may JOIN, and CONVERSATIONS shows only what one is in or invited to."""
+    ask: bool = False
+    """Whether the embedder decides about each REGISTER."""
+    replace: bool = False
+    """Whether a REGISTER takes a name over; only for embedders that authenticate."""
+    settle: float = 1.0
+    """A roster follows a change within this many seconds, or later if the roster is large (`roster_rate`)."""
+    roster_rate: float = 8 * 1024
+    """Bytes of rosters per second and client, on average."""
+    repeat: float = 30.0
+    """Without a change, a roster follows the one before within this many seconds, or later if it is large."""
+    conversation_id: Callable[[int], str] = str
+    """Makes the id of the n-th conversation; different for each n."""
+
+    def interval(self, roster_bytes: int) -> float:
+        """Give P, the least number of seconds between two rosters after a change."""
+        return max(self.settle, roster_bytes / self.roster_rate)
+
+
+@dataclass(slots=True)
+class _Conversation:
+    id: str
+    initiator: int
+    """The connection that the initiator had: the name could be somebody else's by now."""
+    people: dict[str, None]
+    """Whoever was invited or has joined since coming online, gone again or not."""
+    invited: dict[str, None]
+    """Who holds an invitation neither taken up nor declined."""
+    members: dict[str, int] = field(default_factory=dict[str, int])
+    """Member → connection, in the order of joining."""
+
+    def drop(self, name: str) -> bool:
+        """End membership or invitation; tell whether there was a membership."""
+        self.invited.pop(name, None)
+        return self.members.pop(name, None) is not None
+
+
+@dataclass(slots=True)
+class _User:
+    name: str
+    connection: int
+    status: str
+    conversations: dict[str, None] = field(default_factory=dict[str, None])
+    """The ids of those in whose `people` the user is."""
+    initiated: int = 0
+    """How many living conversations the user began."""
+
+
+_VERSION: Final = 1
+_PER_ENTRY: Final = 16  # what any codec needs around one name, status or id in a map
+
+
+def _size(text: str) -> int:
+    """Bound the bytes of `text` in any codec: plain ASCII as it is, anything else as `\\u` escapes."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text and "'" not in text:
+        return len(text) + _PER_ENTRY
+    return 3 * len(text.encode("utf-16-le")) + _PER_ENTRY
+
+
+class Hub:
+    """All users and conversations of one server.  See the module's text."""
+
+    def __init__(self, policy: Policy | None = None, limits: Limits | None = None) -> None:
+        """Begin with nobody online."""
+        self.policy = policy or Policy()
+        self.limits = limits or Limits()
+        self._users: dict[str, _User] = {}
+        self._by_connection: dict[int, _User] = {}
+        self._asked: dict[int, Register] = {}
+        self._conversations: dict[str, _Conversation] = {}
+        self._made = 0  # conversations made so far: their ids are never used again
+        self._changed = False  # since the last roster to everybody
+        self._rostered = 0.0  # when that was
+        self._roster_bytes = 0
+        self._list_bytes = 0
+
+    # -- inputs -------------------------------------------------------------------------------------------
+
+    def receive(self, connection: int, request: Request, now: float) -> list[Output]:
+        """Let a request take effect.  UsageError if a connection that is not registered sends more than REGISTER."""
+        if isinstance(request, Register):
+            return self._register(connection, request, now)
+        user = self._by_connection.get(connection)
+        if user is None:
+            if isinstance(request, Goodbye):
+                return [Close(connection)]
+            raise UsageError(f"connection {connection} is not registered; check messages against the states first")
+        match request:
+            case SendMessage():
+                return self._send_message(user, request)
+            case ListConversations():
+                return [self._list(user)]
+            case Join():
+                return self._join(user, request)
+            case Leave():
+                return self._leave(user, request)
+            case Invite():
+                return self._invite(user, request)
+            case Status():
+                return self._status(user, request)
+            case Goodbye():
+                return [*self.disconnect(connection, now), Close(connection)]
+            case _:
+                assert_never(request)
+
+    def disconnect(self, connection: int, now: float) -> list[Output]:
+        """Take whoever is on this connection offline; nothing happens if nobody is."""
+        self._asked.pop(connection, None)
+        user = self._by_connection.pop(connection, None)
+        if user is None:
+            return []
+        del self._users[user.name]
+        self._roster_bytes -= _size(user.name) + _size(user.status)
+        self._changed = True
+        for id in user.conversations:
+            conversation = self._conversations[id]
+            del conversation.people[user.name]
+            self._drop(conversation, user.name)
+        return []
+
+    def decide(self, connection: int, refusal: str | None, now: float) -> list[Output]:
+        """Admit whoever asked on this connection, or refuse in the words of `refusal`.
+
+        An answer that comes after the connection has ended is ignored.
+        """
+        request = self._asked.pop(connection, None)
+        if request is None:
+            return []
+        if refusal is not None:
+            return [_error(connection, Code.FORBIDDEN, refusal)]
+        return self._admit(connection, request, now)
+
+    def kick(self, username: str, reason: str, now: float) -> list[Output]:
+        """Put a user out, with an ERROR that gives the reason.  UsageError if nobody has that name."""
+        user = self._users.get(username)
+        if user is None:
+            raise UsageError(f"nobody is online as {username!r}; see `Hub.online`")
+        return [
+            _error(user.connection, Code.FORBIDDEN, reason),
+            *self.disconnect(user.connection, now),
+            Close(user.connection),
+        ]
+
+    def tick(self, now: float) -> list[Output]:
+        """Do what is due at `now`: the roster to everybody."""
+        due = self.due
+        if due is None or now < due:
+            return []
+        self._changed = False
+        self._rostered = now
+        return [Send(self._roster(), tuple(self._by_connection))]
+
+    # -- what can be seen ---------------------------------------------------------------------------------
+
+    @property
+    def due(self) -> float | None:
+        """When `tick` has something to do; None if not without another input."""
+        if not self._users:
+            return None
+        interval = self.policy.interval(self._roster_bytes)
+        return self._rostered + (interval if self._changed else max(self.policy.repeat, interval))
+
+    @property
+    def online(self) -> Mapping[str, str]:
+        """Name → status of everybody who is registered, in the order of registration."""
+        return {user.name: user.status for user in self._users.values()}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Give the whole state as JSON-able data, from which `restore` makes an equal hub."""
+        return {
+            "version": _VERSION,
+            "users": [[u.name, u.connection, u.status, list(u.conversations)] for u in self._users.values()],
+            "asked": [[connection, r.username, r.status] for connection, r in self._asked.items()],
+            "conversations": [
+                [c.id, c.initiator, list(c.people), list(c.invited), list(c.members)]
+                for c in self._conversations.values()
+            ],
+            "made": self._made,
+            "changed": self._changed,
+            "rostered": self._rostered,
+        }
+
+    def digest(self) -> str:
+        """Give a fingerprint of the state: two hubs that were given the same inputs have the same."""
+        return hashlib.sha256(json.dumps(self.snapshot(), separators=(",", ":")).encode()).hexdigest()
+
+    @classmethod
+    def restore(cls, snapshot: Mapping[str, Any], policy: Policy | None = None, limits: Limits | None = None) -> Self:
+        """Make a hub that goes on where `snapshot` was taken.  SnapshotError if it is not one of this version."""
+        if snapshot.get("version") != _VERSION:
+            raise SnapshotError(f"the snapshot is not of version {_VERSION}; take it with this version of improto")
+        hub = cls(policy, limits)
+        try:
+            hub._load(snapshot)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SnapshotError(f"the snapshot is damaged ({error!r}); take a new one") from error
+        return hub
+
+    def _load(self, snapshot: Mapping[str, Any]) -> None:
+        self._made = int(snapshot["made"])
+        self._changed = bool(snapshot["changed"])
+        self._rostered = float(snapshot["rostered"])
+        self._asked = {connection: Register(name, status) for connection, name, status in snapshot["asked"]}
+        for name, connection, status, conversations in snapshot["users"]:
+            user = _User(name, connection, status, dict.fromkeys(conversations))
+            self._users[name] = self._by_connection[connection] = user
+            self._roster_bytes += _size(name) + _size(status)
+        for id, initiator, people, invited, members in snapshot["conversations"]:
+            conversation = _Conversation(
+                id,
+                initiator,
+                dict.fromkeys(people),
+                dict.fromkeys(invited),
+                {name: self._users[name].connection for name in members},
+            )
+            self._conversations[id] = conversation
+            self._list_bytes += _size(id) + sum(map(_size, members))
+            if initiator in self._by_connection:
+                self._by_connection[initiator].initiated += 1
+
+    # -- registration and presence ------------------------------------------------------------------------
+
+    def _register(self, connection: int, request: Register, now: float) -> list[Output]:
+        if connection in self._by_connection or connection in self._asked:
+            raise UsageError(f"connection {connection} has sent REGISTER; check messages against the states first")
+        if self.policy.ask:
+            self._asked[connection] = request
+            return [Ask(connection, request)]
+        return self._admit(connection, request, now)
+
+    def _admit(self, connection: int, request: Register, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        holder = self._users.get(request.username)
+        if holder is not None and not self.policy.replace:
+            return [_error(connection, Code.NAME_IN_USE, "somebody is online by that name; choose another")]
+        added = _size(request.username) + _size(request.status)
+        if self._roster_bytes + added > self.limits.roster:
+            return [_error(connection, Code.TOO_MANY, "the server is full; try again later")]
+        if holder is not None:
+            outputs += self.kick(holder.name, "you have connected from elsewhere", now)
+        self._changed = bool(self._users)  # nobody else: nobody who needs another roster than the newcomer's
+        if not self._changed:
+            self._rostered = now
+        user = _User(request.username, connection, request.status)
+        self._users[user.name] = self._by_connection[connection] = user
+        self._roster_bytes += added
+        outputs.append(Send(self._roster(), (connection,), first=True))
+        return outputs
+
+    def _status(self, user: _User, request: Status) -> list[Output]:
+        growth = _size(request.status) - _size(user.status)
+        if self._roster_bytes + growth > self.limits.roster:
+            return [_error(user.connection, Code.TOO_MANY, "the roster is full; use a shorter status")]
+        if request.status != user.status:
+            user.status = request.status
+            self._roster_bytes += growth
+            self._changed = True
+        return []
+
+    def _roster(self) -> OnlineUsers:
+        return OnlineUsers(self.online)
+
+    # -- conversations ------------------------------------------------------------------------------------
+
+    def _invite(self, user: _User, request: Invite) -> list[Output]:
+        invited = list(dict.fromkeys(name for name in request.users if name != user.name))
+        if not invited:
+            return [_error(user.connection, Code.INVALID, "users must name at least one other user")]
+        unknown = [name for name in invited if name not in self._users]
+        if unknown:
+            return [_error(user.connection, Code.NO_SUCH_USER, self._fitting(unknown))]
+        if user.initiated >= self.limits.living:
+            return [_error(user.connection, Code.TOO_MANY, f"you have begun {user.initiated} conversations; end one")]
+        id = self.policy.conversation_id(self._made + 1)
+        if self._list_bytes + _size(id) > self.limits.roster:
+            return [_error(user.connection, Code.TOO_MANY, "the server has too many conversations; try again later")]
+        self._made += 1
+        self._list_bytes += _size(id)
+        user.initiated += 1
+        people = [self._users[name] for name in (user.name, *invited)]
+        names = dict.fromkeys(person.name for person in people)
+        self._conversations[id] = _Conversation(id, user.connection, people=names, invited=names.copy())
+        for person in people:
+            person.conversations[id] = None
+        return [Send(Invitation(id, user.name), tuple([person.connection for person in people]))]
+
+    def _fitting(self, names: Iterable[str]) -> str:
+        """List as many names as an ERROR can hold."""
+        text = "nobody is online by the name of "
+        room = self.limits.explanation - len(f"{Code.NO_SUCH_USER}: {text}") - len(", …")
+        listed = ""
+        for name in names:
+            addition = f", {name}" if listed else name
+            if len(listed) + len(addition) > room:
+                return f"{text}{listed}, …"
+            listed += addition
+        return text + listed
+
+    def _join(self, user: _User, request: Join) -> list[Output]:
+        conversation = self._conversations.get(request.conversation)
+        if conversation is None:
+            return [_no_such_conversation(user.connection)]
+        if self.policy.private and user.name not in conversation.people:
+            return [_error(user.connection, Code.NOT_INVITED, "only who is invited may join this conversation")]
+        if user.name in conversation.members:
+            return []
+        if self._list_bytes + _size(user.name) > self.limits.roster:
+            return [_error(user.connection, Code.TOO_MANY, "the conversations are full; try again later")]
+        conversation.members[user.name] = user.connection
+        conversation.invited.pop(user.name, None)
+        conversation.people[user.name] = None
+        user.conversations[conversation.id] = None
+        self._list_bytes += _size(user.name)
+        return []
+
+    def _leave(self, user: _User, request: Leave) -> list[Output]:
+        conversation = self._conversations.get(request.conversation)
+        if conversation is None:
+            return [_no_such_conversation(user.connection)]
+        if user.name not in conversation.members and user.name not in conversation.invited:
+            return [_error(user.connection, Code.NOT_MEMBER, "you are neither in this conversation nor invited")]
+        self._drop(conversation, user.name)
+        return []
+
+    def _drop(self, conversation: _Conversation, name: str) -> None:
+        """End somebody's part in a conversation, and with the last one's part the conversation itself."""
+        if conversation.drop(name):
+            self._list_bytes -= _size(name)
+        if conversation.members or conversation.invited:
+            return
+        del self._conversations[conversation.id]
+        self._list_bytes -= _size(conversation.id)
+        for name in conversation.people:
+            self._users[name].conversations.pop(conversation.id, None)
+        initiator = self._by_connection.get(conversation.initiator)
+        if initiator is not None:
+            initiator.initiated -= 1
+
+    def _send_message(self, user: _User, request: SendMessage) -> list[Output]:
+        conversation = self._conversations.get(request.conversation)
+        if conversation is None:
+            return [_no_such_conversation(user.connection)]
+        if user.name not in conversation.members:
+            return [_error(user.connection, Code.NOT_MEMBER, "JOIN the conversation before you send to it")]
+        message = Message(conversation.id, user.name, request.text)
+        return [Send(message, tuple(conversation.members.values()))]
+
+    def _list(self, user: _User) -> Send:
+        shown = {
+            conversation.id: tuple(conversation.members)
+            for conversation in self._conversations.values()
+            if not self.policy.private or user.name in conversation.people
+        }
+        return Send(Conversations(shown), (user.connection,))
+
+
+def _error(connection: int, code: Code, explanation: str) -> Send:
+    return Send(Error(f"{code}: {explanation}"), (connection,))
+
+
+def _no_such_conversation(connection: int) -> Send:
+    return _error(connection, Code.NO_SUCH_CONVERSATION, "no conversation has that id, or it has ended")

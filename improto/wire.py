@@ -1,0 +1,207 @@
+"""The wire layer: the bytes of one connection, seen from one of its ends.
+
+A `Connection` puts together what is known about one peer's bytes: the codec, the limits, the state.  Bytes
+go in, messages and faults come out; a message goes in, bytes come out.  It does not know what a message is
+for: what the server does about it is the business of `server.Hub`, what it means to a user that of
+`client.Client`.
+
+    connection = Connection(Role.SERVER, codecs)
+
+    connection.feed(data)            whatever arrived, in pieces of any size
+    connection.next(now)             → the next message, or a Fault, or None when more bytes are needed
+    connection.encode(message)       → its bytes, framed
+    connection.sent(message)         tell that a message goes out: the state follows
+
+Call `next` until it returns None, or until somebody else is to have a turn; `ready` tells whether calling
+it makes sense.  A server answers a Fault with `fault.error` and, if it is `fatal`, closes.  A client reports
+a Fault and, if it is `fatal`, closes.  `feed` and `next` never raise, whatever the peer sends.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from improto.codec import Codec, Reader, detect
+from improto.errors import DecodeError, UsageError
+from improto.limits import Limits
+from improto.messages import AnyMessage, Code, Error, Role
+from improto.states import State, after, out_of_state
+
+__all__ = ["Connection", "Fault", "Rate"]
+
+_SKIPPED_BEFORE_DETECTION: Final = b" \r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a peer sent that has no effect, and why.  `fatal`: the connection cannot go on."""
+
+    code: Code
+    explanation: str
+    fatal: bool
+
+    @property
+    def error(self) -> Error:
+        """The ERROR that answers it."""
+        return Error(f"{self.code}: {self.explanation}"[:512])
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A token bucket: `burst` requests at once, `per_second` in the long run.
+
+    A connection that goes on for `patience` requests in a row without a token is closed.
+    """
+
+    per_second: float
+    burst: int
+    patience: int = 100
+
+
+class _Bucket:
+    __slots__ = ("_at", "_rate", "_tokens", "refused")
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._tokens = float(rate.burst)
+        self._at: float | None = None
+        self.refused = 0
+
+    def take(self, now: float) -> bool:
+        if self._at is not None:
+            gained = (now - self._at) * self._rate.per_second
+            self._tokens = min(float(self._rate.burst), self._tokens + gained)
+        self._at = now
+        if self._tokens < 1.0:
+            self.refused += 1
+            return False
+        self._tokens -= 1.0
+        self.refused = 0
+        return True
+
+
+class Connection:
+    """One end of one connection.  See the module's text for the order of calls."""
+
+    __slots__ = ("_bucket", "_codecs", "_limits", "_pending", "_rate", "_reader", "_role", "_sender", "codec", "state")
+
+    def __init__(
+        self, role: Role, codecs: Sequence[Codec], limits: Limits | None = None, rate: Rate | None = None
+    ) -> None:
+        """Begin in `State.OPEN`, as the end that `role` names.
+
+        With one codec in `codecs`, that is the codec; a server tells from the first bytes which one of
+        several it is.  UsageError if there is none, or if a client is to guess.
+        """
+        if not codecs or (role is Role.CLIENT and len(codecs) > 1):
+            raise UsageError("give a server at least one codec, and a client exactly one")
+        self._role = role
+        self._sender = Role.SERVER if role is Role.CLIENT else Role.CLIENT
+        self._codecs = codecs
+        self._limits = limits or Limits()
+        self._rate = rate
+        self._bucket = _Bucket(rate) if rate else None
+        self._pending = b""  # bytes that do not tell the codec yet
+        self._reader: Reader | None = None
+        self.codec: Codec | None = None
+        self.state = State.OPEN
+        if len(codecs) == 1:
+            self._use(codecs[0])
+
+    @property
+    def ready(self) -> bool:
+        """Whether `next` may yield something: not while REGISTER waits for its answer, nor after the end."""
+        if self.state is State.REGISTERING:
+            return self._role is Role.CLIENT
+        return self.state is not State.CLOSED
+
+    def feed(self, data: bytes) -> None:
+        """Store what arrived.  What follows the end of the conversation is dropped."""
+        if self.state is State.CLOSED:
+            return
+        if self._reader is None:
+            self._pending = (self._pending + data).lstrip(_SKIPPED_BEFORE_DETECTION)
+        else:
+            self._reader.feed(data)
+
+    def next(self, now: float) -> AnyMessage | Fault | None:
+        """Take the next message that the peer sent and that may be sent now, or what is wrong with it.
+
+        `now` is in seconds of any clock that does not go backwards; it matters for the rate limit only.
+        """
+        if not self.ready:
+            return None
+        try:
+            message = self._decode()
+        except DecodeError as error:
+            return self._fault(Code(error.code), error.explanation, fatal=error.fatal)
+        if message is None:
+            return None
+        if self._role is Role.SERVER:
+            complaint = self._limits.complaint(message)
+            if complaint is not None:
+                return self._fault(Code.INVALID, complaint)
+            if self._bucket is not None and not self._bucket.take(now):
+                fatal = self._rate is not None and self._bucket.refused > self._rate.patience
+                return self._fault(Code.RATE_LIMITED, "you send too fast; wait before you send again", fatal=fatal)
+        state = after(self.state, type(message))
+        if state is None:
+            return self._unexpected(message)
+        self.state = state
+        return message
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Give the bytes of `message` for a stream.  UsageError as long as the codec is not known."""
+        if self.codec is None:
+            raise UsageError("the codec is not known before the peer has sent something")
+        return self.codec.frame(self.codec.encode(message))
+
+    def sent(self, message: AnyMessage) -> None:
+        """Let the state follow a message that goes out.  UsageError if it may not be sent in this state."""
+        state = after(self.state, type(message))
+        if state is None or message.FROM is not self._role:
+            raise UsageError(f"a {self._role} does not send {message.COMMAND} on a connection that is {self.state}")
+        self.state = state
+
+    def close(self) -> None:
+        """Note that the connection has ended, or is to end without another word from the peer."""
+        self.state = State.CLOSED
+
+    def _use(self, codec: Codec) -> Reader:
+        self.codec = codec
+        self._reader = codec.reader(self._sender)
+        return self._reader
+
+    def _detect(self) -> Reader | None:
+        name = detect(self._pending)
+        if name is None:
+            return None
+        codec = next((codec for codec in self._codecs if codec.name == name), None)
+        if codec is None:
+            raise DecodeError(Code.MALFORMED, f"the codec {name} is not spoken here", fatal=True)
+        reader = self._use(codec)
+        reader.feed(self._pending)
+        self._pending = b""
+        return reader
+
+    def _decode(self) -> AnyMessage | None:
+        reader = self._reader or self._detect()
+        if reader is None:
+            return None
+        return reader.next(self._limits.payload(self._sender, registered=self.state is State.REGISTERED))
+
+    def _fault(self, code: Code, explanation: str, *, fatal: bool = False) -> Fault:
+        # Before REGISTER, bytes that are no message of ours may be another protocol's: no second chance.
+        if self.state is State.OPEN and code in (Code.MALFORMED, Code.UNKNOWN_COMMAND):
+            fatal = fatal or self._role is Role.SERVER
+        if fatal:
+            self.state = State.CLOSED
+        return Fault(code, explanation, fatal)
+
+    def _unexpected(self, message: AnyMessage) -> Fault:
+        code = out_of_state(self.state)
+        if self._role is Role.CLIENT:
+            return Fault(code, f"the server sent {message.COMMAND} on a connection that is {self.state}", fatal=False)
+        if code is Code.ALREADY_REGISTERED:
+            return Fault(code, "you have a name; say GOODBYE and connect again to change it", fatal=False)
+        return Fault(code, f"send REGISTER before {message.COMMAND}", fatal=False)
