@@ -123,7 +123,9 @@ class _LineReader(Reader):
         self._sender = sender
         self._buffer = bytearray()
         self._start = 0  # where the next line begins: lines are cut off together, not one by one
-        self._searched = 0  # up to here there is no line feed: a search resumes, so many small reads stay linear
+        self._searched = (
+            0  # up to here there is no line feed: a search resumes, so many small reads stay linear
+        )
 
     def feed(self, data: bytes) -> None:
         if self._start:
@@ -244,8 +246,11 @@ _PICKLE_STARTS: Final = (b"\x80", b"(", b")", b"]", b"}")
 
 
 @cache
-def load(name: str) -> Codec:
-    """Find the installed codec called `name`; RegistryError if there is none, or more than one."""
+def load(name: str, **options: bool) -> Codec:
+    """Make the installed codec called `name`, with options that it knows.
+
+    RegistryError if there is none of that name, or more than one, or if it lacks a package.
+    """
     # Imported here: looking around in installed distributions reads files, which the rest of the core never does.
     from importlib.metadata import entry_points
 
@@ -256,9 +261,11 @@ def load(name: str) -> Codec:
         owners = ", ".join(sorted(point.value for point in found))
         raise RegistryError(f"the codec name {name!r} is taken twice, by {owners}: uninstall one of them")
     try:
-        codec: object = found[0].load()()
+        codec: object = found[0].load()(**options)
     except ImportError as error:
-        raise RegistryError(f"the codec {name!r} needs a package: pip install 'improto[{name}]' ({error})") from error
+        raise RegistryError(
+            f"the codec {name!r} needs a package: pip install 'improto[{name}]' ({error})"
+        ) from error
     if not isinstance(codec, Codec) or codec.name != name:
         raise RegistryError(f"the entry point {name!r} is {found[0].value}, which is no codec of that name")
     return codec

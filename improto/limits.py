@@ -19,8 +19,8 @@ __all__ = ["DEPTH", "Limits"]
 DEPTH: Final = 4
 """How deeply payloads may nest; the deepest legal one, CONVERSATIONS, needs 3."""
 
-# C0, DEL, C1 and the bidirectional controls: in a name they could spoof another name on a terminal.
-_UNSAFE_IN_NAMES = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u202a-\u202e\u2066-\u2069]")
+# C0, DEL, C1, line separators and bidirectional controls: in a name they could spoof another one on a terminal.
+_UNSAFE_IN_NAMES = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u2028-\u202e\u2066-\u2069]")
 _PRINTABLE = re.compile(r"[!-~]+")
 
 
@@ -72,7 +72,9 @@ class Limits:
             # A text of n characters has at least n bytes: so a huge one is refused before it is encoded.
             case Kind.TEXT, str() if len(value) > self.text or len(value.encode()) > self.text:
                 return f"must have at most {self.text} bytes of UTF-8"
-            case Kind.CONVERSATION, str() if len(value) > self.conversation or not _PRINTABLE.fullmatch(value):
+            case Kind.CONVERSATION, str() if len(value) > self.conversation or not _PRINTABLE.fullmatch(
+                value
+            ):
                 return f"must have 1 to {self.conversation} printable ASCII characters, no space"
             case Kind.EXPLANATION, str() if len(value) > self.explanation:
                 return f"must have at most {self.explanation} characters"

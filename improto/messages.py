@@ -149,7 +149,6 @@ class _Base:
     __slots__ = ()
     COMMAND: ClassVar[str]
     FROM: ClassVar[Role]
-    DELIVERY: ClassVar[Delivery | None] = None
     FIELDS: ClassVar[tuple[Field, ...]]
 
     def __post_init__(self) -> None:
@@ -186,7 +185,7 @@ class OnlineUsers(_Base):
 
     COMMAND: ClassVar[str] = "ONLINE_USERS"
     FROM: ClassVar[Role] = Role.SERVER
-    DELIVERY: ClassVar[Delivery | None] = Delivery.SNAPSHOT
+    DELIVERY: ClassVar[Delivery] = Delivery.SNAPSHOT
     users: _Roster
 
 
@@ -226,7 +225,7 @@ class Invitation(_Base):
 
     COMMAND: ClassVar[str] = "INVITATION"
     FROM: ClassVar[Role] = Role.SERVER
-    DELIVERY: ClassVar[Delivery | None] = Delivery.EVENT
+    DELIVERY: ClassVar[Delivery] = Delivery.EVENT
     conversation: _Conversation
     source: _Name
 
@@ -247,7 +246,7 @@ class Conversations(_Base):
 
     COMMAND: ClassVar[str] = "CONVERSATIONS"
     FROM: ClassVar[Role] = Role.SERVER
-    DELIVERY: ClassVar[Delivery | None] = Delivery.REPLY
+    DELIVERY: ClassVar[Delivery] = Delivery.REPLY
     conversations: _Conversations
 
 
@@ -279,7 +278,7 @@ class Message(_Base):
 
     COMMAND: ClassVar[str] = "MESSAGE"
     FROM: ClassVar[Role] = Role.SERVER
-    DELIVERY: ClassVar[Delivery | None] = Delivery.EVENT
+    DELIVERY: ClassVar[Delivery] = Delivery.EVENT
     conversation: _Conversation
     sender: _Name
     text: _Text
@@ -302,7 +301,7 @@ class Error(_Base):
 
     COMMAND: ClassVar[str] = "ERROR"
     FROM: ClassVar[Role] = Role.SERVER
-    DELIVERY: ClassVar[Delivery | None] = Delivery.EVENT
+    DELIVERY: ClassVar[Delivery] = Delivery.EVENT
     message: _Explanation
 
     @property

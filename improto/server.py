@@ -135,7 +135,7 @@ _PER_ENTRY: Final = 16  # what any codec needs around one name, status or id in 
 
 
 def _size(text: str) -> int:
-    """Bound the bytes of `text` in any codec: plain ASCII as it is, anything else as `\\u` escapes."""
+    """Bound the bytes of `text` in any codec: plain ASCII as it is, anything else as \\\\u escapes."""
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text and "'" not in text:
         return len(text) + _PER_ENTRY
     return 3 * len(text.encode("utf-16-le")) + _PER_ENTRY
@@ -167,8 +167,10 @@ class Hub:
         user = self._by_connection.get(connection)
         if user is None:
             if isinstance(request, Goodbye):
-                return [Close(connection)]
-            raise UsageError(f"connection {connection} is not registered; check messages against the states first")
+                return [*self.disconnect(connection, now), Close(connection)]
+            raise UsageError(
+                f"connection {connection} is not registered; check messages against the states first"
+            )
         match request:
             case SendMessage():
                 return self._send_message(user, request)
@@ -261,7 +263,7 @@ class Hub:
             ],
             "made": self._made,
             "changed": self._changed,
-            "rostered": self._rostered,
+            "rostered": float(self._rostered),  # a clock may count in integers, which JSON writes otherwise
         }
 
     def digest(self) -> str:
@@ -269,10 +271,14 @@ class Hub:
         return hashlib.sha256(json.dumps(self.snapshot(), separators=(",", ":")).encode()).hexdigest()
 
     @classmethod
-    def restore(cls, snapshot: Mapping[str, Any], policy: Policy | None = None, limits: Limits | None = None) -> Self:
+    def restore(
+        cls, snapshot: Mapping[str, Any], policy: Policy | None = None, limits: Limits | None = None
+    ) -> Self:
         """Make a hub that goes on where `snapshot` was taken.  SnapshotError if it is not one of this version."""
         if snapshot.get("version") != _VERSION:
-            raise SnapshotError(f"the snapshot is not of version {_VERSION}; take it with this version of improto")
+            raise SnapshotError(
+                f"the snapshot is not of version {_VERSION}; take it with this version of improto"
+            )
         hub = cls(policy, limits)
         try:
             hub._load(snapshot)
@@ -306,7 +312,9 @@ class Hub:
 
     def _register(self, connection: int, request: Register, now: float) -> list[Output]:
         if connection in self._by_connection or connection in self._asked:
-            raise UsageError(f"connection {connection} has sent REGISTER; check messages against the states first")
+            raise UsageError(
+                f"connection {connection} has sent REGISTER; check messages against the states first"
+            )
         if self.policy.ask:
             self._asked[connection] = request
             return [Ask(connection, request)]
@@ -354,10 +362,18 @@ class Hub:
         if unknown:
             return [_error(user.connection, Code.NO_SUCH_USER, self._fitting(unknown))]
         if user.initiated >= self.limits.living:
-            return [_error(user.connection, Code.TOO_MANY, f"you have begun {user.initiated} conversations; end one")]
+            return [
+                _error(
+                    user.connection, Code.TOO_MANY, f"you have begun {user.initiated} conversations; end one"
+                )
+            ]
         id = self.policy.conversation_id(self._made + 1)
         if self._list_bytes + _size(id) > self.limits.roster:
-            return [_error(user.connection, Code.TOO_MANY, "the server has too many conversations; try again later")]
+            return [
+                _error(
+                    user.connection, Code.TOO_MANY, "the server has too many conversations; try again later"
+                )
+            ]
         self._made += 1
         self._list_bytes += _size(id)
         user.initiated += 1
@@ -385,7 +401,9 @@ class Hub:
         if conversation is None:
             return [_no_such_conversation(user.connection)]
         if self.policy.private and user.name not in conversation.people:
-            return [_error(user.connection, Code.NOT_INVITED, "only who is invited may join this conversation")]
+            return [
+                _error(user.connection, Code.NOT_INVITED, "only who is invited may join this conversation")
+            ]
         if user.name in conversation.members:
             return []
         if self._list_bytes + _size(user.name) > self.limits.roster:
@@ -402,7 +420,9 @@ class Hub:
         if conversation is None:
             return [_no_such_conversation(user.connection)]
         if user.name not in conversation.members and user.name not in conversation.invited:
-            return [_error(user.connection, Code.NOT_MEMBER, "you are neither in this conversation nor invited")]
+            return [
+                _error(user.connection, Code.NOT_MEMBER, "you are neither in this conversation nor invited")
+            ]
         self._drop(conversation, user.name)
         return []
 
@@ -439,7 +459,7 @@ class Hub:
 
 
 def _error(connection: int, code: Code, explanation: str) -> Send:
-    return Send(Error(f"{code}: {explanation}"), (connection,))
+    return Send(Error(f"{code}: {explanation}"[:512]), (connection,))  # an embedder's reason may be of any length
 
 
 def _no_such_conversation(connection: int) -> Send:

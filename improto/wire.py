@@ -83,7 +83,18 @@ class _Bucket:
 class Connection:
     """One end of one connection.  See the module's text for the order of calls."""
 
-    __slots__ = ("_bucket", "_codecs", "_limits", "_pending", "_rate", "_reader", "_role", "_sender", "codec", "state")
+    __slots__ = (
+        "_bucket",
+        "_codecs",
+        "_limits",
+        "_pending",
+        "_rate",
+        "_reader",
+        "_role",
+        "_sender",
+        "codec",
+        "state",
+    )
 
     def __init__(
         self, role: Role, codecs: Sequence[Codec], limits: Limits | None = None, rate: Rate | None = None
@@ -143,7 +154,9 @@ class Connection:
                 return self._fault(Code.INVALID, complaint)
             if self._bucket is not None and not self._bucket.take(now):
                 fatal = self._rate is not None and self._bucket.refused > self._rate.patience
-                return self._fault(Code.RATE_LIMITED, "you send too fast; wait before you send again", fatal=fatal)
+                return self._fault(
+                    Code.RATE_LIMITED, "you send too fast; wait before you send again", fatal=fatal
+                )
         state = after(self.state, type(message))
         if state is None:
             return self._unexpected(message)
@@ -160,7 +173,9 @@ class Connection:
         """Let the state follow a message that goes out.  UsageError if it may not be sent in this state."""
         state = after(self.state, type(message))
         if state is None or message.FROM is not self._role:
-            raise UsageError(f"a {self._role} does not send {message.COMMAND} on a connection that is {self.state}")
+            raise UsageError(
+                f"a {self._role} does not send {message.COMMAND} on a connection that is {self.state}"
+            )
         self.state = state
 
     def close(self) -> None:
@@ -201,7 +216,9 @@ class Connection:
     def _unexpected(self, message: AnyMessage) -> Fault:
         code = out_of_state(self.state)
         if self._role is Role.CLIENT:
-            return Fault(code, f"the server sent {message.COMMAND} on a connection that is {self.state}", fatal=False)
+            return Fault(
+                code, f"the server sent {message.COMMAND} on a connection that is {self.state}", fatal=False
+            )
         if code is Code.ALREADY_REGISTERED:
             return Fault(code, "you have a name; say GOODBYE and connect again to change it", fatal=False)
         return Fault(code, f"send REGISTER before {message.COMMAND}", fatal=False)

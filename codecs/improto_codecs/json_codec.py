@@ -1,0 +1,94 @@
+"""The json codec: one JSON object per message, on one line.
+
+`{"type":"SEND_MESSAGE","conversation":"7","text":"hi, bo"}`: the fields are named as in Python.
+
+What it cannot carry: nothing that is legal; controls take an escape of up to 6 bytes.
+
+What it refuses: whatever is no JSON object in plain UTF-8 with a text `type` is `malformed`, and so are
+nesting above `DEPTH` and lone surrogates even in members that are ignored; a missing field or a value of
+another type is `invalid`.  Of duplicate keys the last counts.  Numbers are never converted, so that their
+size costs nothing.
+
+Nesting is measured before anything is parsed, so that no input makes the parser recurse deeply.
+"""
+
+import json
+import re
+from typing import ClassVar, Final, Never, cast
+
+from improto.codec import LineCodec, build, find
+from improto.errors import DecodeError
+from improto.limits import DEPTH
+from improto.messages import AnyMessage, Code, Role
+
+__all__ = ["JsonCodec"]
+
+# An open string counts up to the end: it must not be tried again from each quote in it, which is quadratic.
+_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+"?', re.DOTALL)
+_NO_BRACKETS: Final = re.compile(r"[^\[\]{}]++")
+_INNERMOST: Final = re.compile(r"\[\]|\{\}")
+# Group 1 is the escape of a surrogate that is not half of a pair.
+_ESCAPE: Final = re.compile(r"\\(?:u[Dd][89ABab]..\\u[Dd][C-Fc-f]..|(u[Dd][89A-Fa-f])|.)", re.DOTALL)
+
+
+class JsonCodec(LineCodec):
+    """Messages as JSON objects."""
+
+    name: ClassVar[str] = "json"
+    blank: ClassVar[bytes] = b" \t\r"  # JSON-5
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Give the canonical object: the type first, then the fields in order, without white space."""
+        names = [field.name for field in message.FIELDS]  # JSON-2, JSON-3
+        members = {"type": message.COMMAND, **dict(zip(names, message.values(), strict=True))}
+        return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read one object; DecodeError if it is none or not a message."""
+        try:
+            text = payload.decode()
+        except UnicodeDecodeError:
+            raise DecodeError(Code.MALFORMED, "the bytes are not valid UTF-8") from None  # JSON-10
+        if text.startswith("\ufeff"):
+            raise DecodeError(Code.MALFORMED, "a byte order mark goes ahead")  # JSON-8
+        if _too_deep(text):
+            raise DecodeError(
+                Code.MALFORMED, f"brackets are unpaired or nest above {DEPTH} levels"
+            )  # LIMIT-17
+        if any(escape[1] for escape in _ESCAPE.finditer(text)):
+            raise DecodeError(Code.MALFORMED, "a text holds a lone surrogate")  # LIMIT-24
+        try:
+            parsed: object = json.loads(
+                text, parse_int=_number, parse_float=_number, parse_constant=_constant
+            )
+        except ValueError as error:
+            raise DecodeError(
+                Code.MALFORMED, f"the message is not JSON ({error})"
+            ) from None  # JSON-7, CODEC-9
+        if not isinstance(parsed, dict):
+            raise DecodeError(Code.MALFORMED, "the message is not an object")  # JSON-7
+        members = cast(dict[str, object], parsed)  # JSON-14: the last of duplicate keys
+        command = members.get("type")
+        if not isinstance(command, str):
+            raise DecodeError(Code.MALFORMED, "the object has no text `type`")  # JSON-7
+        fields = find(command, sender).FIELDS  # CODEC-4
+        missing = [field.name for field in fields if field.name not in members]
+        if missing:
+            raise DecodeError(Code.INVALID, f"{missing[0]} is missing")  # JSON-12
+        return build(command, [members[field.name] for field in fields], sender)  # JSON-11, JSON-13
+
+
+def _too_deep(text: str) -> bool:
+    """Tell whether brackets outside of strings nest above `DEPTH` or are not paired, which is no JSON either."""
+    brackets = _NO_BRACKETS.sub("", _STRING.sub("", text))
+    for _ in range(DEPTH):
+        brackets = _INNERMOST.sub("", brackets)
+    return bool(brackets)
+
+
+def _number(_: str) -> int:
+    return 0  # JSON-13: no field takes a number, so its value never matters
+
+
+def _constant(name: str) -> Never:
+    raise ValueError(f"{name} is no JSON")  # JSON-9

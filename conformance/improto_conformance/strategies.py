@@ -1,0 +1,136 @@
+"""Hypothesis strategies for what the protocol allows, shared by all tests.
+
+They draw what is legal within the default `Limits`, extremes included, so that a test which fails for one
+of them has found a fault in the code and not in its input.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from hypothesis import strategies as st
+
+from improto.limits import Limits
+from improto.messages import (
+    AnyMessage,
+    Conversations,
+    Error,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    Role,
+    SendMessage,
+    Status,
+)
+
+__all__ = ["conversation_ids", "messages", "names", "segmentations", "statuses", "texts"]
+
+_LIMITS = Limits()
+_UNSAFE = "".join(
+    map(chr, (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+)
+
+# What some codec has to treat with care: separators, quotes, brackets, escapes, line ends, signs of pickles.
+_AWKWARD = " \"'\\/,=()[]{}.|#:\t\r\n\x00\x1b\x7f\x80\x85\xa0\u2028\ufeff\uffff\u00e9\u20ac\U0001f600"
+
+
+def _characters(refused: str = "") -> st.SearchStrategy[str]:
+    awkward = [character for character in _AWKWARD if character not in refused]
+    return st.one_of(
+        st.sampled_from("abcXYZ_019"),
+        st.sampled_from(awkward),
+        st.characters(exclude_categories=["Cs"], exclude_characters=refused),
+    )
+
+
+def names() -> st.SearchStrategy[str]:
+    """Draw usernames."""
+    refused = _UNSAFE + "\u2028\u2029"
+    inner = st.text(_characters(refused), max_size=_LIMITS.name).map(lambda name: name.strip(" "))
+    return st.one_of(st.sampled_from(["bo", "cy", "\U0001f600" * _LIMITS.name]), inner).filter(bool)
+
+
+def statuses() -> st.SearchStrategy[str]:
+    """Draw statuses, which may be empty."""
+    return st.one_of(
+        st.sampled_from(["", "online", "\U0001f600" * _LIMITS.status]),
+        st.text(_characters(), max_size=40),
+    )
+
+
+def texts() -> st.SearchStrategy[str]:
+    """Draw texts of messages, now and then one of the greatest length."""
+    longest = [
+        character * (_LIMITS.text // len(character.encode())) for character in 'a\0"\u00e9\u20ac\U0001f600'
+    ]
+    return st.one_of(st.text(_characters(), max_size=60), st.sampled_from(["", *longest]))
+
+
+def conversation_ids() -> st.SearchStrategy[str]:
+    """Draw conversation ids: printable ASCII without space."""
+    printable = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
+    return st.one_of(
+        st.integers(0, 10**6).map(str),
+        st.text(printable, min_size=1, max_size=_LIMITS.conversation),
+    )
+
+
+def _requests() -> st.SearchStrategy[AnyMessage]:
+    return st.one_of(
+        st.builds(Register, names(), statuses()),
+        st.builds(Status, statuses()),
+        st.just(Goodbye()),
+        st.builds(Invite, st.lists(names(), min_size=1, max_size=8).map(tuple)),
+        st.builds(Invite, names().map(lambda name: (name,) * _LIMITS.invited)),
+        st.just(ListConversations()),
+        st.builds(Join, conversation_ids()),
+        st.builds(SendMessage, conversation_ids(), texts()),
+        st.builds(Leave, conversation_ids()),
+    )
+
+
+def _responses() -> st.SearchStrategy[AnyMessage]:
+    members = st.lists(names(), max_size=4, unique=True).map(tuple)
+    explanations = st.one_of(
+        st.builds("{}: {}".format, st.sampled_from(["invalid", "timeout", "new-code"]), statuses()),
+        st.text(_characters(), max_size=40),
+        st.just("\U0001f600" * _LIMITS.explanation),
+    )
+    return st.one_of(
+        st.builds(OnlineUsers, st.dictionaries(names(), statuses(), max_size=5)),
+        st.builds(Invitation, conversation_ids(), names()),
+        st.builds(Conversations, st.dictionaries(conversation_ids(), members, max_size=5)),
+        st.builds(Message, conversation_ids(), names(), texts()),
+        st.builds(Error, explanations),
+    )
+
+
+def messages(sender: Role | None = None) -> st.SearchStrategy[AnyMessage]:
+    """Draw messages that `sender`, or either end, may send within the default limits."""
+    match sender:
+        case Role.CLIENT:
+            return _requests()
+        case Role.SERVER:
+            return _responses()
+        case None:
+            return st.one_of(_requests(), _responses())
+
+
+def segmentations(data: bytes) -> st.SearchStrategy[list[bytes]]:
+    """Draw ways to cut `data` into pieces, of which none is empty; joined they are `data`."""
+    if len(data) < 2:
+        return st.just([data] if data else [])
+    return st.one_of(
+        st.sets(st.integers(1, len(data) - 1), max_size=30).map(lambda cuts: list(_cut(data, cuts))),
+        st.integers(1, len(data)).map(lambda size: list(_cut(data, set(range(size, len(data), size))))),
+    )
+
+
+def _cut(data: bytes, cuts: set[int]) -> Iterator[bytes]:
+    for start, end in pairwise([0, *sorted(cuts), len(data)]):
+        yield data[start:end]

@@ -1,0 +1,316 @@
+"""TCP on asyncio: `Server` runs a `Service`, `connect` gives a client's `Session`.
+
+The binding moves bytes and keeps time; what they mean is decided in the core.  All that one turn of the loop
+causes is written with one call per connection.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final, cast
+
+from improto.client import Client, Liveness
+from improto.codec import Codec
+from improto.errors import ImprotoError
+from improto.messages import Code, Goodbye, ListConversations, Request, Response, Role
+from improto.service import Peer, Service
+from improto.states import State
+from improto.wire import Connection, Fault
+
+__all__ = ["CannotConnect", "Lost", "Server", "Session", "connect"]
+
+_USER_TIMEOUT_MS: Final = (
+    60_000  # CONN-28: sent bytes that nobody acknowledges for so long end the connection
+)
+_PROBE_AFTER_S: Final = 30  # … and so does an idle host that does not answer 5 probes, 10 s apart
+_HIGH_WATER: Final = 64 * 1024
+
+
+class CannotConnect(ImprotoError):
+    """There is no server to talk to."""
+
+
+class Lost(ImprotoError):
+    """The connection ended without a GOODBYE of ours."""
+
+
+class Server:
+    """Runs one `Service` on any number of listening sockets."""
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        connections: int = 10_000,
+        per_address: int = 1_000,
+        gap: float = 0.0,
+    ) -> None:
+        """Serve at most so many connections, in all and from one address (FLOW-13).
+
+        With `gap`, that many seconds lie between two messages to a peer that speaks the pickle codec, for
+        programs that take one `recv` for one message (LECTURE-4).
+        """
+        self.service = service
+        self.gap = gap
+        self._connections = connections
+        self._per_address = per_address
+        self._loop = asyncio.get_running_loop()
+        self._links: dict[int, _Link] = {}
+        self._by_address: dict[str, int] = {}
+        self._listeners: list[asyncio.Server] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._scheduled = False
+        self._all_closed: asyncio.Future[None] | None = None
+
+    async def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Listen on TCP and give the address that was taken, which tells the port if it was 0."""
+        listener = await self._loop.create_server(lambda: _Link(self), host, port, backlog=1024)
+        self._listeners.append(listener)
+        return cast(tuple[str, int], listener.sockets[0].getsockname()[:2])
+
+    async def close(self) -> None:
+        """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
+        for listener in self._listeners:
+            listener.close()
+        self.service.shut_down(self.now())
+        self._turn()
+        if self._links:
+            self._all_closed = self._loop.create_future()
+            await self._all_closed
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def now(self) -> float:
+        """Give the loop's time."""
+        return self._loop.time()
+
+    def wake(self) -> None:
+        """Have a turn of the service in the next turn of the loop."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def opened(self, link: "_Link", address: str) -> Peer:
+        """Take a new connection in."""
+        mine = self._by_address.get(address, 0)
+        full = len(self._links) >= self._connections or mine >= self._per_address
+        self._by_address[address] = mine + 1
+        peer = self.service.connect(self.now(), "too many connections; try again later" if full else None)
+        self._links[peer.id] = link
+        return peer
+
+    def closed(self, peer: Peer, address: str) -> None:
+        """Forget a connection."""
+        del self._links[peer.id]
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
+        if not self._links and self._all_closed is not None and not self._all_closed.done():
+            self._all_closed.set_result(None)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        for peer in self.service.turn(self.now()):
+            link = self._links.get(peer.id)
+            if link is not None:
+                link.refresh()
+        due = self.service.due
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer = self._loop.call_at(due, self.wake)
+
+
+class _Link(asyncio.Protocol):
+    """One accepted connection."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._service = server.service
+        self._paced: deque[bytes] = deque()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+        _watch(self._transport)
+        peername = self._transport.get_extra_info("peername")
+        self._address = str(peername[0]) if peername else "local"
+        self._peer = self._server.opened(self, self._address)
+        self._server.wake()
+
+    def data_received(self, data: bytes) -> None:
+        self._service.receive(self._peer, data)
+        self._server.wake()
+
+    def eof_received(self) -> bool:
+        self._service.end(self._peer)
+        self._server.wake()
+        if self._peer.linger is not None:
+            self._transport.close()
+        return True  # half-closed: replies are still written (CONN-20)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._paced.clear()
+        self._service.end(self._peer, lost=True)
+        self._server.closed(self._peer, self._address)
+        self._server.wake()
+
+    def pause_writing(self) -> None:
+        self._service.block(self._peer, self._server.now())
+
+    def resume_writing(self) -> None:
+        self._service.unblock(self._peer)
+        self._server.wake()
+
+    def refresh(self) -> None:
+        """Do what the service has decided about this connection."""
+        pieces = self._peer.take()
+        if pieces and self._server.gap and self._peer.codec_name == "pickle":
+            self._pace(pieces)
+        elif pieces:
+            self._transport.write(b"".join(pieces))
+        if self._peer.linger is not None:
+            self._finish(self._peer.linger)
+        elif self._service.reading(self._peer):
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _finish(self, linger: float) -> None:
+        """Flush, shut down writing, discard input for a while, close (CONN-22)."""
+        if self._paced or self._transport.is_closing():
+            return
+        asyncio.get_running_loop().call_later(linger, self._transport.abort)
+        if self._peer.ended:
+            self._transport.close()
+            return
+        self._transport.resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _pace(self, pieces: list[bytes]) -> None:
+        idle = not self._paced
+        self._paced.extend(pieces)
+        if idle:
+            self._write_paced()
+
+    def _write_paced(self) -> None:
+        # Each message goes out as a packet of its own (there is no Nagle delay on asyncio's sockets), and the
+        # rest waits in the service as it does for any peer that takes no more at the moment.
+        if self._paced and not self._transport.is_closing():
+            self._transport.write(self._paced.popleft())
+            self._service.block(self._peer, self._server.now())
+            asyncio.get_running_loop().call_later(self._server.gap, self._write_paced)
+        else:
+            self._service.unblock(self._peer)
+            self._server.wake()
+
+
+def _watch(transport: asyncio.Transport) -> None:
+    """Let the system find out about a host that has vanished (CONN-28)."""
+    sock = cast(socket.socket | None, transport.get_extra_info("socket"))
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
+        ("TCP_KEEPIDLE", _PROBE_AFTER_S),
+        ("TCP_KEEPINTVL", 10),
+        ("TCP_KEEPCNT", 5),
+    ):
+        if hasattr(socket, option):  # Linux; elsewhere the write time-out of the service has to do
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+class Session:
+    """A client's end of a connection: what was received, one after the other, and requests to send.
+
+    Iterate over it for Responses and Faults until the connection ends.  It ends silently after `goodbye`, and
+    with `Lost` otherwise.  `view` holds what the user knows by then.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, codec: Codec) -> None:
+        """Made by `connect`."""
+        self._reader = reader
+        self._writer = writer
+        self._wire = Connection(Role.CLIENT, [codec])
+        self._loop = asyncio.get_running_loop()
+        self.view = Client(self._loop.time())
+
+    @property
+    def state(self) -> State:
+        """Where the connection stands."""
+        return self._wire.state
+
+    def send(self, request: Request) -> None:
+        """Send a request.  UsageError if it may not be sent now."""
+        data = self._wire.encode(request)
+        self._wire.sent(request)
+        self.view.sent(request, self._loop.time())
+        self._writer.write(data)
+
+    async def __aiter__(self) -> AsyncIterator[Response | Fault]:
+        """Give what comes in; what makes no sense is a Fault that is not fatal."""
+        while True:
+            while (item := self._wire.next(self._loop.time())) is not None:
+                if isinstance(item, Fault):
+                    yield item
+                    if item.fatal:
+                        raise Lost("the server sends what this codec cannot read; try another codec")
+                elif isinstance(item, Response):
+                    nonsense = self.view.received(item, self._loop.time())
+                    yield item if nonsense is None else Fault(Code.INVALID, nonsense, fatal=False)
+            data = await self._read()
+            if not data:
+                if self._wire.state is State.CLOSED:
+                    return
+                raise Lost("the server has closed the connection")
+            self._wire.feed(data)
+
+    async def _read(self) -> bytes:
+        while True:
+            try:
+                return await asyncio.wait_for(self._reader.read(64 * 1024), 10.0)
+            except TimeoutError:
+                match self.view.overdue(self._loop.time()):
+                    case Liveness.ASK if self._wire.state is State.REGISTERED:
+                        self.send(ListConversations())  # CONN-26
+                    case Liveness.LOST:
+                        raise Lost("the server does not answer any more") from None  # CONN-27
+                    case _:
+                        pass
+            except OSError as error:
+                raise Lost(f"the connection broke: {error}") from error
+
+    async def goodbye(self) -> None:
+        """Say GOODBYE if the connection still stands, read to the end for at most 1 s (CLIENT-20), and close."""
+        with suppress(OSError, TimeoutError):
+            if self._wire.state is not State.CLOSED:
+                self.send(Goodbye())
+                async with asyncio.timeout(1.0):
+                    while await self._reader.read(64 * 1024):
+                        pass
+        self.close()
+
+    def close(self) -> None:
+        """Close without another word."""
+        self._wire.close()
+        self._writer.close()
+
+
+async def connect(host: str, port: int, codec: Codec, *, timeout: float = 10.0) -> Session:
+    """Connect to a server.  CannotConnect if there is none within `timeout` seconds."""
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        raise CannotConnect(f"{host}:{port} does not answer; check the address") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CannotConnect(
+            f"no server at {host}:{port} ({reason}); start one with: improto serve"
+        ) from error
+    return Session(reader, writer, codec)

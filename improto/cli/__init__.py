@@ -1,0 +1,51 @@
+"""The command line: `improto COMMAND …`.
+
+Commands come from the entry-point group `improto.commands`, ours and other distributions' alike.  An entry
+point names a module with
+
+    HELP: str                                one line for the list of commands
+    configure(parser: ArgumentParser)        adds the arguments
+    run(arguments: Namespace) -> int         does it, and gives the exit code
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points, version
+from typing import Final, Protocol, cast
+
+from improto.errors import ImprotoError
+
+__all__ = ["ENTRY_POINTS", "INTERRUPTED", "USAGE", "main"]
+
+ENTRY_POINTS: Final = "improto.commands"
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+
+class _Command(Protocol):
+    HELP: str
+
+    def configure(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, arguments: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` names and give its exit code; SystemExit with 2 if the usage is wrong."""
+    parser = argparse.ArgumentParser(prog="improto", description="A small instant-messaging protocol.")
+    parser.add_argument("--version", action="version", version=f"improto {version('improto')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        command = cast(_Command, point.load())
+        subparser = commands.add_parser(point.name, help=command.HELP, description=command.HELP)
+        command.configure(subparser)
+        subparser.set_defaults(run=command.run)
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except ImprotoError as error:
+        print(f"improto: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED

@@ -1,0 +1,136 @@
+"""One client's view: what a user knows from what was sent and received.  No bytes, no clock, no terminal.
+
+    client.sent(request, now)        a request goes out
+    client.received(response, now)   a response came in → None, or why it makes no sense and was ignored
+    client.overdue(now)              → whether to ask the server for a sign of life, or to give it up
+
+Everything a client may show is here: who is online, the invitations, the conversations.  What the server
+says is believed as far as it makes sense; what does not is reported, never raised (CLIENT-18).
+
+JOIN and LEAVE have no reply.  So `joined` holds what the user has asked for, and each CONVERSATIONS puts it
+right, but for what was asked after the LIST_CONVERSATIONS that it answers.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from improto.messages import (
+    Conversations,
+    Error,
+    Invitation,
+    Join,
+    Leave,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    Request,
+    Response,
+    Status,
+)
+
+__all__ = ["SILENCE", "WAIT", "Client", "Liveness"]
+
+SILENCE: Final = 60.0
+"""Seconds without a word from the server after which a client may ask for one (CONN-26)."""
+WAIT: Final = 30.0
+"""Seconds after which a server that was asked and did not answer counts as lost (CONN-27)."""
+
+
+class Liveness(Enum):
+    """What `Client.overdue` advises."""
+
+    FINE = "fine"
+    ASK = "ask"
+    """Send LIST_CONVERSATIONS."""
+    LOST = "lost"
+    """Close: the server is gone."""
+
+
+class Client:
+    """The view of one user on one connection.  See the module's text for the order of calls."""
+
+    def __init__(self, now: float) -> None:
+        """Begin knowing nothing."""
+        self.username = ""
+        self.status = ""
+        self.online: Mapping[str, str] = {}
+        """Name → status, from the last roster: replaced as a whole, never changed."""
+        self.invitations: dict[str, str] = {}
+        """Conversation → who invited, as long as neither JOIN nor LEAVE was sent; in the order of arrival."""
+        self.joined: dict[str, None] = {}
+        """The conversations that the user is in, in the order of joining."""
+        self.conversations: Mapping[str, tuple[str, ...]] = {}
+        """Conversation → members, from the last CONVERSATIONS."""
+        self._asked: deque[dict[str, bool]] = (
+            deque()
+        )  # for each list not yet received: joins and leaves since
+        self._heard = now
+        self._asked_at: float | None = None
+
+    def sent(self, request: Request, now: float) -> None:
+        """Note what the user has asked for."""
+        match request:
+            case Register(username, status):
+                self.username, self.status = username, status
+            case Status(status):
+                self.status = status
+            case Join(conversation):
+                self._turn(conversation, member=True)
+            case Leave(conversation):
+                self._turn(conversation, member=False)
+            case ListConversations():
+                self._asked.append({})
+                self._asked_at = self._asked_at or now
+            case _:
+                pass
+
+    def received(self, response: Response, now: float) -> str | None:
+        """Note what the server said; give the reason if it makes no sense and was ignored."""
+        self._heard = now
+        match response:
+            case OnlineUsers(users):
+                if self.username not in users:
+                    return f"a roster without {self.username}"
+                self.online = users
+            case Invitation(conversation, source):
+                self.invitations[conversation] = source
+            case Conversations(conversations):
+                if not self._asked:
+                    return "a list of conversations that nobody asked for"
+                self._asked_at = None
+                self.conversations = conversations
+                self._put_right(self._asked.popleft())
+            case Message(conversation, _, _):
+                if conversation not in self.joined:
+                    return f"a message for conversation {conversation}, which {self.username} is not in"
+            case Error():
+                pass
+        return None
+
+    def overdue(self, now: float) -> Liveness:
+        """Advise about a server that has said nothing for long."""
+        if self._asked_at is not None and now - max(self._asked_at, self._heard) >= WAIT:
+            return Liveness.LOST
+        if self._asked_at is None and now - self._heard >= SILENCE:
+            return Liveness.ASK
+        return Liveness.FINE
+
+    def _turn(self, conversation: str, *, member: bool) -> None:
+        self.invitations.pop(conversation, None)
+        if member:
+            self.joined[conversation] = None
+        else:
+            self.joined.pop(conversation, None)
+        for later in self._asked:
+            later[conversation] = member
+
+    def _put_right(self, later: dict[str, bool]) -> None:
+        listed = {id: self.username in members for id, members in self.conversations.items()} | later
+        kept = {id: None for id in self.joined if listed.get(id)}
+        self.joined = kept | {id: None for id, member in listed.items() if member}
+        self.invitations = {
+            id: source for id, source in self.invitations.items() if id in self.conversations or id in later
+        }

@@ -1,0 +1,352 @@
+"""A whole server without I/O: one hub, and for each connection its wire layer and what waits for it.
+
+This is what a binding drives.  All that a binding has to do is move bytes and ask what is next:
+
+    service = Service(hub, codecs)
+
+    peer = service.connect(now)      a connection was accepted
+    service.receive(peer, data)      bytes arrived
+    service.end(peer)                end of stream; `lost=True` if nothing can be written either
+    service.block(peer, now)         the transport takes no more for now …
+    service.unblock(peer)            … and takes more again
+    service.decide(peer, …, now)     the embedder's answer, if `Policy.ask` is set
+
+    for peer in service.turn(now):   do the work; for each of these something has changed:
+        write peer.take()            … if there is anything
+        if peer.linger is not None:  … nothing follows: flush, shut down writing, discard what still arrives,
+            …                        and close when the peer has closed, after `linger` seconds at the latest
+        read if, and only if, service.reading(peer)
+
+Call `turn` once per turn of the loop after any of the calls above, and when the clock reaches `due`.  All
+that was caused in one turn is written in one piece per connection.  Nobody gets more than `Bounds.batch`
+messages handled in a turn; what is left over comes first in the next one.
+
+Requests take effect in the order in which they are taken out here, which is one total order, and all that a
+request causes is queued before the next one is looked at: that is what makes LIST_CONVERSATIONS a barrier.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from improto.codec import Codec
+from improto.messages import Code, Delivery, Error, Request, Response, Role
+from improto.outbox import Outbox
+from improto.server import Ask, Close, Hub, Output, Send
+from improto.wire import Connection, Fault, Rate
+
+__all__ = ["Bounds", "Observer", "Peer", "Service"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one connection may cost.  Sizes in bytes, times in seconds."""
+
+    batch: int = 64
+    """Messages of one connection that are handled in one turn."""
+    queued: int = 64 * 1024
+    """Waiting output above which nothing more is read from the connection."""
+    events: int = 1024 * 1024
+    """Waiting events above which the connection is closed as a slow consumer."""
+    all_queues: int = 64 * 1024 * 1024
+    """Waiting output of all connections together, above which the one with the most is closed."""
+    register: float = 60.0
+    """Time to register."""
+    write: float = 60.0
+    """Time for which a peer may take nothing of what waits for it."""
+    linger: float = 1.0
+    """Time for a close: input is discarded until then, so that no reset destroys the last message."""
+    flush: float = 5.0
+    """The same after `slow-consumer`."""
+
+
+class Observer:
+    """Is told what happens on the connections, for logs and counters.  Subclass it; each method does nothing.
+
+    The numbers are those of `Peer.id`.  What a method raises comes out of `turn`, so let it raise nothing.
+    """
+
+    def connected(self, peer: int) -> None:
+        """A connection was accepted."""
+
+    def received(self, peer: int, message: Request) -> None:
+        """A request arrived that is in bounds and in order; the hub decides about it now."""
+
+    def refused(self, peer: int, fault: Fault) -> None:
+        """Something arrived that is no request, or none that may be sent now."""
+
+    def sent(self, peer: int, message: Response) -> None:
+        """A message was queued for a connection."""
+
+    def closed(self, peer: int, reason: str) -> None:
+        """Nothing more is read from a connection, nor queued for it."""
+
+    def asked(self, peer: "Peer", request: Request) -> None:
+        """The hub asks to `decide` about a REGISTER."""
+
+
+class Peer:
+    """One accepted connection.  A binding uses `id`, `linger` and `take`; the rest is the service's."""
+
+    __slots__ = ("blocked", "ended", "id", "linger", "lost", "outbox", "refusal", "wire")
+
+    def __init__(self, id: int, wire: Connection, refusal: str | None) -> None:
+        """Made by `Service.connect`."""
+        self.id = id
+        self.linger: float | None = None
+        """Set when nothing follows what is queued: how many seconds the close may take."""
+        self.wire = wire
+        self.outbox = Outbox()
+        self.refusal = refusal
+        self.blocked = False
+        self.ended = False
+        self.lost = False
+
+    @property
+    def codec_name(self) -> str | None:
+        """The name of the peer's codec, once it is known."""
+        return None if self.wire.codec is None else self.wire.codec.name
+
+    @property
+    def waits(self) -> bool:
+        """Whether output stays here because the transport takes no more; before a close it is handed over anyway."""
+        return self.blocked and self.linger is None
+
+    def take(self) -> list[bytes]:
+        """Take the messages that are to be written now, encoded and framed."""
+        return [] if self.waits else self.outbox.take()
+
+
+class Service:
+    """One server.  See the module's text for the order of calls."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        codecs: Sequence[Codec],
+        *,
+        bounds: Bounds | None = None,
+        rate: Rate | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """Serve `hub` to connections that speak one of `codecs`."""
+        self.hub = hub
+        self.bounds = bounds or Bounds()
+        self._codecs = codecs
+        self._rate = rate
+        self._observer = observer or Observer()
+        self._accepted = 0
+        self._peers: dict[int, Peer] = {}  # those that are not being closed
+        self._ready: dict[int, Peer] = {}  # have input to be looked at
+        self._changed: dict[int, Peer] = {}  # have output, or are to be closed, or may be read from again
+        self._waiting = 0  # bytes in all outboxes
+        # Deadlines; since all in one dict have the same length, the earliest is always the first.
+        self._refuse_by: dict[int, float] = {}
+        self._register_by: dict[int, float] = {}
+        self._write_by: dict[int, float] = {}
+
+    # -- inputs -------------------------------------------------------------------------------------------
+
+    def connect(self, now: float, refusal: str | None = None) -> Peer:
+        """Take in a connection; with `refusal` only to say why it is not served, and to close (FLOW-13)."""
+        self._accepted += 1
+        peer = Peer(
+            self._accepted, Connection(Role.SERVER, self._codecs, self.hub.limits, self._rate), refusal
+        )
+        self._peers[peer.id] = peer
+        if refusal is None:
+            self._register_by[peer.id] = now + self.bounds.register
+        else:
+            self._refuse_by[peer.id] = now + self.bounds.linger
+            self._ready[peer.id] = peer
+        self._observer.connected(peer.id)
+        return peer
+
+    def receive(self, peer: Peer, data: bytes) -> None:
+        """Take in bytes; they are looked at in the next `turn`."""
+        if peer.linger is None:
+            peer.wire.feed(data)
+            self._ready[peer.id] = peer
+
+    def end(self, peer: Peer, *, lost: bool = False) -> None:
+        """Note the end of the peer's stream.  What was received in full still takes effect.
+
+        With `lost`, nothing can be written to it either, and nothing more is queued for it.
+        """
+        peer.ended = True
+        if lost:
+            peer.lost = True
+            self._drop_output(peer)
+        if peer.linger is None:
+            self._ready[peer.id] = peer
+
+    def block(self, peer: Peer, now: float) -> None:
+        """Note that the transport takes no more: output waits here from now on, by its delivery class."""
+        peer.blocked = True
+        if peer.linger is None:
+            self._write_by.pop(peer.id, None)  # the latest deadline stands last
+            self._write_by[peer.id] = now + self.bounds.write
+
+    def unblock(self, peer: Peer) -> None:
+        """Note that the transport takes more again."""
+        peer.blocked = False
+        self._write_by.pop(peer.id, None)
+        self._changed[peer.id] = peer
+        if peer.linger is None:
+            self._ready[peer.id] = peer
+
+    def decide(self, peer: Peer, refusal: str | None, now: float) -> None:
+        """Admit whoever the hub asked about, or refuse for the reason given; late answers are ignored."""
+        self._carry_out(self.hub.decide(peer.id, refusal, now), now)
+        if peer.linger is None:
+            self._ready[peer.id] = self._changed[peer.id] = peer
+
+    def kick(self, username: str, reason: str, now: float) -> None:
+        """Put a user out, with `forbidden` and the reason.  UsageError if nobody has that name."""
+        self._carry_out(self.hub.kick(username, reason, now), now)
+
+    def shut_down(self, now: float) -> None:
+        """Tell every peer that the server goes, and close all connections."""
+        for peer in list(self._peers.values()):
+            self._expel(peer, Code.SHUTTING_DOWN, "the server is going down; try again later", now)
+
+    # -- work ---------------------------------------------------------------------------------------------
+
+    def turn(self, now: float) -> list[Peer]:
+        """Handle what has arrived and what is due, and give the peers for which something has changed."""
+        ready, self._ready = self._ready, {}
+        for peer in ready.values():
+            self._handle(peer, now)
+        for peer in self._expired(self._refuse_by, now):
+            self._close(peer, "refused", now)
+        for peer in self._expired(self._register_by, now):
+            self._expel(peer, Code.TIMEOUT, f"send REGISTER within {self.bounds.register:g} seconds", now)
+        for peer in self._expired(self._write_by, now):
+            self._expel(peer, Code.SLOW_CONSUMER, "you have read nothing for too long", now)
+        self._carry_out(self.hub.tick(now), now)
+        changed, self._changed = self._changed, {}
+        for peer in changed.values():
+            if not peer.waits:
+                self._waiting -= peer.outbox.size  # the binding takes it
+        return list(changed.values())
+
+    @property
+    def due(self) -> float | None:
+        """When `turn` is to be called even if nothing arrives; None if not at all."""
+        if self._ready or self._changed:
+            return 0.0
+        deadlines = (self._refuse_by, self._register_by, self._write_by)
+        times = [next(iter(by.values())) for by in deadlines if by]
+        if self.hub.due is not None:
+            times.append(self.hub.due)
+        return min(times, default=None)
+
+    def reading(self, peer: Peer) -> bool:
+        """Tell whether the peer is to be read from: not while its output waits or its REGISTER is undecided."""
+        return peer.linger is not None or (peer.wire.ready and not self._stalled(peer))
+
+    def _stalled(self, peer: Peer) -> bool:
+        return not peer.lost and (peer.blocked or peer.outbox.size > self.bounds.queued)
+
+    def _expired(self, deadlines: dict[int, float], now: float) -> Iterable[Peer]:
+        while deadlines:
+            id, deadline = next(iter(deadlines.items()))
+            if deadline > now:
+                return
+            del deadlines[id]
+            yield self._peers[id]
+
+    def _handle(self, peer: Peer, now: float) -> None:
+        for _ in range(self.bounds.batch):
+            if peer.linger is not None or self._stalled(peer):
+                break  # who does not read what it has caused causes nothing more
+            if peer.refusal is not None and peer.wire.codec is not None:
+                self._expel(peer, Code.FORBIDDEN, peer.refusal, now)
+                break
+            item = peer.wire.next(now)
+            if item is None:
+                break
+            self._take_in(peer, item, now)
+        else:
+            self._ready[peer.id] = peer
+        self._changed[peer.id] = peer
+        if peer.ended and peer.linger is None and peer.id not in self._ready and not self._stalled(peer):
+            self._close(peer, "end of stream", now)
+
+    def _take_in(self, peer: Peer, item: Request | Response | Fault, now: float) -> None:
+        if peer.refusal is not None:
+            self._expel(peer, Code.FORBIDDEN, peer.refusal, now)
+        elif isinstance(item, Fault):
+            self._observer.refused(peer.id, item)
+            self._queue(peer, item.error)
+            if item.fatal:
+                self._close(peer, item.code, now)
+        elif isinstance(item, Request):
+            self._observer.received(peer.id, item)
+            self._carry_out(self.hub.receive(peer.id, item, now), now)
+
+    def _carry_out(self, outputs: Iterable[Output], now: float) -> None:
+        for output in outputs:
+            match output:
+                case Send():
+                    self._send(output, now)
+                case Close(connection):
+                    peer = self._peers.get(connection)
+                    if peer is not None:
+                        self._close(peer, "goodbye", now)
+                case Ask(connection, request):
+                    self._observer.asked(self._peers[connection], request)
+
+    def _send(self, output: Send, now: float) -> None:
+        """Queue a message for its receivers, encoded once for each codec in use."""
+        delivery = Delivery.REPLY if output.first else output.message.DELIVERY
+        encoded: dict[Codec, bytes] = {}
+        for id in output.to:
+            peer = self._peers.get(id)
+            if peer is None or peer.wire.codec is None:
+                continue
+            data = encoded.get(peer.wire.codec)
+            if data is None:
+                data = encoded[peer.wire.codec] = peer.wire.encode(output.message)
+            self._put(peer, output.message, data, delivery)
+            if peer.outbox.events > self.bounds.events:
+                self._expel(peer, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
+        if self._waiting > self.bounds.all_queues:
+            slowest = max(self._peers.values(), key=lambda peer: peer.outbox.size)
+            self._expel(
+                slowest, Code.SLOW_CONSUMER, "the server is out of memory for you; connect again", now
+            )
+
+    def _queue(self, peer: Peer, message: Error) -> None:
+        if peer.wire.codec is not None:  # else nobody knows how to tell the peer
+            self._put(peer, message, peer.wire.encode(message), Delivery.EVENT)
+
+    def _put(self, peer: Peer, message: Response, data: bytes, delivery: Delivery) -> None:
+        if peer.lost:
+            return
+        peer.wire.sent(message)
+        before = peer.outbox.size
+        peer.outbox.put(data, delivery)
+        self._waiting += peer.outbox.size - before
+        if delivery is Delivery.REPLY:
+            self._register_by.pop(peer.id, None)
+        self._changed[peer.id] = peer
+        self._observer.sent(peer.id, message)
+
+    def _expel(self, peer: Peer, code: Code, explanation: str, now: float) -> None:
+        """End a connection from this side: the ERROR that says why is the last message (ERROR-…)."""
+        self._queue(peer, Error(f"{code}: {explanation}"))
+        self._close(peer, code, now, self.bounds.flush if code is Code.SLOW_CONSUMER else self.bounds.linger)
+
+    def _close(self, peer: Peer, reason: str, now: float, linger: float | None = None) -> None:
+        peer.linger = self.bounds.linger if linger is None else linger
+        peer.wire.close()
+        del self._peers[peer.id]
+        for registry in (self._ready, self._refuse_by, self._register_by, self._write_by):
+            registry.pop(peer.id, None)
+        self._changed[peer.id] = peer
+        self._observer.closed(peer.id, reason)
+        self._carry_out(self.hub.disconnect(peer.id, now), now)
+
+    def _drop_output(self, peer: Peer) -> None:
+        self._waiting -= peer.outbox.size
+        peer.outbox.take()
