@@ -459,7 +459,8 @@ class Hub:
 
 
 def _error(connection: int, code: Code, explanation: str) -> Send:
-    return Send(Error(f"{code}: {explanation}"[:512]), (connection,))  # an embedder's reason may be of any length
+    # Cut, since an embedder's reason may be of any length; LIMIT-16 bounds the whole text.
+    return Send(Error(f"{code}: {explanation}"[:512]), (connection,))
 
 
 def _no_such_conversation(connection: int) -> Send:

@@ -1,5 +1,6 @@
 """Tests of `improto.codec`: the registry, detection, building from values, and the two kinds of readers."""
 
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -102,7 +103,7 @@ def test_unusable_entry_points_are_refused(
 ) -> None:
     """An entry point that cannot be imported, or is no codec of its name, is a RegistryError that says what to do."""
     offer(tmp_path, name, target)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert name in available()
     with pytest.raises(RegistryError, match=says):
         load(name)
@@ -117,8 +118,7 @@ def test_name_taken_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (other / "other_twice-1.dist-info/METADATA").write_text(
         "Metadata-Version: 2.1\nName: other-twice\nVersion: 1\n", encoding="utf-8"
     )
-    monkeypatch.syspath_prepend(str(tmp_path / "one"))
-    monkeypatch.syspath_prepend(str(other))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "one"), str(other), *sys.path])
     with pytest.raises(RegistryError, match="taken twice"):
         load("twice")
 

@@ -96,8 +96,8 @@ def test_loads_nothing_impure(module: str) -> None:
     loaded: list[str] = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     assert module in loaded
     assert IMPURE.isdisjoint(loaded)
-    above = ("improto.bindings", "improto.cli", "improto_codecs", "improto_conformance", "improto_spec")
-    assert not [name for name in loaded if name.startswith(above)]
+    above = ("improto.bindings.", "improto.cli.", "improto_codecs.", "improto_conformance.", "improto_spec.")
+    assert not [name for name in loaded if f"{name}.".startswith(above)]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -420,9 +420,9 @@ def test_rate_comes_before_the_state() -> None:
 MESSAGES: list[AnyMessage] = [REGISTER, Join("7"), Goodbye(), ListConversations(), Conversations({}), ROSTER]
 PIECES = st.lists(
     st.binary(max_size=40)
-    | st.sampled_from(
-        [REGISTER, Join("7"), Goodbye(), ListConversations(), Conversations({}), ROSTER]
-    ).flatmap(lambda message: st.sampled_from([framed(codec, message) for codec in ALL]))
+    | st.sampled_from(MESSAGES).flatmap(
+        lambda message: st.sampled_from([framed(codec, message) for codec in ALL])
+    )
     | st.sampled_from([b"\n", b"{", b"\0\0\0\1", b"REGISTER ", b"\xff"])
 )
 

@@ -1,5 +1,409 @@
-"""Placeholder."""
+"""`improto chat`: a client for a terminal, line by line; it can be scripted through pipes just as well.
+
+What is typed is understood by `parse`, a pure function; what the server says becomes lines in `Chat`.  Every
+line goes out through `_say`, which escapes what could command the terminal (CLIENT-22).
+"""
+
 import argparse
-HELP = "chat"
-def configure(parser: argparse.ArgumentParser) -> None: ...
-def run(arguments: argparse.Namespace) -> int: return 0
+import asyncio
+import io
+import os
+import shlex
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+from urllib.parse import urlsplit
+
+from improto.bindings.asyncio import CannotConnect, Lost, Session, connect
+from improto.cli.serve import codecs
+from improto.cli.text import escaped
+from improto.client import WAIT
+from improto.codec import available
+from improto.errors import ImprotoError, InvalidMessage, UsageError
+from improto.limits import Limits
+from improto.messages import (
+    Code,
+    Conversations,
+    Error,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    Request,
+    Response,
+    SendMessage,
+    Status,
+)
+from improto.states import State
+from improto.wire import Fault
+
+__all__ = ["HELP", "Complaint", "Local", "address", "configure", "listing", "parse", "roster_changes", "run"]
+
+HELP: Final = "talk to others from a terminal"
+
+_PORT: Final = 6666
+_PROMPT: Final = "> "
+_LAST_REPLIES: Final = 1.0  # seconds that the answers to piped commands may take after the end of input
+_COMMANDS: Final = """\
+/who                 who is online
+/list                conversations and their members
+/invite NAME …       begin a conversation; put names with spaces in quotes
+/join ID             join a conversation: from then on, what you type goes there
+/leave ID            leave it, or decline an invitation
+/send ID TEXT        say something in a conversation that you have joined
+/status TEXT         change your status
+/quit                go offline
+anything else        is said in the conversation that you joined last"""
+
+
+class Local(Enum):
+    """Commands that need no server."""
+
+    WHO = "/who"
+    HELP = "/help"
+    NOTHING = ""
+    """An empty line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Why a line was not understood or not sent, and what to type instead."""
+
+    text: str
+
+
+def address(url: str) -> tuple[str, int]:
+    """Take `tcp://host:port`, or without the scheme or the port, apart; ArgumentTypeError if it is none."""
+    wrong = argparse.ArgumentTypeError(f"{url!r} is no address; write it like tcp://localhost:{_PORT}")
+    try:
+        parts = urlsplit(url if "://" in url else f"tcp://{url}")
+        host, port = parts.hostname, parts.port
+        (host or "").encode("idna")
+    except ValueError:
+        raise wrong from None
+    if parts.scheme != "tcp" or not host or port == 0 or parts.username is not None:
+        raise wrong
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise wrong
+    return host, _PORT if port is None else port
+
+
+def parse(line: str, joined: Collection[str] = (), current: str | None = None) -> Request | Local | Complaint:
+    """Understand what was typed by somebody who is in the conversations `joined` and speaks in `current`."""
+    try:
+        understood = _say_here(line, current) if not line.startswith("/") else _command(line)
+    except InvalidMessage as error:
+        return Complaint(str(error))
+    if isinstance(understood, Local | Complaint):
+        return understood
+    if isinstance(understood, SendMessage) and understood.conversation not in joined:
+        id = understood.conversation
+        return Complaint(f"you are not in conversation {id}; type /join {id} first")
+    complaint = Limits().complaint(understood)
+    return understood if complaint is None else Complaint(complaint)
+
+
+def _say_here(line: str, current: str | None) -> Request | Local | Complaint:
+    if not line:
+        return Local.NOTHING
+    if current is None:
+        return Complaint("you are in no conversation; /invite somebody or /join one first, see /list")
+    return SendMessage(current, line)
+
+
+def _command(line: str) -> Request | Local | Complaint:
+    command, _, rest = line.partition(" ")
+    match command:
+        case "/who" | "/help":
+            return Local(command)
+        case "/list":
+            return ListConversations()
+        case "/quit":
+            return Goodbye()
+        case "/status":
+            return Status(rest)
+        case "/invite":
+            return _invite(rest)
+        case "/join" | "/leave":
+            if not rest.strip():
+                return Complaint(f"which conversation? type {command} ID, see /list")
+            return Join(rest.strip()) if command == "/join" else Leave(rest.strip())
+        case "/send":
+            id, space, text = rest.partition(" ")
+            return SendMessage(id, text) if id and space else Complaint("type /send ID TEXT")
+        case _:
+            return Complaint(
+                f"there is no command {command}, see /help; /send ID TEXT sends text that begins with /"
+            )
+
+
+def _invite(rest: str) -> Request | Complaint:
+    try:
+        names = shlex.split(rest)
+    except ValueError:
+        return Complaint('a quotation mark has no partner; put the name in the other kind, like "O\'Neill"')
+    return Invite(tuple(names)) if names else Complaint("whom? type /invite NAME …, see /who")
+
+
+def roster_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Tell in lines what has changed between two rosters."""
+    lines: list[str] = []
+    for name, status in new.items():
+        if name not in old:
+            lines.append(f"* {name} is online ({status})" if status else f"* {name} is online")
+        elif old[name] != status:
+            lines.append(f'* {name} is now "{status}"')
+    return lines + [f"* {name} went offline" for name in old if name not in new]
+
+
+def listing(
+    conversations: Mapping[str, tuple[str, ...]], joined: Collection[str], invitations: Mapping[str, str]
+) -> list[str]:
+    """Tell in lines which conversations there are, and what the user has to do with each."""
+    lines: list[str] = []
+    for id, members in conversations.items():
+        mark = " (you are in it)" if id in joined else ""
+        lines.append(f"* conversation {id}: {', '.join(members) or 'nobody yet'}{mark}")
+    lines += [f"* {source} has invited you to {id}: /join {id}" for id, source in invitations.items()]
+    return lines or ["* there are no conversations; begin one with /invite NAME …"]
+
+
+class _List(Enum):
+    """Why LIST_CONVERSATIONS was sent."""
+
+    SHOW = "the user has asked"
+    PUT_RIGHT = "something was refused: what is true?"
+    SETTLE = "after its reply, all is answered"
+
+
+class _Refused(ImprotoError):
+    """The server does not take the user."""
+
+
+class Chat:
+    """One user at one terminal."""
+
+    def __init__(self, session: Session, me: Register) -> None:
+        """Register as `me` as soon as `run` is called."""
+        self._session = session
+        self._me = me
+        self._roster: Mapping[str, str] = {me.username: me.status}
+        self._chosen: str | None = None
+        self._lists: deque[_List] = deque()
+        self._registered = asyncio.Event()
+        self._settled = asyncio.Event()
+
+    async def run(self) -> None:
+        """Talk until the user is done; Lost or _Refused if the server is."""
+        self._session.send(self._me)
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._obey())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _listen(self) -> None:
+        async for item in self._session:
+            if not self._registered.is_set() and self._session.state is State.REGISTERED:
+                _say(f"* registered as {self._me.username}")
+                self._registered.set()
+            self._show(item)
+
+    async def _obey(self) -> None:
+        try:
+            async with asyncio.timeout(WAIT):
+                await self._registered.wait()
+        except TimeoutError:
+            raise Lost("the server does not answer; is it an improto server, and the codec right?") from None
+        typed = _typed()
+        while (line := await typed.get()) is not None:
+            if not self._do(line):
+                return
+            await asyncio.sleep(0)  # a long file must not keep us from listening (CLIENT-17)
+        self._ask(_List.SETTLE)
+        await asyncio.wait([asyncio.create_task(self._settled.wait())], timeout=_LAST_REPLIES)
+
+    def _do(self, line: bytes) -> bool:
+        """Do what was typed, and tell whether to go on."""
+        joined = self._session.view.joined
+        try:
+            understood = parse(line.decode(), joined, self._current())
+        except UnicodeDecodeError:
+            understood = Complaint("what you typed is not UTF-8, so it was not sent")
+        match understood:
+            case Goodbye():
+                return False
+            case Local.NOTHING:
+                _prompt()
+            case Local.HELP:
+                _say(*_COMMANDS.splitlines())
+            case Local.WHO:
+                _say(*roster_changes({}, self._roster))
+            case Complaint(text):
+                _say(f"! {text}")
+            case ListConversations():
+                self._ask(_List.SHOW)
+            case _:
+                self._send(understood)
+        return True
+
+    def _current(self) -> str | None:
+        joined = self._session.view.joined
+        return self._chosen if self._chosen in joined else next(reversed(joined), None)
+
+    def _send(self, request: Request) -> None:
+        try:
+            self._session.send(request)
+        except ImprotoError as error:
+            _say(f"! {error}")
+            return
+        if isinstance(request, Join):
+            self._chosen = request.conversation
+            _say(f"* what you type goes to conversation {request.conversation} now")
+        else:
+            _prompt()
+
+    def _ask(self, why: _List) -> None:
+        self._lists.append(why)
+        self._send(ListConversations())
+
+    def _show(self, item: Response | Fault) -> None:
+        match item:
+            case OnlineUsers(users):
+                _say(*roster_changes(self._roster, users))
+                self._roster = users
+            case Invitation(id, source) if source == self._me.username:
+                _say(f"* conversation {id} is yours: /join {id}")
+            case Invitation(id, source):
+                _say(f"* {source} invites you to conversation {id}: /join {id}")
+            case Message(id, sender, text):
+                _say(f"[{id}] {sender}: {text}")
+            case Conversations():
+                self._listed()
+            case Error():
+                self._refused(item)
+            case Fault(code, explanation, fatal):
+                _say(f"! {code}: {explanation}" if fatal else f"* ignored: {explanation}")
+
+    def _listed(self) -> None:
+        why = (
+            self._lists.popleft() if self._lists else None
+        )  # None: a sign of life that the session asked for
+        view = self._session.view
+        if why is _List.SHOW:
+            _say(*listing(view.conversations, view.joined, view.invitations))
+        elif why is _List.SETTLE:
+            self._settled.set()
+
+    def _refused(self, error: Error) -> None:
+        _say(f"! {error.message}")
+        if not self._registered.is_set():
+            raise _Refused(error.message)
+        if error.code in (Code.NO_SUCH_CONVERSATION, Code.NOT_INVITED, Code.NOT_MEMBER, Code.TOO_MANY):
+            self._ask(_List.PUT_RIGHT)  # JOIN has no reply: else we would go on talking to nobody
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `chat`."""
+    parser.add_argument("url", metavar="URL", type=address, help=f"tcp://host[:port] (port: {_PORT})")
+    parser.add_argument("username", metavar="USERNAME", help="the name to be known by")
+    parser.add_argument("--status", default="", metavar="TEXT", help="shown to others beside the name")
+    parser.add_argument(
+        "--codec", choices=available(), default="pickle", help="as the server speaks (default: %(default)s)"
+    )
+    parser.add_argument("--integer-ids", action="store_true", help="send ids as integers in the pickle codec")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Chat until /quit, the end of input or Ctrl-C: 0.  3 if there is no server, 1 if it refuses or is lost."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        return asyncio.run(_chat(arguments))
+    except CannotConnect as error:
+        print(f"improto: {escaped(str(error))}", file=sys.stderr)
+        return 3
+    except BrokenPipeError:  # nobody reads what we print
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+
+
+async def _chat(arguments: argparse.Namespace) -> int:
+    me = Register(arguments.username, arguments.status)
+    complaint = Limits().complaint(me)
+    if complaint is not None:
+        raise UsageError(complaint)
+    (codec,) = codecs(arguments.codec, integer_ids=arguments.integer_ids)
+    host, port = arguments.url
+    session = await connect(host, port, codec)
+    try:
+        await Chat(session, me).run()
+    except Lost as error:
+        _say(f"! {error}", prompt=False)
+        return 1
+    except _Refused:
+        return 1
+    finally:
+        await session.goodbye()
+    return 0
+
+
+def _say(*lines: str, prompt: bool = True) -> None:
+    """Print lines, flushed; on a terminal, over the prompt and with a new one below."""
+    clear = "\r\x1b[K" if _on_terminal() else ""
+    for line in lines:
+        print(f"{clear}{escaped(line)}", flush=True)
+        clear = ""
+    if prompt:
+        _prompt()
+
+
+def _prompt() -> None:
+    if _on_terminal():
+        print(f"\r{_PROMPT}", end="", flush=True)
+
+
+def _on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _typed() -> asyncio.Queue[bytes | None]:
+    """Read lines in a thread, since files and some terminals cannot be waited for; None is the end."""
+    lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def take(line: bytes | None) -> None:
+        loop.call_soon_threadsafe(lines.put_nowait, line)
+
+    threading.Thread(target=_read, args=(take,), daemon=True).start()
+    return lines
+
+
+def _read(take: Callable[[bytes | None], None]) -> None:
+    # Not through sys.stdin: a thread that waits in there holds its lock, and the interpreter could not end.
+    rest = b""
+    try:
+        while chunk := os.read(sys.stdin.fileno(), 64 * 1024):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                take(line)
+        if rest:
+            take(rest)
+        take(None)
+    except OSError:
+        take(None)
+    except RuntimeError:  # the loop has ended, so nobody wants the rest
+        return

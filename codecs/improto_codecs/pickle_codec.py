@@ -1,0 +1,336 @@
+r"""The pickle codec: the lecture's own form, a command, a space and pickled arguments.
+
+    REGISTER (S'alice'\nS'Available'\nl.
+
+Programs written after the lecture call Python's unpickler on what arrives, and an unpickler does what the
+bytes tell it: import a module, call a function.  Looking the bytes over first and unpickling them afterwards
+would read them twice, in two ways, and trust that both agree.  So here they are read once, by an interpreter
+of our own (`opcodes`), which knows numbers, texts, lists, tuples and maps, and has no code for anything else.
+
+A pickle has no length in front of it.  Its end is the STOP opcode, which only walking the opcodes finds: a
+`.` may stand in a text, and the length of a FRAME says nothing about the message.  So the reader walks while
+bytes arrive.  After an opcode that it does not know, nobody can tell where the next message begins: what is
+malformed on a stream is fatal.  A pickle that ends well and makes no message is refused, and reading goes on.
+
+*Accepted* is what any pickler of the last 25 years writes for plain values: protocols 0 to 5, the byte strings
+of Python 2, the halved characters of its narrow builds, tuples for lists, a bare value for a list of one,
+integers for conversation ids.  *Sent* is what all of them read: protocol 0 without memo, and texts beyond ASCII
+as UTF-8 with their length.
+
+*Refused* as malformed: opcodes that load, call or build; sets, buffers and Python 3's bytes; values that nest
+deeper than messages do or contain themselves; lone surrogates.  Refused as too large: what is longer than the
+limit, claims to be, or unfolds to more than it.
+
+*What the format cannot carry.*  It does not tell Python 2's UTF-8 from Latin-1: a byte string that is valid as
+UTF-8 is read as that.  It does not keep conversation 1 apart from conversation "1".  And the two commands
+without arguments have no end of their own: programs send them bare, with a space, or with an empty value, and
+the reader must not wait to find out which.
+"""
+
+import re
+from enum import Enum, auto
+from typing import ClassVar, Final
+
+from improto.codec import Codec, Reader, build, find
+from improto.errors import DecodeError
+from improto.limits import Limits
+from improto.messages import AnyMessage, Code, Error, Goodbye, Invite, Kind, ListConversations, Role, Value
+
+from .opcodes import Machine, Map, Other, PickleValue, malformed, too_large
+
+__all__ = ["PickleCodec"]
+
+_BARE: Final = (Goodbye.COMMAND.encode(), ListConversations.COMMAND.encode())
+_NAME: Final = re.compile(rb"[A-Z_]{0,20}")
+_LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+_LINE_ENDS: Final = frozenset(b"\r\n")
+_SPACE: Final = 0x20
+_MAPS: Final = (Kind.ROSTER, Kind.CONVERSATIONS)
+_CANONICAL_DECIMAL: Final = re.compile(r"0|-?[1-9][0-9]{0,62}")
+_ESCAPES: Final = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)},
+    ord("\n"): "\\n",
+    ord("\r"): "\\r",
+    ord("\t"): "\\t",
+    ord("\\"): "\\\\",
+    ord("'"): "\\'",
+}
+
+
+class PickleCodec(Codec):
+    """The lecture's pickled messages.  `integer_ids`: send ids that are decimal numbers as integers."""
+
+    name: ClassVar[str] = "pickle"
+    binary: ClassVar[bool] = True
+
+    def __init__(self, *, integer_ids: bool = False) -> None:
+        """Choose how conversation ids are written; either is read."""
+        self._integer_ids = integer_ids
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Give the command, a space and the pickle that every pickler reads."""
+        return b"%b %b." % (message.COMMAND.encode(), self._arguments(message))  # PICKLE-1
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Give the message that is the whole of `payload`.  No error is fatal: whoever has the payload framed it.
+
+        The caller has compared the payload with its own limit; what it unfolds to has the default one.
+        """
+        limit = max(len(payload), Limits().payload(sender, registered=True))
+        try:
+            return _PickleReader(sender).whole(payload, limit)
+        except DecodeError as error:
+            raise DecodeError(error.code, error.explanation) from None
+
+    def frame(self, payload: bytes) -> bytes:
+        """Give the payload: a pickle tells itself where it ends."""
+        return payload
+
+    def reader(self, sender: Role) -> Reader:
+        """Give a reader that walks the opcodes as they arrive."""
+        return _PickleReader(sender)
+
+    def _arguments(self, message: AnyMessage) -> bytes:
+        if isinstance(message, Invite):
+            return _list([_text(user) for user in message.users])
+        values = [
+            self._value(field.kind, value)
+            for field, value in zip(message.FIELDS, message.values(), strict=True)
+        ]
+        if isinstance(message, Error) or (message.FIELDS and message.FIELDS[0].kind in _MAPS):  # PICKLE-2
+            return values[0]
+        return _list(values)  # PICKLE-31: the empty one too
+
+    def _value(self, kind: Kind, value: Value) -> bytes:
+        if isinstance(value, str):
+            return self._id(value) if kind is Kind.CONVERSATION else _text(value)
+        if isinstance(value, tuple):
+            return _list([_text(item) for item in value])
+        write_key = self._id if kind is Kind.CONVERSATIONS else _text
+        return b"(%bd" % b"".join(write_key(key) + self._value(kind, item) for key, item in value.items())
+
+    def _id(self, conversation: str) -> bytes:
+        if self._integer_ids and _CANONICAL_DECIMAL.fullmatch(conversation):  # PICKLE-32
+            return b"I%b\n" % conversation.encode()
+        return _text(conversation)
+
+
+def _list(items: list[bytes]) -> bytes:
+    return b"(%bl" % b"".join(items)  # PICKLE-29
+
+
+def _text(text: str) -> bytes:
+    if text.isascii():  # PICKLE-30
+        return b"S'%b'\n" % text.translate(_ESCAPES).encode()
+    data = text.encode()
+    return b"X" + len(data).to_bytes(4, "little") + data
+
+
+class _Phase(Enum):
+    """Where in the stream a reader is."""
+
+    BETWEEN = auto()
+    """Before a command."""
+    ARGUMENTS = auto()
+    """In the pickle that follows a command."""
+    BARE = auto()
+    """Behind a command without arguments, which has been returned."""
+    EMPTY = auto()
+    """In the pickle of no arguments that follows such a command."""
+    DEAD = auto()
+    """Behind a fatal error."""
+
+
+class _PickleReader(Reader):
+    __slots__ = ("_buffer", "_command", "_machine", "_phase", "_position", "_sender")
+
+    def __init__(self, sender: Role) -> None:
+        self._sender = sender
+        self._phase = _Phase.BETWEEN
+        self._buffer = bytearray()
+        self._position = 0  # what is before it has been read: it is cut off together, not byte by byte
+        self._command = ""
+        self._machine = Machine(0)
+
+    def feed(self, data: bytes) -> None:
+        if self._phase is _Phase.DEAD:
+            return
+        if self._position:
+            del self._buffer[: self._position]
+            self._position = 0
+        self._buffer += data
+
+    def next(self, limit: int) -> AnyMessage | None:
+        try:
+            return self._next(limit)
+        except DecodeError as error:
+            if error.fatal:
+                self._phase = _Phase.DEAD
+                self._buffer.clear()
+                self._position = 0
+                self._machine = Machine(0)
+            raise
+
+    def whole(self, payload: bytes, limit: int) -> AnyMessage:
+        """Read `payload`, which is one message and nothing else."""
+        if payload[:1] in (b"\r", b"\n"):
+            raise malformed("a payload begins with a command")
+        self.feed(payload)
+        refused: DecodeError | None = None
+        message: AnyMessage | None = None
+        try:
+            message = self._next(limit)
+        except DecodeError as error:
+            if error.fatal:
+                raise
+            refused = error
+        if self._phase is _Phase.BARE:
+            self._finish_bare(limit)
+        # What is malformed comes before what is unknown or invalid, so look for the end first.
+        if not self._at_end():
+            raise malformed("a payload is one whole message and nothing behind it")
+        if message is None:
+            raise refused or malformed("a payload ends within a message")
+        return message
+
+    def _at_end(self) -> bool:
+        rest = self._buffer[self._position :]
+        # One space may follow a command without arguments; nothing after it tells what for.
+        return not rest or (self._phase is _Phase.BARE and rest == b" ")
+
+    def _next(self, limit: int) -> AnyMessage | None:
+        while True:
+            match self._phase:
+                case _Phase.BETWEEN:
+                    if not self._begin(limit):
+                        return None
+                    if self._phase is _Phase.BARE:  # PICKLE-19
+                        return build(self._command, (), self._sender)
+                case _Phase.ARGUMENTS:
+                    value = self._run(limit)
+                    return None if value is None else _message(self._command, value, self._sender)
+                case _Phase.BARE | _Phase.EMPTY:
+                    if not self._finish_bare(limit):
+                        return None
+                case _Phase.DEAD:
+                    return None
+
+    def _begin(self, limit: int) -> bool:
+        """Read a command; tell whether it is all there."""
+        while self._position < len(self._buffer) and self._buffer[self._position] in _LINE_ENDS:
+            self._position += 1  # PICKLE-18
+        bare = next((name for name in _BARE if self._buffer.startswith(name, self._position)), None)
+        end = self._name_end() if bare is None else self._position + len(bare)
+        complete = bare is not None or end < len(self._buffer)
+        # The space counts too, once it is there.
+        size = end - self._position + (complete and bare is None)
+        if size > limit:
+            raise too_large(limit)
+        if not complete:
+            return False
+        if bare is None and (end == self._position or self._buffer[end] != _SPACE):  # PICKLE-17
+            raise malformed("a message begins with 1 to 20 capital letters or underscores, and a space")
+        self._command = self._buffer[self._position : end].decode()
+        self._position += size
+        self._phase = _Phase.ARGUMENTS if bare is None else _Phase.BARE
+        self._machine = Machine(size)
+        return True
+
+    def _name_end(self) -> int:
+        match = _NAME.match(self._buffer, self._position)
+        return match.end() if match else self._position
+
+    def _run(self, limit: int) -> PickleValue | None:
+        """Go on in the pickle; give its value if it has come to STOP."""
+        self._position = self._machine.run(self._buffer, self._position, limit)
+        value = self._machine.result
+        if value is not None:
+            self._phase = _Phase.BETWEEN
+            self._machine = Machine(0)  # lets go of stack and memo
+        return value
+
+    def _finish_bare(self, limit: int) -> bool:
+        """Read what may follow a command without arguments; tell whether it is known to be over."""
+        if self._phase is _Phase.BARE:
+            ahead = self._buffer[self._position : self._position + 3]
+            follows = _follows(ahead)
+            if follows is None:
+                return False
+            self._position += ahead[0] == _SPACE
+            self._phase = follows
+            self._machine = Machine(0)
+            if follows is _Phase.BETWEEN:
+                return True
+        value = self._run(limit)
+        if value is None:
+            return False
+        if not _is_empty(value):  # PICKLE-23
+            raise malformed(f"{self._command} takes no arguments")
+        return True
+
+
+def _follows(ahead: bytes | bytearray) -> _Phase | None:
+    """Tell from up to three bytes what follows a command without arguments, or None if they are too few."""
+    if not ahead:
+        return None
+    if ahead[0] != _SPACE:
+        return _Phase.BETWEEN
+    if len(ahead) == 1:
+        return None
+    if ahead[1] in _LINE_ENDS:  # PICKLE-22
+        return _Phase.BETWEEN
+    if ahead[1] not in _LETTERS:  # PICKLE-20
+        return _Phase.EMPTY
+    if len(ahead) == 2:
+        return None
+    command = ahead[2] in _LETTERS or ahead[2] == _SPACE  # PICKLE-21
+    return _Phase.BETWEEN if command else _Phase.EMPTY
+
+
+def _is_empty(value: PickleValue) -> bool:
+    if isinstance(value, Map):
+        return not value.flat
+    return value is Other.NONE or (isinstance(value, str | list | tuple) and not value)
+
+
+def _message(command: str, value: PickleValue, sender: Role) -> AnyMessage:
+    """Make a message of a command and what was pickled behind it."""
+    message = find(command, sender)
+    kinds = [field.kind for field in message.FIELDS]
+    if message is Invite:
+        if not isinstance(value, list | tuple):  # PICKLE-14
+            raise DecodeError(Code.INVALID, f"{command} takes a list of names")
+        return build(command, [value], sender)
+    if kinds[0] in _MAPS:
+        return build(command, [_map(kinds[0], value)], sender)
+    if isinstance(value, list | tuple):  # PICKLE-11, PICKLE-13
+        values = list(value)
+    elif len(kinds) == 1:  # PICKLE-12
+        values = [value]
+    else:
+        raise DecodeError(Code.INVALID, f"{command} takes a list of {len(kinds)} arguments")
+    # Those too many are left for `build` to refuse.
+    values[: len(kinds)] = [_field(kind, item) for kind, item in zip(kinds, values, strict=False)]
+    return build(command, values, sender)
+
+
+def _field(kind: Kind, value: PickleValue) -> PickleValue:
+    if isinstance(value, Other):  # PICKLE-16
+        raise DecodeError(Code.INVALID, f"{value.value} stands in place of the {kind.value}")
+    if isinstance(value, int) and kind in (Kind.CONVERSATION, Kind.CONVERSATIONS):  # PICKLE-15
+        return str(value)
+    return value
+
+
+def _map(kind: Kind, value: PickleValue) -> dict[str, PickleValue]:
+    if not isinstance(value, Map):
+        raise DecodeError(Code.INVALID, f"a {kind.value} is not a map")
+    entries: dict[str, PickleValue] = {}
+    for raw, item in zip(value.flat[::2], value.flat[1::2], strict=True):
+        key = _field(kind, raw)
+        if not isinstance(key, str):
+            raise DecodeError(Code.INVALID, f"a key of a {kind.value} is no text")
+        if key in entries:  # PICKLE-15
+            raise DecodeError(Code.INVALID, f"a key of a {kind.value} stands there twice")
+        entries[key] = item
+    return entries
