@@ -194,7 +194,9 @@ def test_mutated_payload(name: str, data: st.DataObject, message: AnyMessage) ->
         fatal = True
     following = smallest(type(message))
     results = read(codec, message.FROM, [codec.frame(payload), stream(codec, [following])])
-    assert fatal or results[-1] == following
+    # A payload that ends by itself, unframed, may reach into what follows once it is damaged.
+    unframed = codec.frame(payload) == payload
+    assert fatal or unframed or results[-1] == following
 
 
 @every_codec

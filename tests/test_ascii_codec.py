@@ -252,7 +252,7 @@ N = 100_000
         (b"JOIN" + b" " * N + b"\x01", Code.MALFORMED),
         (b'JOIN "' + b"\\n" * N, Code.MALFORMED),
         (b"JOIN " + b'"\\' * N, Code.MALFORMED),
-        (b"JOIN" + b' "' * N, Code.MALFORMED),
+        (b"JOIN" + b' "' * (N + 1), Code.MALFORMED),
         (b"ONLINE_USERS" + b' a=""' * N, Code.UNKNOWN_COMMAND),
         (b"ONLINE_USERS" + b' a=""' * N + b' "', Code.MALFORMED),
         (b"CONVERSATIONS 7=" + b'"",' * N, Code.MALFORMED),

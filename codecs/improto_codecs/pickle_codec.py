@@ -194,9 +194,10 @@ class _PickleReader(Reader):
         return message
 
     def _at_end(self) -> bool:
-        rest = self._buffer[self._position :]
-        # One space may follow a command without arguments; nothing after it tells what for.
-        return not rest or (self._phase is _Phase.BARE and rest == b" ")
+        rest = bytes(self._buffer[self._position :])
+        if self._phase is _Phase.BARE:  # one space may follow, with nothing behind it
+            return rest in (b"", b" ")
+        return not rest and self._phase is not _Phase.EMPTY
 
     def _next(self, limit: int) -> AnyMessage | None:
         while True:
@@ -204,7 +205,7 @@ class _PickleReader(Reader):
                 case _Phase.BETWEEN:
                     if not self._begin(limit):
                         return None
-                    if self._phase is _Phase.BARE:  # PICKLE-19
+                    if self._command.encode() in _BARE:  # PICKLE-19
                         return build(self._command, (), self._sender)
                 case _Phase.ARGUMENTS:
                     value = self._run(limit)
@@ -303,6 +304,7 @@ def _message(command: str, value: PickleValue, sender: Role) -> AnyMessage:
         return build(command, [value], sender)
     if kinds[0] in _MAPS:
         return build(command, [_map(kinds[0], value)], sender)
+    values: list[PickleValue]
     if isinstance(value, list | tuple):  # PICKLE-11, PICKLE-13
         values = list(value)
     elif len(kinds) == 1:  # PICKLE-12
