@@ -246,23 +246,29 @@ def test_blank_lines_are_skipped() -> None:
     assert reader.next(100) is None
 
 
-@given(
-    st.recursive(
-        st.none(), lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2)
-    )
-)
-def test_depth_is_exact(value: object) -> None:
+Nest = list["Nest"] | dict[str, "Nest"] | None
+
+
+def depth(value: Nest) -> int:
+    """Count the levels of arrays and objects."""
+    if value is None:
+        return 0
+    inner = value if isinstance(value, list) else value.values()
+    return 1 + max(map(depth, inner), default=0)
+
+
+def nests() -> st.SearchStrategy[Nest]:
+    """Draw arrays and objects in one another, with brackets in their keys."""
+
+    def around(inner: st.SearchStrategy[Nest]) -> st.SearchStrategy[Nest]:
+        return st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text('a[]{}"\\'), inner, max_size=2))
+
+    return st.recursive(st.none(), around)
+
+
+@given(nests())
+def test_depth_is_exact(value: Nest) -> None:
     """An ignored member is refused exactly if the object nests above the depth (LIMIT-17)."""
-
-    def depth(of: object) -> int:
-        match of:
-            case list():
-                return 1 + max(map(depth, of), default=0)
-            case dict():
-                return 1 + max(map(depth, of.values()), default=0)
-            case _:
-                return 0
-
     payload = json.dumps({"type": "GOODBYE", "later": value}).encode()
     if 1 + depth(value) > DEPTH:
         assert refusal(payload) == Code.MALFORMED

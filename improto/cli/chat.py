@@ -6,7 +6,6 @@ line goes out through `_say`, which escapes what could command the terminal (CLI
 
 import argparse
 import asyncio
-import io
 import os
 import shlex
 import sys
@@ -329,8 +328,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Chat until /quit, the end of input or Ctrl-C: 0.  3 if there is no server, 1 if it refuses or is lost."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return asyncio.run(_chat(arguments))
     except CannotConnect as error:
@@ -365,7 +362,8 @@ def _say(*lines: str, prompt: bool = True) -> None:
     """Print lines, flushed; on a terminal, over the prompt and with a new one below."""
     clear = "\r\x1b[K" if _on_terminal() else ""
     for line in lines:
-        print(f"{clear}{escaped(line)}", flush=True)
+        shown = escaped(line).encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
+        print(f"{clear}{shown}", flush=True)
         clear = ""
     if prompt:
         _prompt()
@@ -396,7 +394,7 @@ def _read(take: Callable[[bytes | None], None]) -> None:
     # Not through sys.stdin: a thread that waits in there holds its lock, and the interpreter could not end.
     rest = b""
     try:
-        while chunk := os.read(sys.stdin.fileno(), 64 * 1024):
+        while chunk := os.read(sys.stdin.fileno() if sys.stdin else -1, 64 * 1024):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 take(line)
