@@ -135,7 +135,7 @@ _PER_ENTRY: Final = 16  # what any codec needs around one name, status or id in 
 
 
 def _size(text: str) -> int:
-    """Bound the bytes of `text` in any codec: plain ASCII as it is, anything else as \\\\u escapes."""
+    """Bound the bytes of `text` in any codec: plain ASCII as it is, anything else escaped as in JSON."""
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text and "'" not in text:
         return len(text) + _PER_ENTRY
     return 3 * len(text.encode("utf-16-le")) + _PER_ENTRY
@@ -434,8 +434,8 @@ class Hub:
             return
         del self._conversations[conversation.id]
         self._list_bytes -= _size(conversation.id)
-        for name in conversation.people:
-            self._users[name].conversations.pop(conversation.id, None)
+        for person in conversation.people:
+            self._users[person].conversations.pop(conversation.id, None)
         initiator = self._by_connection.get(conversation.initiator)
         if initiator is not None:
             initiator.initiated -= 1

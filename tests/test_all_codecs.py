@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, target
 from hypothesis import strategies as st
 
 from improto.codec import Codec, available, load
@@ -220,6 +220,16 @@ def test_endless_message_is_too_large(name: str) -> None:
     codec = load(name)
     begun = codec.frame(codec.encode(SendMessage("7", "x" * 4000)))[:2000]
     assert read(codec, Role.CLIENT, [begun, *byte_by_byte(b"x" * 200)], 2000) == [Code.TOO_LARGE]
+
+
+@every_codec
+@given(message=messages())
+def test_drawn_requests_and_events_fit(name: str, message: AnyMessage) -> None:
+    """No legal request or event that a search for large ones finds is over its limit (LIMIT-19, LIMIT-3)."""
+    size = len(load(name).encode(message))
+    if not isinstance(message, OnlineUsers | Conversations):
+        target(float(size), label="payload bytes")
+        assert size <= (LIMITS.greeting if isinstance(message, Register) else LIMITS.request)
 
 
 def smallest(kind: type[AnyMessage]) -> AnyMessage:

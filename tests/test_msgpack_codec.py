@@ -70,6 +70,11 @@ OTHERS = [
     b"\xd6\x05xxxx",
     b"\xd6\xff\x00\x00\x00\x00",
     b"\xd7\xff" + bytes(8),
+    b"\xd7\xff" + b"\xff" * 8,
+    b"\xd4\xff\x00",
+    b"\xd4\xfex",
+    b"\xc7\x03\xff\x00\x00\x00",
+    b"\xc7\x0c\xff" + b"\xff" * 12,
     b"\xd8\x05" + b"x" * 16,
     b"\x90",
     b"\x91\xa17",
@@ -178,8 +183,9 @@ def test_unknown_commands_take_anything(other: bytes) -> None:
         b"\xc7\x00",
         b"\xcb\x00",
         b"\xcd\x00",
-        b"\xc7\x03\xff\x00\x00\x00",
-        b"\xd7\xff" + b"\xff" * 8,
+        b"\xd7\xff\x00",
+        b"\xd4",
+        b"\xd4\xff",
     ],
 )
 @pytest.mark.parametrize("command", [b"\xa4JOIN", b"\xa5LATER", b"\xa5ERROR"])
@@ -237,6 +243,10 @@ N = 100_000
         b"\x91" * N,
         b"\x81" * N,
         b"\x91" * N + b"\xc0",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdd\x7f\xff\xff\xff" + b"\xc0" * N,
+        b"\xdf\xff\xff\xff\xff",
+        b"\xdb\xff\xff\xff\xff" + b"x" * N,
         b"\xdc\xff\xff" * N,
         b"\xdd\xff\xff\xff\xff" * N,
         b"\xdf\xff\xff\xff\xff" * N,
@@ -245,7 +255,7 @@ N = 100_000
     ],
 )
 def test_attacks(payload: bytes) -> None:
-    """Deep nesting and huge declared lengths are malformed before anything is unpacked (LIMIT-4, LIMIT-17)."""
+    """Deep nesting and huge declared lengths are malformed, and take no memory (LIMIT-4, LIMIT-17)."""
     assert refusal(payload) == Code.MALFORMED
 
 
@@ -257,6 +267,22 @@ def test_many_arguments_and_keys() -> None:
     assert CODEC.decode(CODEC.encode(roster), Role.SERVER) == roster
     same = b"\x92\xacONLINE_USERS\xdf" + N.to_bytes(4) + b"\xa1a\xa0" * N
     assert refusal(same, Role.SERVER) == Code.INVALID
+
+
+def test_missing_package_is_told() -> None:
+    """Without the package the other codecs load, and asking for this one says what to install."""
+    code = """if True:
+        import sys
+        sys.modules["msgpack"] = None
+        from improto.codec import RegistryError, load
+        load("ascii"), load("json")
+        try:
+            load("msgpack")
+        except RegistryError as error:
+            print(error)
+    """
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'improto[msgpack]'" in run.stdout
 
 
 @pytest.mark.skipif(

@@ -8,39 +8,34 @@ What it cannot carry: nothing that is legal; what is not printable ASCII takes a
 What it refuses: raw bytes outside 20-7E, tabs, unknown or unpaired escapes and open quotes are `malformed`;
 a command with fields of the wrong number, or a map with a key twice, is `invalid`.
 
-All patterns are possessive, so each line is read once, or twice if it is no map where a map is due.
+A quoted string of the grammar is exactly a JSON string in printable ASCII, so the scanner of `json` reads it.
+A pattern for whole lines was weighed: the `re` of early 3.11 mismatches possessive groups, and greedy ones
+remember every turn.  So patterns take one part at a time, and each line is read once, or twice if it is no
+map where a map is due.
 """
 
 import json
 import re
-from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, cast
 
 from improto.codec import LineCodec, arguments, build, build_positional, find
 from improto.errors import DecodeError
-from improto.messages import COMMAND_NAME, COMMANDS, AnyMessage, Code, Conversations, OnlineUsers, Role
+from improto.messages import AnyMessage, Code, Conversations, OnlineUsers, Role, well_formed
 
 __all__ = ["AsciiCodec"]
 
-_HEX: Final = "[0-9A-Fa-f]"
-# ASCII-9: surrogate escapes come in pairs only.
-_CODE: Final = (
-    rf"(?:[0-9A-CEFa-cef]{_HEX}{{3}}|[Dd][0-7]{_HEX}{{2}}"
-    rf"|[Dd][89ABab]{_HEX}{{2}}\\u[Dd][C-Fc-f]{_HEX}{{2}})"
-)
-_PLAIN: Final = r"[ !#-\[\]-~]*+"
-_QUOTED: Final = rf'"{_PLAIN}(?:\\(?:["\\/bfnrt]|u{_CODE}){_PLAIN})*+"'
+_COMMAND: Final = re.compile(r" *+([A-Z_]{1,20})(?![^ ])")  # CODEC-4
 _WORD: Final = r"[!#-'*-Z\\^-z|~][!#-~]*+"  # ASCII-6
-_ATOM: Final = r"[!#-+\--<>-~]++"
-_ITEM: Final = rf"(?:{_ATOM}|{_QUOTED})"
-
+_ATOM: Final = r"[!#-+\--<>-~]++"  # ASCII-7
 _IS_WORD: Final = re.compile(_WORD)
 _IS_ATOM: Final = re.compile(_ATOM)
-_EACH_ITEM: Final = re.compile(_ITEM)
-# ASCII-5: any number of spaces goes ahead of a part, and each part ends at a space or at the end.
-_FIELD: Final = re.compile(rf" ++({_WORD}|{_QUOTED})(?= |\Z)")
-_USER: Final = re.compile(rf" ++({_ITEM})=({_ITEM})(?= |\Z)")
-_CONVERSATION: Final = re.compile(rf" ++({_ITEM})=((?:{_ITEM}(?:,{_ITEM})*+)?+)(?= |\Z)")
+# What goes ahead of each text: either what is bare follows, as group 1, or a quote is to come.
+_FIELD: Final = re.compile(rf' ++(?:({_WORD})|(?="))')  # ASCII-5
+_KEY: Final = re.compile(rf' ++(?:({_ATOM})|(?="))')
+_VALUE: Final = re.compile(rf'=(?:({_ATOM})|(?="))')
+_NEXT: Final = re.compile(rf',(?:({_ATOM})|(?="))')
+_NONE: Final = re.compile(r"=(?![^ ])")  # ASCII-8
+_STRINGS: Final = json.JSONDecoder()
 
 
 class AsciiCodec(LineCodec):
@@ -65,64 +60,89 @@ class AsciiCodec(LineCodec):
 
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
         """Read one line without its end; DecodeError if it does not fit the grammar."""
-        try:
-            line = payload.decode("ascii").strip(" ")
-        except UnicodeDecodeError:
-            raise DecodeError(Code.MALFORMED, "a byte is not ASCII") from None  # ASCII-11
-        if not line:
-            raise DecodeError(Code.MALFORMED, "the message is blank")  # CODEC-9
-        command = line.partition(" ")[0]
-        if not COMMAND_NAME.fullmatch(command):
-            raise DecodeError(
-                Code.MALFORMED, "a command name is 1 to 20 capital letters or underscores"
-            )  # CODEC-4
-        known = COMMANDS.get(command)
-        if known is OnlineUsers or known is Conversations:
-            pattern, value = (_USER, _text) if known is OnlineUsers else (_CONVERSATION, _texts)
-            pairs = _parts(pattern, line, len(command))
-            if pairs is not None:
-                return _build_map(command, pairs, value, sender)
-        fields = _parts(_FIELD, line, len(command))
-        if fields is None:
-            raise DecodeError(
-                Code.MALFORMED, "a field is neither a bare word nor a quoted string"
-            )  # ASCII-11
-        if known is OnlineUsers or known is Conversations:
-            find(command, sender)
-            raise DecodeError(Code.INVALID, f"{command} takes entries key=value")  # ASCII-10
-        return build_positional(command, [_text(field[1]) for field in fields], sender)  # ASCII-1, ASCII-10
+        # ASCII-11.  JSON lets DEL stand in strings; the other controls fit nowhere below.
+        if not payload.isascii() or b"\x7f" in payload:
+            raise DecodeError(Code.MALFORMED, "a byte is not printable ASCII")
+        line = payload.decode("ascii").rstrip(" ")  # ASCII-5
+        start = _COMMAND.match(line)
+        if start is None:  # CODEC-4, CODEC-9
+            raise DecodeError(Code.MALFORMED, "a line begins with 1 to 20 capital letters or underscores")
+        command, at = start[1], start.end()
+        if command == OnlineUsers.COMMAND or command == Conversations.COMMAND:
+            return _read_map(command, line, at, sender)
+        return build_positional(command, _read_fields(line, at), sender)  # ASCII-1, ASCII-10
 
 
-def _parts(pattern: re.Pattern[str], line: str, start: int) -> list[re.Match[str]] | None:
-    """Match `pattern` again and again up to the end of `line`; None if it does not get there."""
-    found: list[re.Match[str]] = []
-    while start < len(line):
-        part = pattern.match(line, start)
-        if part is None:
-            return None
-        found.append(part)
-        start = part.end()
-    return found
+def _read_fields(line: str, at: int) -> list[str]:
+    """Read fields from `at` to the end (ASCII-1)."""
+    fields: list[str] = []
+    while at < len(line):
+        field, at = _read(_FIELD, line, at)
+        fields.append(field)
+    return fields
 
 
-def _build_map(
-    command: str, pairs: Sequence[re.Match[str]], value: Callable[[str], object], sender: Role
-) -> AnyMessage:
-    entries = {_text(pair[1]): value(pair[2]) for pair in pairs}
+def _read_map(command: str, line: str, at: int, sender: Role) -> AnyMessage:
+    read = _read_roster if command == OnlineUsers.COMMAND else _read_lists
+    try:
+        entries = read(line, at)
+    except DecodeError:
+        _read_fields(line, at)  # ASCII-11: malformed if it is not even fields
+        find(command, sender)
+        raise DecodeError(Code.INVALID, f"{command} takes entries key=value") from None  # ASCII-10
     find(command, sender)
-    if len(entries) < len(pairs):
+    made = dict(entries)
+    if len(made) < len(entries):
         raise DecodeError(Code.INVALID, "a key stands twice in the map")  # CODEC-10
-    return build(command, [entries], sender)
+    return build(command, [made], sender)
 
 
-def _text(written: str) -> str:
-    if not written.startswith('"'):
-        return written  # ASCII-6: a backslash in it means itself
-    return cast(str, json.loads(written)) if "\\" in written else written[1:-1]  # ASCII-4
+def _read_roster(line: str, at: int) -> list[tuple[str, object]]:
+    """Read entries `key=item` from `at` to the end."""
+    entries: list[tuple[str, object]] = []
+    while at < len(line):
+        key, at = _read(_KEY, line, at)
+        value, at = _read(_VALUE, line, at)
+        entries.append((key, value))
+    return entries
 
 
-def _texts(written: str) -> list[str]:
-    return [_text(item) for item in _EACH_ITEM.findall(written)]
+def _read_lists(line: str, at: int) -> list[tuple[str, object]]:
+    """Read entries `key=` and any number of items from `at` to the end."""
+    entries: list[tuple[str, object]] = []
+    while at < len(line):
+        key, at = _read(_KEY, line, at)
+        items: list[str] = []
+        if _NONE.match(line, at):
+            at += 1
+        else:
+            item, at = _read(_VALUE, line, at)
+            items.append(item)
+            while line.startswith(",", at):
+                item, at = _read(_NEXT, line, at)
+                items.append(item)
+        entries.append((key, items))
+    return entries
+
+
+def _read(ahead: re.Pattern[str], line: str, at: int) -> tuple[str, int]:
+    """Read what goes ahead of a text, at `at`, and the text; give also where it ends."""
+    found = ahead.match(line, at)
+    if found is None:
+        raise _unreadable(at)
+    if found[1] is not None:
+        return found[1], found.end()  # ASCII-6: a backslash in it means itself
+    try:
+        text, end = cast("tuple[str, int]", _STRINGS.raw_decode(line, found.end()))  # ASCII-4
+    except json.JSONDecodeError as error:
+        raise _unreadable(error.pos) from None
+    if not well_formed(text):
+        raise DecodeError(Code.MALFORMED, "an escape of a surrogate is not half of a pair")  # ASCII-9
+    return text, end
+
+
+def _unreadable(at: int) -> DecodeError:
+    return DecodeError(Code.MALFORMED, f"the line cannot be read from character {at + 1} on")
 
 
 def _item(text: str) -> str:

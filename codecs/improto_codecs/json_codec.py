@@ -23,8 +23,9 @@ from improto.messages import AnyMessage, Code, Role
 
 __all__ = ["JsonCodec"]
 
-# An open string counts up to the end: it must not be tried again from each quote in it, which is quadratic.
-_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+"?', re.DOTALL)
+_ANY_ESCAPE: Final = re.compile(r"\\.", re.DOTALL)
+# An open string counts up to the end, or it would be tried again from each quote, which is quadratic.
+_STRING: Final = re.compile(r'"[^"]*+"?')
 _NO_BRACKETS: Final = re.compile(r"[^\[\]{}]++")
 _INNERMOST: Final = re.compile(r"\[\]|\{\}")
 # Group 1 is the escape of a surrogate that is not half of a pair.
@@ -41,7 +42,7 @@ class JsonCodec(LineCodec):
         """Give the canonical object: the type first, then the fields in order, without white space."""
         names = [field.name for field in message.FIELDS]  # JSON-2, JSON-3
         members = {"type": message.COMMAND, **dict(zip(names, message.values(), strict=True))}
-        return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+        return _ENCODER.encode(members).encode()
 
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
         """Read one object; DecodeError if it is none or not a message."""
@@ -51,36 +52,35 @@ class JsonCodec(LineCodec):
             raise DecodeError(Code.MALFORMED, "the bytes are not valid UTF-8") from None  # JSON-10
         if text.startswith("\ufeff"):
             raise DecodeError(Code.MALFORMED, "a byte order mark goes ahead")  # JSON-8
-        if _too_deep(text):
+        # Most messages hold too few brackets to nest deeply, and no such escape.
+        if text.count("{") + text.count("[") > DEPTH and _too_deep(text):
             raise DecodeError(
-                Code.MALFORMED, f"brackets are unpaired or nest above {DEPTH} levels"
+                Code.MALFORMED, f"brackets nest above {DEPTH} levels or are unpaired"
             )  # LIMIT-17
-        if any(escape[1] for escape in _ESCAPE.finditer(text)):
+        if "\\u" in text and any(escape[1] for escape in _ESCAPE.finditer(text)):
             raise DecodeError(Code.MALFORMED, "a text holds a lone surrogate")  # LIMIT-24
         try:
-            parsed: object = json.loads(
-                text, parse_int=_number, parse_float=_number, parse_constant=_constant
-            )
-        except ValueError as error:
-            raise DecodeError(
-                Code.MALFORMED, f"the message is not JSON ({error})"
-            ) from None  # JSON-7, CODEC-9
+            parsed: object = _DECODER.decode(text)  # JSON-6
+        except ValueError as error:  # JSON-7, CODEC-9
+            raise DecodeError(Code.MALFORMED, f"the message is not JSON ({error})") from None
         if not isinstance(parsed, dict):
             raise DecodeError(Code.MALFORMED, "the message is not an object")  # JSON-7
-        members = cast(dict[str, object], parsed)  # JSON-14: the last of duplicate keys
+        members = cast("dict[str, object]", parsed)  # JSON-14: the last of duplicate keys
         command = members.get("type")
         if not isinstance(command, str):
             raise DecodeError(Code.MALFORMED, "the object has no text `type`")  # JSON-7
         fields = find(command, sender).FIELDS  # CODEC-4
-        missing = [field.name for field in fields if field.name not in members]
-        if missing:
-            raise DecodeError(Code.INVALID, f"{missing[0]} is missing")  # JSON-12
-        return build(command, [members[field.name] for field in fields], sender)  # JSON-11, JSON-13
+        try:
+            values = [members[field.name] for field in fields]
+        except KeyError as missing:
+            raise DecodeError(Code.INVALID, f"{missing.args[0]} is missing") from None  # JSON-12
+        return build(command, values, sender)  # JSON-11, JSON-13
 
 
 def _too_deep(text: str) -> bool:
     """Tell whether brackets outside of strings nest above `DEPTH` or are not paired, which is no JSON either."""
-    brackets = _NO_BRACKETS.sub("", _STRING.sub("", text))
+    strings = _ANY_ESCAPE.sub("", text)  # now each quote begins or ends one
+    brackets = _NO_BRACKETS.sub("", _STRING.sub("", strings))
     for _ in range(DEPTH):
         brackets = _INNERMOST.sub("", brackets)
     return bool(brackets)
@@ -92,3 +92,8 @@ def _number(_: str) -> int:
 
 def _constant(name: str) -> Never:
     raise ValueError(f"{name} is no JSON")  # JSON-9
+
+
+# Made once, since making them takes longer than reading a message.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_DECODER: Final = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_constant)

@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 from improto.bindings.asyncio import Server
@@ -110,9 +109,13 @@ def codecs(name: str, *, integer_ids: bool = False) -> Sequence[Codec]:
     """Load the codec called `name`, or for `auto` all that are installed."""
     found: list[Codec] = []
     for each in available() if name == "auto" else [name]:
-        # What `auto` cannot load for want of a package is not spoken; what was asked for by name has to be there.
-        with suppress(RegistryError) if name == "auto" else suppress():
+        try:
             found.append(load(each, integer_ids=True) if integer_ids and each == "pickle" else load(each))
+        except RegistryError:
+            if (
+                name != "auto"
+            ):  # what `auto` lacks a package for is not spoken; what was named has to be there
+                raise
     return found
 
 
