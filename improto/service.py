@@ -43,12 +43,14 @@ class Bounds:
 
     batch: int = 64
     """Messages of one connection that are handled in one turn."""
+    turn: int = 256 * 1024
+    """Bytes of different messages that one turn may cause; so whoever reads gets to take them in between."""
     queued: int = 64 * 1024
     """Waiting output above which nothing more is read from the connection."""
     events: int = 1024 * 1024
-    """Waiting events above which the connection is closed as a slow consumer."""
+    """Waiting events above which a connection that takes nothing is closed as a slow consumer."""
     all_queues: int = 64 * 1024 * 1024
-    """Waiting output of all connections together, above which the one with the most is closed."""
+    """Waiting events of all such connections together, above which the one with the most is closed."""
     register: float = 60.0
     """Time to register."""
     write: float = 60.0
@@ -138,7 +140,7 @@ class Service:
         self._peers: dict[int, Peer] = {}  # those that are not being closed
         self._ready: dict[int, Peer] = {}  # have input to be looked at
         self._changed: dict[int, Peer] = {}  # have output, or are to be closed, or may be read from again
-        self._waiting = 0  # bytes in all outboxes
+        self._caused = 0  # bytes of the messages that the present turn has caused
         # Deadlines; since all in one dict have the same length, the earliest is always the first.
         self._refuse_by: dict[int, float] = {}
         self._register_by: dict[int, float] = {}
@@ -175,7 +177,9 @@ class Service:
         peer.ended = True
         if lost:
             peer.lost = True
-            self._drop_output(peer)
+            peer.blocked = False
+            self._write_by.pop(peer.id, None)
+            peer.outbox.take()
         if peer.linger is None:
             self._ready[peer.id] = peer
 
@@ -213,20 +217,21 @@ class Service:
 
     def turn(self, now: float) -> list[Peer]:
         """Handle what has arrived and what is due, and give the peers for which something has changed."""
+        self._caused = 0
         ready, self._ready = self._ready, {}
         for peer in ready.values():
             self._handle(peer, now)
         for peer in self._expired(self._refuse_by, now):
             self._close(peer, "refused", now)
         for peer in self._expired(self._register_by, now):
-            self._expel(peer, Code.TIMEOUT, f"send REGISTER within {self.bounds.register:g} seconds", now)
+            self._expel(
+                peer, Code.TIMEOUT, f"send REGISTER within {self.bounds.register:g} seconds", now
+            )  # CONN-17
         for peer in self._expired(self._write_by, now):
-            self._expel(peer, Code.SLOW_CONSUMER, "you have read nothing for too long", now)
+            self._expel(peer, Code.SLOW_CONSUMER, "you have read nothing for too long", now)  # CONN-28
         self._carry_out(self.hub.tick(now), now)
+        self._relieve(now)
         changed, self._changed = self._changed, {}
-        for peer in changed.values():
-            if not peer.waits:
-                self._waiting -= peer.outbox.size  # the binding takes it
         return list(changed.values())
 
     @property
@@ -241,11 +246,17 @@ class Service:
         return min(times, default=None)
 
     def reading(self, peer: Peer) -> bool:
-        """Tell whether the peer is to be read from: not while its output waits or its REGISTER is undecided."""
-        return peer.linger is not None or (peer.wire.ready and not self._stalled(peer))
+        """Tell whether the peer is to be read from, after a `turn`.
+
+        Not while its output waits (FLOW-6), its REGISTER is undecided (REGISTER-9), or what was read is still
+        to be handled (LIMIT-4).  During a close, input is read to be discarded.
+        """
+        if peer.linger is not None:
+            return True
+        return peer.wire.ready and peer.id not in self._ready and not self._stalled(peer)
 
     def _stalled(self, peer: Peer) -> bool:
-        return not peer.lost and (peer.blocked or peer.outbox.size > self.bounds.queued)
+        return peer.blocked or peer.outbox.size > self.bounds.queued
 
     def _expired(self, deadlines: dict[int, float], now: float) -> Iterable[Peer]:
         while deadlines:
@@ -256,21 +267,39 @@ class Service:
             yield self._peers[id]
 
     def _handle(self, peer: Peer, now: float) -> None:
+        """Take messages out of what a peer has sent, until there is none or others are to have their turn."""
+        self._changed[peer.id] = peer
         for _ in range(self.bounds.batch):
-            if peer.linger is not None or self._stalled(peer):
-                break  # who does not read what it has caused causes nothing more
-            if peer.refusal is not None and peer.wire.codec is not None:
-                self._expel(peer, Code.FORBIDDEN, peer.refusal, now)
+            if peer.linger is not None:
+                return
+            if self._stalled(peer) or self._caused > self.bounds.turn:
                 break
+            if peer.refusal is not None and peer.wire.codec is not None:
+                self._expel(peer, Code.FORBIDDEN, peer.refusal, now)  # FLOW-13
+                return
             item = peer.wire.next(now)
             if item is None:
-                break
+                self._exhausted(peer, now)
+                return
             self._take_in(peer, item, now)
-        else:
+        if peer.linger is None and not peer.blocked:  # a blocked one comes back with `unblock`
             self._ready[peer.id] = peer
-        self._changed[peer.id] = peer
-        if peer.ended and peer.linger is None and peer.id not in self._ready and not self._stalled(peer):
+
+    def _exhausted(self, peer: Peer, now: float) -> None:
+        """See whether a peer that has nothing more to be handled has ended (CONN-18).
+
+        With a REGISTER undecided there may be more to handle after it (CONN-20), unless nobody would see it.
+        """
+        if peer.ended and (peer.wire.ready or peer.lost):
             self._close(peer, "end of stream", now)
+
+    def _relieve(self, now: float) -> None:
+        """Close connections that take nothing, the one with the most first, while too much waits for all (FLOW-8)."""
+        waiting = sum(self._peers[id].outbox.events for id in self._write_by)
+        while waiting > self.bounds.all_queues:
+            slowest = max((self._peers[id] for id in self._write_by), key=lambda peer: peer.outbox.events)
+            waiting -= slowest.outbox.events
+            self._expel(slowest, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
 
     def _take_in(self, peer: Peer, item: Request | Response | Fault, now: float) -> None:
         if peer.refusal is not None:
@@ -307,14 +336,10 @@ class Service:
             data = encoded.get(peer.wire.codec)
             if data is None:
                 data = encoded[peer.wire.codec] = peer.wire.encode(output.message)
+                self._caused += len(data)
             self._put(peer, output.message, data, delivery)
-            if peer.outbox.events > self.bounds.events:
+            if peer.blocked and peer.outbox.events > self.bounds.events:  # FLOW-7
                 self._expel(peer, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
-        if self._waiting > self.bounds.all_queues:
-            slowest = max(self._peers.values(), key=lambda peer: peer.outbox.size)
-            self._expel(
-                slowest, Code.SLOW_CONSUMER, "the server is out of memory for you; connect again", now
-            )
 
     def _queue(self, peer: Peer, message: Error) -> None:
         if peer.wire.codec is not None:  # else nobody knows how to tell the peer
@@ -324,9 +349,7 @@ class Service:
         if peer.lost:
             return
         peer.wire.sent(message)
-        before = peer.outbox.size
         peer.outbox.put(data, delivery)
-        self._waiting += peer.outbox.size - before
         if delivery is Delivery.REPLY:
             self._register_by.pop(peer.id, None)
         self._changed[peer.id] = peer
@@ -346,7 +369,3 @@ class Service:
         self._changed[peer.id] = peer
         self._observer.closed(peer.id, reason)
         self._carry_out(self.hub.disconnect(peer.id, now), now)
-
-    def _drop_output(self, peer: Peer) -> None:
-        self._waiting -= peer.outbox.size
-        peer.outbox.take()

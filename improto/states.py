@@ -78,7 +78,10 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[AnyMessage], State]]] = {
         Message: State.REGISTERED,
         Error: State.REGISTERED,
     },
-    State.CLOSED: {},
+    # The server's last word: why the connection ends, or what was wrong with the message that ended it.
+    State.CLOSED: {
+        Error: State.CLOSED,
+    },
 }
 """State → command → next state."""
 

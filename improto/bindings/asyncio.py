@@ -6,7 +6,7 @@ causes is written with one call per connection.
 
 import asyncio
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final, cast
@@ -58,7 +58,8 @@ class Server:
         self._per_address = per_address
         self._loop = asyncio.get_running_loop()
         self._links: dict[int, _Link] = {}
-        self._by_address: dict[str, int] = {}
+        self._served = 0
+        self._by_address: Counter[str] = Counter()
         self._listeners: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = False
@@ -93,22 +94,33 @@ class Server:
             self._loop.call_soon(self._turn)
 
     def opened(self, link: "_Link", address: str) -> Peer:
-        """Take a new connection in."""
-        mine = self._by_address.get(address, 0)
-        full = len(self._links) >= self._connections or mine >= self._per_address
-        self._by_address[address] = mine + 1
+        """Take a new connection in, to be served or refused (FLOW-13).
+
+        Those that are refused do not count: else whoever tries again and again would keep everybody out.
+        """
+        full = self._served >= self._connections or self._by_address[address] >= self._per_address
         peer = self.service.connect(self.now(), "too many connections; try again later" if full else None)
+        if not full:
+            self._served += 1
+            self._by_address[address] += 1
         self._links[peer.id] = link
         return peer
 
     def closed(self, peer: Peer, address: str) -> None:
         """Forget a connection."""
         del self._links[peer.id]
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
+        if peer.refusal is None:
+            self._served -= 1
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
         if not self._links and self._all_closed is not None and not self._all_closed.done():
             self._all_closed.set_result(None)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many connections wait for their refusal that more are closed without one."""
+        return len(self._links) - self._served > self._connections
 
     def _turn(self) -> None:
         self._scheduled = False
@@ -139,6 +151,8 @@ class _Link(asyncio.Protocol):
         peername = self._transport.get_extra_info("peername")
         self._address = str(peername[0]) if peername else "local"
         self._peer = self._server.opened(self, self._address)
+        if self._peer.refusal is not None and self._server.crowded:
+            self._transport.abort()
         self._server.wake()
 
     def data_received(self, data: bytes) -> None:

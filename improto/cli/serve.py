@@ -67,11 +67,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level={0: logging.WARNING, 1: logging.INFO}.get(arguments.verbose, logging.DEBUG),
-        format="%(asctime)s %(message)s",
-    )
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
+    _log.setLevel({0: logging.WARNING, 1: logging.INFO}.get(arguments.verbose, logging.DEBUG))
     try:
         return asyncio.run(_serve(arguments))
     except OSError as error:

@@ -1,0 +1,463 @@
+"""Tests of `improto.service`: a whole server, driven as a binding drives it."""
+
+from itertools import count
+
+import pytest
+
+from improto.codec import LineCodec, load
+from improto.messages import (
+    AnyMessage,
+    Code,
+    Conversations,
+    Error,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    Request,
+    Response,
+    Role,
+    SendMessage,
+    Status,
+)
+from improto.server import Hub, Policy
+from improto.service import Bounds, Observer, Peer, Service
+
+ASCII = load("ascii")
+MAX_TURNS = 10_000
+
+
+class Watch(Observer):
+    """Keeps the questions of the hub and the reasons of closes."""
+
+    def __init__(self) -> None:
+        """Begin with nothing seen."""
+        self.questions: list[Peer] = []
+        self.reasons: dict[int, str] = {}
+
+    def asked(self, peer: Peer, request: Request) -> None:
+        """Keep who is to be decided about."""
+        self.questions.append(peer)
+
+    def closed(self, peer: int, reason: str) -> None:
+        """Keep the reason."""
+        self.reasons[peer] = reason
+
+
+class World:
+    """A service and a binding that takes what it is given at once, unless a peer is blocked."""
+
+    def __init__(self, bounds: Bounds | None = None, policy: Policy | None = None) -> None:
+        """Begin at second 0 with nobody connected."""
+        self.now = 0.0
+        self.watch = Watch()
+        self.service = Service(Hub(policy), [ASCII], bounds=bounds, observer=self.watch)
+        self.received: dict[int, bytes] = {}
+
+    def connect(self, refusal: str | None = None) -> Peer:
+        """Accept a connection."""
+        peer = self.service.connect(self.now, refusal)
+        self.received[peer.id] = b""
+        return peer
+
+    def register(self, name: str) -> Peer:
+        """Accept a connection and register a name on it."""
+        peer = self.connect()
+        self.send(peer, Register(name, ""))
+        assert self.read(peer) == [OnlineUsers(self.service.hub.online)]
+        return peer
+
+    def feed(self, peer: Peer, data: bytes) -> None:
+        """Let bytes arrive and do all the work that follows at this moment."""
+        self.service.receive(peer, data)
+        self.settle()
+
+    def send(self, peer: Peer, *requests: Request) -> None:
+        """Let requests arrive in one piece."""
+        self.feed(peer, b"".join(ASCII.frame(ASCII.encode(request)) for request in requests))
+
+    def turn(self) -> None:
+        """Have one turn, and take what there is to take."""
+        for peer in self.service.turn(self.now):
+            self.received[peer.id] += b"".join(peer.take())
+
+    def settle(self) -> None:
+        """Have turns for as long as there is something to do at this moment."""
+        for turns in count():
+            self.turn()
+            if self.service.due is None or self.service.due > self.now:
+                return
+            assert turns < MAX_TURNS
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.settle()
+
+    def read(self, peer: Peer, *, rosters: bool = True) -> list[Response]:
+        """Take what a peer has received since it was last asked."""
+        reader = ASCII.reader(Role.SERVER)
+        reader.feed(self.received[peer.id])
+        self.received[peer.id] = b""
+        found: list[Response] = []
+        while (message := reader.next(1 << 24)) is not None:
+            assert isinstance(message, Response)
+            if rosters or not isinstance(message, OnlineUsers):
+                found.append(message)
+        return found
+
+
+def codes(messages: list[Response]) -> list[str | None]:
+    """Give the codes of what are all ERRORs."""
+    return [message.code for message in messages if isinstance(message, Error)]
+
+
+def test_fatal_fault() -> None:
+    """A fatal fault is answered with its ERROR, which is the last message before the close (CONN-15)."""
+    world = World()
+    peer = world.connect()
+    world.feed(peer, b"GET / HTTP/1.1\r\n")
+    assert codes(world.read(peer)) == [Code.UNKNOWN_COMMAND]
+    assert peer.linger == Bounds().linger
+
+
+def test_fatal_fault_of_a_user() -> None:
+    """An endless message ends its connection with `too-large`, and nobody else notices (CONN-24, CONN-25)."""
+    world = World()
+    ann, bo = world.register("ann"), world.register("bo")
+    world.service.receive(bo, b"LIST_CONVERSATIONS\n")
+    world.feed(ann, b"x" * 70_000)
+    assert codes(world.read(ann, rosters=False)) == [Code.TOO_LARGE]
+    assert ann.linger is not None
+    assert world.read(bo, rosters=False) == [Conversations({})]
+    assert list(world.service.hub.online) == ["bo"]
+
+
+def test_other_peers_of_the_turn() -> None:
+    """What others sent in the same turn as a fatal fault takes effect (CONN-25)."""
+    world = World()
+    ann = world.register("ann")
+    bad = world.connect()
+    world.service.receive(bad, b"\x00\n")
+    world.send(ann, ListConversations())
+    assert world.read(ann, rosters=False) == [Conversations({})]
+
+
+def test_answers_beyond_the_queue() -> None:
+    """Requests sent together are all answered, also when their answers pass the bound on waiting output."""
+    world = World(Bounds(queued=100))
+    ann = world.register("ann")
+    world.send(ann, *[ListConversations()] * 1000)
+    assert world.read(ann) == [Conversations({})] * 1000
+
+
+def test_batches() -> None:
+    """A peer with much to say has no more than a batch handled in one turn, and loses nothing (FLOW-10)."""
+    world = World(Bounds(batch=10))
+    ann = world.register("ann")
+    world.service.receive(ann, b"LIST_CONVERSATIONS\n" * 25)
+    world.turn()
+    assert len(world.read(ann)) == 10
+    world.settle()
+    assert len(world.read(ann)) == 15
+
+
+def test_no_reading_ahead() -> None:
+    """Nothing more is read from a peer while there is input of it to be handled: its buffer stays bounded (LIMIT-4)."""
+    world = World(Bounds(batch=10))
+    ann = world.register("ann")
+    world.service.receive(ann, b"LIST_CONVERSATIONS\n" * 25)
+    world.turn()
+    assert not world.service.reading(ann)
+    world.settle()
+    assert world.service.reading(ann)
+
+
+def talk(world: World, *names: str) -> list[Peer]:
+    """Register users and bring them into conversation 1."""
+    peers = [world.register(name) for name in names]
+    world.send(peers[0], Invite(names[1:]))
+    for peer in peers:
+        world.send(peer, Join("1"))
+        world.read(peer)
+    return peers
+
+
+def test_burst_of_many_senders() -> None:
+    """Readers that take all they are given are never slow consumers, however much others send at once (FLOW-7)."""
+    world = World(Bounds(events=100_000))
+    ann, *senders = talk(world, "ann", "bo", "cy", "di")
+    text = SendMessage("1", "x" * 8000)
+    for sender in senders:
+        world.service.receive(sender, (ASCII.frame(ASCII.encode(text))) * 50)
+    world.settle()
+    heard = world.read(ann, rosters=False)
+    assert sum(isinstance(message, Message) for message in heard) == 150
+    assert not world.watch.reasons
+
+
+def test_slow_consumer() -> None:
+    """A reader that stops is closed when too many events wait for it, and delays nobody (FLOW-5, FLOW-7)."""
+    world = World(Bounds(events=10_000))
+    ann, bo = talk(world, "ann", "bo")
+    world.service.block(bo, world.now)
+    world.send(ann, *[SendMessage("1", "x" * 1000)] * 20)
+    assert len(world.read(ann, rosters=False)) == 20
+    assert world.watch.reasons == {bo.id: Code.SLOW_CONSUMER}
+    assert bo.linger == Bounds().flush
+    *events, last = world.read(bo, rosters=False)
+    assert codes([last]) == [Code.SLOW_CONSUMER]
+    assert len(events) in range(9, 11)
+
+
+def test_all_queues() -> None:
+    """Past the bound on all queues together, the one with the most goes, and only that one (FLOW-8)."""
+    world = World(Bounds(all_queues=20_000))
+    ann, bo, cy = talk(world, "ann", "bo", "cy")
+    world.service.block(bo, world.now)
+    world.send(ann, *[SendMessage("1", "x" * 1000)] * 5)
+    world.service.block(cy, world.now)
+    world.send(ann, *[SendMessage("1", "x" * 1000)] * 9)
+    assert world.watch.reasons == {bo.id: Code.SLOW_CONSUMER}
+    assert len(world.read(ann, rosters=False)) == 14
+    assert cy.linger is None
+
+
+def test_waiting_rosters() -> None:
+    """Of the rosters that wait for a reader that has stopped, only the newest is sent (FLOW-2, FLOW-3)."""
+    world = World()
+    ann, bo = world.register("ann"), world.register("bo")
+    world.wait(2.0)
+    world.read(bo)
+    world.service.block(bo, world.now)
+    for status in "abc":
+        world.send(ann, Status(status))
+        world.wait(2.0)
+    world.service.unblock(bo)
+    world.settle()
+    assert world.read(bo) == [OnlineUsers({"ann": "c", "bo": ""})]
+
+
+def test_blocked_peer_is_not_served() -> None:
+    """From a peer that reads nothing, nothing more is taken until it reads again (FLOW-6)."""
+    world = World()
+    ann = world.register("ann")
+    world.service.block(ann, world.now)
+    world.send(ann, ListConversations())
+    assert not world.service.reading(ann)
+    assert world.read(ann) == []
+    world.service.unblock(ann)
+    world.settle()
+    assert world.read(ann) == [Conversations({})]
+
+
+def test_write_timeout() -> None:
+    """A peer that takes nothing for a minute is lost (CONN-28)."""
+    world = World()
+    ann = world.register("ann")
+    world.service.block(ann, world.now)
+    world.wait(59.0)
+    assert ann.linger is None
+    world.wait(1.0)
+    assert world.watch.reasons == {ann.id: Code.SLOW_CONSUMER}
+
+
+def test_register_timeout() -> None:
+    """Who has not registered in a minute gets `timeout` and is closed; who has, stays (CONN-17)."""
+    world = World()
+    idle = world.connect()
+    ann = world.register("ann")
+    world.wait(59.9)
+    assert idle.linger is None
+    world.wait(0.1)
+    assert codes(world.read(idle)) == [Code.TIMEOUT]
+    assert ann.linger is None
+
+
+def test_end_of_stream() -> None:
+    """Complete requests before the end of a stream take effect and are answered; a broken-off one is not (CONN-20, CONN-21)."""
+    world = World()
+    ann, bo = talk(world, "ann", "bo")
+    world.service.receive(ann, b"SEND_MESSAGE 1 hi\nLIST_CONVERSATIONS\nSEND_MESSAGE 1 half")
+    world.service.end(ann)
+    world.settle()
+    message = Message("1", "ann", "hi")
+    assert world.read(ann, rosters=False) == [message, Conversations({"1": ("ann", "bo")})]
+    assert world.read(bo, rosters=False) == [message]
+    assert world.watch.reasons == {ann.id: "end of stream"}
+    assert list(world.service.hub.online) == ["bo"]
+
+
+def test_reset() -> None:
+    """After a reset the user is offline, and nothing more is queued (CONN-19)."""
+    world = World()
+    ann, bo = talk(world, "ann", "bo")
+    world.service.end(ann, lost=True)
+    world.send(bo, SendMessage("1", "hi"))
+    assert world.read(ann) == []
+    assert list(world.service.hub.online) == ["bo"]
+
+
+def test_reset_while_blocked() -> None:
+    """All that a peer sent before it was lost takes effect, also if it read nothing at the end (CONN-18)."""
+    world = World(Bounds(batch=2))
+    ann, bo = talk(world, "ann", "bo")
+    world.service.block(ann, world.now)
+    world.service.receive(ann, b"SEND_MESSAGE 1 hi\n" * 5)
+    world.turn()
+    world.service.end(ann, lost=True)
+    world.settle()
+    assert world.read(bo, rosters=False) == [Message("1", "ann", "hi")] * 5
+    assert list(world.service.hub.online) == ["bo"]
+
+
+def test_end_while_undecided() -> None:
+    """A half-close does not cut an undecided REGISTER off: the answer and what follows it are sent (CONN-20, REGISTER-9)."""
+    world = World(policy=Policy(ask=True))
+    ann = world.connect()
+    world.service.receive(ann, b"REGISTER ann x\nLIST_CONVERSATIONS\n")
+    world.service.end(ann)
+    world.settle()
+    assert world.watch.questions == [ann]
+    assert ann.linger is None
+    world.service.decide(ann, None, world.now)
+    world.settle()
+    assert world.read(ann) == [OnlineUsers({"ann": "x"}), Conversations({})]
+    assert ann.linger is not None
+
+
+def test_lost_while_undecided() -> None:
+    """A connection that is lost while its REGISTER is undecided is forgotten, and a late answer does nothing."""
+    world = World(policy=Policy(ask=True))
+    ann = world.connect()
+    world.send(ann, Register("ann", ""))
+    world.service.end(ann, lost=True)
+    world.settle()
+    world.service.decide(ann, None, world.now)
+    world.settle()
+    assert world.service.hub.online == {}
+
+
+def test_undecided_is_not_read() -> None:
+    """While a REGISTER is undecided, nothing is read; after a refusal, reading goes on (REGISTER-5, REGISTER-9, REGISTER-10)."""
+    world = World(policy=Policy(ask=True))
+    ann = world.connect()
+    world.send(ann, Register("ann", ""))
+    assert not world.service.reading(ann)
+    world.service.decide(ann, "no", world.now)
+    world.settle()
+    assert codes(world.read(ann)) == [Code.FORBIDDEN]
+    assert world.service.reading(ann)
+
+
+def test_goodbye() -> None:
+    """GOODBYE gets no reply, what follows it is ignored, and the name is free at once (GOODBYE-3, GOODBYE-4, GOODBYE-6)."""
+    world = World()
+    ann, bo = talk(world, "ann", "bo")
+    world.send(ann, Goodbye(), SendMessage("1", "late"))
+    assert world.read(ann) == []
+    assert ann.linger is not None
+    assert world.read(bo, rosters=False) == []
+    world.register("ann")
+
+
+def test_refused_connection() -> None:
+    """A connection too many gets `forbidden` and is closed (FLOW-13)."""
+    world = World()
+    peer = world.connect("too many connections")
+    world.settle()
+    assert codes(world.read(peer)) == [Code.FORBIDDEN]
+    assert peer.linger is not None
+
+
+@pytest.mark.parametrize("first", [b"GOODBYE\n", b"REGISTER ann x\n", b"{}\n"])
+def test_refused_connection_of_unknown_codec(first: bytes) -> None:
+    """Where the codec is to be told from the first bytes, the refusal waits for them, but not for long (FLOW-13)."""
+    hub = Hub()
+    service = Service(hub, [ASCII, load("json")])
+    peer, silent = service.connect(0.0, "full"), service.connect(0.0, "full")
+    service.turn(0.0)
+    assert peer.linger is None
+    service.receive(peer, first)
+    service.turn(0.0)
+    assert peer.linger is not None
+    assert b"forbidden: full" in b"".join(peer.take())
+    service.turn(Bounds().linger)
+    assert silent.linger is not None
+    assert silent.take() == []
+    assert hub.online == {}
+
+
+def test_shut_down() -> None:
+    """Everybody is told of a shutdown, registered or not, as the last message (ERROR-9)."""
+    world = World()
+    peers = [world.connect(), *talk(world, "ann", "bo")]
+    world.service.shut_down(world.now)
+    world.turn()
+    for peer in peers:
+        assert codes(world.read(peer, rosters=False)) == [Code.SHUTTING_DOWN]
+        assert peer.linger is not None
+
+
+def test_kick() -> None:
+    """A user who is kicked is told why as the last message and is offline (ERROR-10)."""
+    world = World()
+    ann = world.register("ann")
+    world.service.kick("ann", "spam", world.now)
+    world.settle()
+    assert world.read(ann) == [Error("forbidden: spam")]
+    assert ann.linger is not None
+    assert world.service.hub.online == {}
+
+
+def test_encoded_once() -> None:
+    """A message for many is encoded once for each codec in use, not once for each receiver."""
+    encoded: list[AnyMessage] = []
+
+    class Counting(LineCodec):
+        """Counts what it encodes."""
+
+        name = "ascii"
+
+        def encode(self, message: AnyMessage) -> bytes:
+            encoded.append(message)
+            return ASCII.encode(message)
+
+        def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+            return ASCII.decode(payload, sender)
+
+    world = World()
+    world.service = Service(Hub(), [Counting()])
+    ann, *_ = talk(world, "ann", "bo", "cy")
+    world.send(ann, SendMessage("1", "hi"))
+    assert encoded.count(Message("1", "ann", "hi")) == 1
+    assert sum(isinstance(message, Invitation) for message in encoded) == 1
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param(b"\n" * 100_000, id="blank lines"),
+        pytest.param(b"\xff" * 100_000, id="no text"),
+        pytest.param(b"JOIN 1\n" * 5000, id="refused requests"),
+        pytest.param(b"REGISTER ann x\n" * 5000, id="a taken name"),
+        pytest.param(b"GOODBYE\n" * 5000, id="many goodbyes"),
+    ],
+)
+@pytest.mark.parametrize("leave", ["stay", "end", "lost"])
+def test_hostile_peer(hostile: bytes, leave: str) -> None:
+    """Whatever a peer sends and however it goes, nothing is raised and others are served as before (CONN-25)."""
+    world = World()
+    ann = world.register("ann")
+    enemy = world.connect()
+    world.service.receive(enemy, hostile)
+    if leave != "stay":
+        world.service.end(enemy, lost=leave == "lost")
+    world.settle()
+    world.send(ann, ListConversations())
+    assert world.read(ann, rosters=False) == [Conversations({})]
+    assert list(world.service.hub.online) == ["ann"]
