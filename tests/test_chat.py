@@ -1,18 +1,10 @@
 """Tests of `improto chat`: its pure functions, and processes that talk to servers, good and bad."""
 
 import argparse
-import os
-import queue
 import re
 import signal
 import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -27,9 +19,7 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-
-IMPROTO = Path(sys.executable).with_name("improto")
-DEADLINE = 15.0
+from programs import DEADLINE, Program, Programs
 
 UNDERSTOOD: list[tuple[str, Request | Local]] = [
     ("", Local.NOTHING),
@@ -163,106 +153,6 @@ def test_no_address(url: str) -> None:
         address(url)
 
 
-class Program:
-    """A running `improto …`, with all that it prints."""
-
-    def __init__(self, *arguments: str) -> None:
-        """Start it."""
-        self.process = subprocess.Popen(
-            [IMPROTO, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-        )
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._seen: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line.decode().removesuffix("\n"))
-        self._lines.put(None)
-
-    def type(self, *lines: str) -> None:
-        """Type lines."""
-        assert self.process.stdin is not None
-        for line in lines:
-            self.process.stdin.write(f"{line}\n".encode())
-        self.process.stdin.flush()
-
-    def expect(self, pattern: str) -> re.Match[str]:
-        """Skip lines up to one that matches as a whole."""
-        end = time.monotonic() + DEADLINE
-        while True:
-            try:
-                line = self._lines.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                line = None
-            if line is None:
-                pytest.fail(f"no line {pattern!r} in {self._seen}")
-            self._seen.append(line)
-            if match := re.fullmatch(pattern, line):
-                return match
-
-    def end(self, *, stdin: bool = True) -> tuple[int, list[str]]:
-        """Wait for the end, after that of its input unless it is to end by itself; give code and all lines."""
-        assert self.process.stdin is not None
-        if stdin:
-            self.process.stdin.close()
-        code = self.process.wait(DEADLINE)
-        while (line := self._lines.get(timeout=DEADLINE)) is not None:
-            self._seen.append(line)
-        return code, self._seen
-
-    def stop(self) -> None:
-        """Kill what still runs and close the pipes."""
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-class Programs:
-    """Starts programs and stops them at the end of a test."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        """Stop all when `stack` is closed."""
-        self._stack = stack
-
-    def start(self, *arguments: str) -> Program:
-        """Run `improto` with arguments."""
-        program = Program(*arguments)
-        self._stack.callback(program.stop)
-        return program
-
-    def serve(self) -> tuple[Program, str]:
-        """Run a server that sends rosters at once, and give its address."""
-        server = self.start("serve", "--port", "0", "--codec", "json", "--settle", "0")
-        return server, server.expect(r"improto: listening on (tcp://127\.0\.0\.1:\d+)")[1]
-
-    def chat(self, url: str, name: str, *options: str) -> Program:
-        """Run a client."""
-        return self.start("chat", url, name, "--codec", "json", *options)
-
-    def registered(self, url: str, name: str, *options: str) -> Program:
-        """Run a client and wait until it is registered."""
-        program = self.chat(url, name, *options)
-        program.expect(rf"\* registered as {re.escape(name)}")
-        return program
-
-
-@pytest.fixture
-def programs() -> Iterator[Programs]:
-    """Give a place to start programs at."""
-    with ExitStack() as stack:
-        yield Programs(stack)
-
-
 def conversation(ann: Program, bo: Program) -> str:
     """Have ann invite bo, and both join."""
     ann.type("/invite bo")
@@ -278,7 +168,7 @@ def test_two_talk(programs: Programs) -> None:
     """Two users see each other come, change, talk and go, and /quit ends with exit code 0."""
     _, url = programs.serve()
     ann = programs.registered(url, "ann")
-    bo = programs.registered(url, "bo", "--status", "here")
+    bo = programs.registered(url, "bo", "--codec", "json", "--status", "here")
     ann.expect(r"\* bo is online \(here\)")
     bo.expect(r"\* ann is online")
     id = conversation(ann, bo)
