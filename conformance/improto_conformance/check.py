@@ -1,0 +1,81 @@
+"""What a check is, and the list of all of them.
+
+@check("SEND-3", "the sender gets a copy")
+def sender_gets_copy(stage: Stage) -> None:        # the stimulus
+...
+
+@sender_gets_copy.judge
+def _(seen: Transcript) -> Complaints:             # the judgement: no complaint, no fault
+yield from seen.expect(...)
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from improto.messages import Message, OnlineUsers, Register
+from improto_conformance.stage import Stage
+from improto_conformance.transcript import Event, Transcript
+
+__all__ = ["Check", "Complaints", "always", "check", "registered"]
+
+Complaints = Iterable[str]
+
+
+@dataclass(eq=False)
+class Check:
+    """One behaviour that a clause demands: how to provoke it, and how to tell."""
+
+    clause: str
+    title: str
+    stimulus: Callable[[Stage], None]
+    codecs: tuple[str, ...] | None = None
+    """The codecs in which it makes sense; None for all."""
+    open_policy: bool = False
+    """Whether it makes sense only where everybody may join."""
+    judgement: Callable[[Transcript], Complaints] = field(default=lambda seen: ("this check judges nothing",))
+
+    @property
+    def name(self) -> str:
+        """The name for reports and for `--only`: the clause and the stimulus."""
+        return f"{self.clause}/{self.stimulus.__name__.replace('_', '-')}"
+
+    def judge(self, judgement: Callable[[Transcript], Complaints]) -> Callable[[Transcript], Complaints]:
+        """Set the judgement."""
+        self.judgement = judgement
+        return judgement
+
+
+_registered: list[Check] = []
+
+
+def check(
+    clause: str, title: str, *, codecs: tuple[str, ...] | None = None, open_policy: bool = False
+) -> Callable[[Callable[[Stage], None]], Check]:
+    """Make a stimulus into a check of a clause."""
+
+    def register(stimulus: Callable[[Stage], None]) -> Check:
+        made = Check(clause, title, stimulus, codecs, open_policy)
+        _registered.append(made)
+        return made
+
+    return register
+
+
+def registered() -> list[Check]:
+    """Give all checks of the modules that were imported."""
+    return list(_registered)
+
+
+def always(seen: Transcript) -> Iterator[str]:
+    """Complain of what no server may do, whatever a check is about."""
+    names: dict[str, set[str]] = {}  # under which a party may be online
+    for party, event, item in ((entry.party, entry.event, entry.item) for entry in seen.entries):
+        mine = names.setdefault(party, {seen.name(party)})
+        if event is Event.FAULT:
+            yield f"CODEC-7: {party} received what is no message of a server: {item!r}"
+        elif isinstance(item, Register):
+            mine.add(item.username)
+        elif isinstance(item, OnlineUsers) and mine.isdisjoint(item.users):
+            yield f"PRESENCE-3: {party} received a roster without itself"
+        elif isinstance(item, Message) and item.conversation not in seen.conversations:
+            yield f"CONV-5: {party} received a message for {item.conversation!r}, which nobody announced"

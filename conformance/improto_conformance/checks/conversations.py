@@ -1,0 +1,372 @@
+"""Checks of invitations, joining, leaving and the list."""
+
+from improto.messages import Code, Conversations, Error, Goodbye, Invitation, Invite, Join, Leave, SendMessage
+from improto_conformance.check import Complaints, check
+from improto_conformance.stage import Stage
+from improto_conformance.transcript import Transcript
+
+
+@check("INVITATION-2", "each invited user gets exactly one INVITATION, which names the initiator")
+def invited(stage: Stage) -> None:
+    ann, bo, cy = stage.enter("ann", "bo", "cy")
+    stage.invite(ann, bo, cy)
+    stage.barrier(ann, bo, cy)
+
+
+@invited.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("bo", "cy"):
+        yield from seen.expect(party, [Invitation(seen.conversation, seen.name("ann"))])
+
+
+@check("INVITATION-3", "the initiator gets exactly one INVITATION too")
+def initiator_invited(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    ann.send(Invite((bo.name,)))
+    stage.barrier(ann, bo)
+
+
+@initiator_invited.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Invitation(seen.conversation, seen.name("ann"))])
+
+
+@check("INVITATION-4", "nobody else gets an INVITATION")
+def others_not_invited(stage: Stage) -> None:
+    ann, bo, _ = parties = stage.enter("ann", "bo", "cy")
+    ann.send(Invite((bo.name,)))
+    stage.barrier(*parties)
+
+
+@others_not_invited.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("cy", [])
+
+
+@check("INVITE-3", "each INVITE makes a conversation of its own")
+def new_each_time(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    ann.send(Invite((bo.name,)), Invite((bo.name,)))
+    stage.barrier(ann, bo)
+
+
+@new_each_time.judge
+def _(seen: Transcript) -> Complaints:
+    if len(seen.conversations) != 2:
+        yield f"two INVITEs were to make two conversations, and made {len(seen.conversations)}"
+
+
+@check("INVITE-4", "one's own name and doubles in INVITE are ignored")
+def doubles(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    ann.send(Invite((bo.name, ann.name, bo.name)))
+    stage.barrier(ann, bo)
+
+
+@doubles.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, [Invitation(seen.conversation, seen.name("ann"))])
+
+
+@check("INVITE-5", "who invites only oneself is refused")
+def only_oneself(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    ann.send(Invite((ann.name,)))
+    ann.barrier()
+
+
+@only_oneself.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.INVALID])
+
+
+@check("INVITE-6", "with one unknown name in INVITE nobody is invited")
+def unknown_name(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    ann.send(Invite((bo.name, stage.transcript.name("nobody"))))
+    stage.barrier(ann, bo)
+
+
+@unknown_name.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.NO_SUCH_USER])
+    yield from seen.expect("bo", [])
+
+
+@check("JOIN-3", "invited users and the initiator are no members before they JOIN")
+def not_yet_member(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    stage.mark("invited")
+    for party in (ann, bo):
+        party.send(SendMessage(id, "x"))
+        party.barrier()
+
+
+@not_yet_member.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, [Code.NOT_MEMBER], since="invited")
+        for listed in seen.lists(party, since="invited"):
+            if listed.conversations.get(seen.conversation) != ():
+                yield f"before a JOIN the conversation was to stand in the list of {party} without members"
+
+
+@check("JOIN-4", "who was not invited may JOIN", open_policy=True)
+def uninvited(stage: Stage) -> None:
+    ann, _bo = stage.talk("ann", "bo")
+    [cy] = stage.enter("cy")
+    cy.send(Join(stage.transcript.conversation), SendMessage(stage.transcript.conversation, "hi"))
+    stage.barrier(cy, ann)
+
+
+@uninvited.judge
+def _(seen: Transcript) -> Complaints:
+    if Code.NOT_INVITED in seen.heard("cy") or not seen.heard("cy"):
+        yield "cy was to become a member by JOIN, without an invitation"
+
+
+@check("JOIN-8", "JOIN of an unknown conversation is refused")
+def join_unknown(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    ann.send(Join("no-such-id-as-this-one"))
+    ann.barrier()
+
+
+@join_unknown.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION])
+
+
+@check("JOIN-9", "a second JOIN has no effect and no ERROR")
+def join_twice(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("again")
+    bo.send(Join(stage.transcript.conversation))
+    bo.barrier()
+    ann.send(SendMessage(stage.transcript.conversation, "once"))
+    stage.barrier(ann, bo)
+
+
+@join_twice.judge
+def _(seen: Transcript) -> Complaints:
+    heard = seen.heard("bo", since="again")
+    if len(heard) != 1:
+        yield f"after a second JOIN bo was to hear the message once, and heard {heard}"
+
+
+@check("JOIN-10", "JOIN is not replied to, and nobody is notified")
+def silent_join(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    stage.mark("invited")
+    bo.send(Join(id))
+    stage.barrier(bo, ann)
+
+
+@silent_join.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, [], since="invited")
+
+
+@check("LEAVE-2", "who has left receives no more messages")
+def left(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("left")
+    bo.send(Leave(stage.transcript.conversation))
+    bo.barrier()
+    ann.send(SendMessage(stage.transcript.conversation, "for whom?"))
+    stage.barrier(ann, bo)
+
+
+@left.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("bo", [], since="left")
+    for listed in seen.lists("ann", since="left"):
+        if listed.conversations.get(seen.conversation) != (seen.name("ann"),):
+            yield "after bo's LEAVE only ann was to be listed"
+
+
+@check("LEAVE-3", "LEAVE touches no other membership")
+def other_conversations(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    second = stage.invite(ann, bo)
+    for party in (ann, bo):
+        party.send(Join(second))
+        party.barrier()
+    bo.send(Leave(stage.transcript.conversation))
+    bo.barrier()
+    stage.mark("left")
+    ann.send(SendMessage(second, "still here?"))
+    stage.barrier(ann, bo)
+
+
+@other_conversations.judge
+def _(seen: Transcript) -> Complaints:
+    if len(seen.heard("bo", since="left")) != 1:
+        yield "bo was to stay in the second conversation after leaving the first"
+    both = (seen.name("ann"), seen.name("bo"))
+    for listed in seen.lists("bo", since="left"):
+        if listed.conversations.get(seen.conversations[-1]) != both:
+            yield "the second conversation was to keep its members"
+
+
+@check("LEAVE-4", "LEAVE by an invited user declines, without ERROR; the conversation ends when all have")
+def decline(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    stage.mark("invited")
+    bo.send(Leave(id))
+    bo.barrier()
+    ann.send(Leave(id))
+    ann.barrier()
+
+
+@decline.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, [], since="invited")
+
+
+@check("LEAVE-5", "LEAVE of an unknown conversation is refused")
+def leave_unknown(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    ann.send(Leave("no-such-id-as-this-one"))
+    ann.barrier()
+
+
+@leave_unknown.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION])
+
+
+@check("LEAVE-6", "a second LEAVE is refused")
+def leave_twice(stage: Stage) -> None:
+    _ann, bo = stage.talk("ann", "bo")
+    stage.mark("leave")
+    bo.send(Leave(stage.transcript.conversation), Leave(stage.transcript.conversation))
+    bo.barrier()
+
+
+@leave_twice.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("bo", [Code.NOT_MEMBER], since="leave")
+
+
+@check("LEAVE-7", "who has left may JOIN again while the conversation lives")
+def come_back(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("leave")
+    bo.send(Leave(stage.transcript.conversation), Join(stage.transcript.conversation))
+    bo.barrier()
+    ann.send(SendMessage(stage.transcript.conversation, "welcome back"))
+    stage.barrier(ann, bo)
+
+
+@come_back.judge
+def _(seen: Transcript) -> Complaints:
+    if [getattr(message, "text", message) for message in seen.heard("bo", since="leave")] != ["welcome back"]:
+        yield "bo was to be a member again after LEAVE and JOIN"
+
+
+@check("CONV-2", "a conversation that all have left has ended")
+def deserted(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    for party in (ann, bo):
+        party.send(Leave(stage.transcript.conversation))
+        party.barrier()
+    stage.mark("ended")
+    ann.send(Join(stage.transcript.conversation))
+    ann.barrier()
+
+
+@deserted.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION], since="ended")
+    if any(listed.conversations for listed in seen.lists("ann", since="ended")):
+        yield "an ended conversation was not to be listed"
+
+
+@check("CONV-1", "a conversation without members lives as long as somebody holds an invitation")
+def invitation_keeps_alive(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    ann.send(Goodbye())
+    ann.read_to_end()
+    stage.mark("joins")
+    bo.send(Join(id))
+    bo.barrier()
+
+
+@invitation_keeps_alive.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("bo", [], since="joins")
+    if seen.lists("bo", since="joins") != [Conversations({seen.conversation: (seen.name("bo"),)})]:
+        yield "bo was to be the only member of the conversation"
+
+
+@check("CONV-3", "the id of an ended conversation is not given again")
+def fresh_id(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    for _ in range(5):
+        id = stage.invite(ann, bo)
+        stage.mark(f"id {id}")
+        ann.send(Leave(id))
+        ann.barrier()
+        bo.send(Leave(id))
+        bo.barrier()
+
+
+@fresh_id.judge
+def _(seen: Transcript) -> Complaints:
+    if len(seen.conversations) != 5:
+        yield f"five conversations were to have five ids, and had {len(seen.conversations)}"
+
+
+@check("LIST-4", "the list goes to nobody but who asked")
+def list_for_one(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    ann.barrier()
+    bo.barrier()
+    ann.barrier()
+    bo.send(
+        Join("no-such-id-as-this-one")
+    )  # its ERROR is the end of what came before, whatever lists that was
+    bo.wait_for(Error)
+
+
+@list_for_one.judge
+def _(seen: Transcript) -> Complaints:
+    for party, wanted in (("ann", 2), ("bo", 1)):
+        if len(seen.lists(party)) != wanted:
+            yield f"{party} asked for {wanted} lists and received {len(seen.lists(party))}"
+
+
+@check("LIST-5", "the list has the conversations of others too", open_policy=True)
+def list_of_all(stage: Stage) -> None:
+    stage.talk("ann", "bo")
+    [cy] = stage.enter("cy")
+    cy.barrier()
+
+
+@list_of_all.judge
+def _(seen: Transcript) -> Complaints:
+    if seen.lists("cy") != [Conversations({seen.conversation: (seen.name("ann"), seen.name("bo"))})]:
+        yield "cy was to see the conversation of ann and bo"
+
+
+@check("LIST-8", "members are listed in the order of joining, who joins again at the end")
+def order_of_members(stage: Stage) -> None:
+    ann, _bo, _cy = stage.talk("ann", "bo", "cy")
+    ann.send(Leave(stage.transcript.conversation), Join(stage.transcript.conversation))
+    stage.mark("rejoined")
+    ann.barrier()
+
+
+@order_of_members.judge
+def _(seen: Transcript) -> Complaints:
+    wanted = tuple(map(seen.name, ("bo", "cy", "ann")))
+    if seen.lists("ann", since="rejoined") != [Conversations({seen.conversation: wanted})]:
+        yield f"the members were to be listed as {wanted}"

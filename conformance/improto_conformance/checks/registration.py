@@ -1,0 +1,233 @@
+"""Checks of coming and going."""
+
+from improto.messages import (
+    Code,
+    Goodbye,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    OnlineUsers,
+    Register,
+    SendMessage,
+    Status,
+)
+from improto_conformance.check import Complaints, check
+from improto_conformance.stage import Stage
+from improto_conformance.transcript import Transcript
+
+
+@check("REGISTER-2", "REGISTER is answered with a roster that has the new user in it, with the status")
+def first_roster(stage: Stage) -> None:
+    ann = stage.connect("ann")
+    ann.send(Register(ann.name, "at work"))
+    ann.wait_for(OnlineUsers)
+    ann.barrier()
+
+
+@first_roster.judge
+def _(seen: Transcript) -> Complaints:
+    first = next(iter(seen.rosters("ann")), OnlineUsers({}))
+    if first.users.get(seen.name("ann")) != "at work":
+        yield f"the first roster was to say that ann is 'at work', and says {first.users.get(seen.name('ann'))!r}"
+    yield from seen.expect("ann", [])
+
+
+@check("REGISTER-3", "a second REGISTER is refused, and the user keeps the name")
+def second_register(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    ann.send(Register(stage.transcript.name("cy"), ""))
+    ann.barrier()
+    bo = stage.connect("bo")
+    stage.register(bo)
+
+
+@second_register.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.ALREADY_REGISTERED])
+    yield from seen.expect_open("ann")
+    for roster in seen.rosters("bo"):
+        if seen.name("ann") not in roster.users or seen.name("cy") in roster.users:
+            yield "after a refused second REGISTER the roster was to have the old name and not the new one"
+
+
+@check("REGISTER-4", "the name of somebody who is online is not given again")
+def name_in_use(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    other = stage.connect("other")
+    other.send(Register(ann.name, "fake"))
+    # Not registered, so this gets an ERROR too: what was caused before it has come by then.
+    other.send(ListConversations())
+    other.wait(lambda _: len(stage.transcript.heard("other")) == 2, "two ERRORs")
+    ann.barrier()
+
+
+@name_in_use.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("other", [Code.NAME_IN_USE, Code.NOT_REGISTERED])
+    yield from seen.expect_open("ann")
+    for roster in seen.rosters("ann"):
+        if roster.users.get(seen.name("ann")) != "here":
+            yield "a refused REGISTER was not to change the status of who has the name"
+
+
+@check("REGISTER-5", "after a refused REGISTER another one may be sent on the same connection")
+def try_again(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    bo = stage.connect("bo")
+    bo.send(Register(ann.name, ""))
+    stage.register(bo)
+    bo.barrier()
+
+
+@try_again.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("bo", [Code.NAME_IN_USE])
+    if not seen.lists("bo"):
+        yield "bo was to be registered by the second REGISTER"
+
+
+@check("CONN-14", "before REGISTER all other requests are refused, and the connection stays")
+def before_register(stage: Stage) -> None:
+    ann = stage.connect("ann")
+    ann.send(Status("x"), Invite(("bo",)), ListConversations(), Join("1"), SendMessage("1", "x"), Leave("1"))
+    stage.register(ann)
+    ann.barrier()
+
+
+@before_register.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.NOT_REGISTERED] * 6)
+    yield from seen.expect_open("ann")
+
+
+@check("CONN-15", "before REGISTER an unknown command is answered, and the connection closed")
+def stranger(stage: Stage) -> None:
+    ann = stage.connect("ann")
+    ann.send_bytes(_unknown(ann.codec.name))
+    ann.read_to_end()
+
+
+@stranger.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.UNKNOWN_COMMAND])
+    yield from seen.expect_closed("ann")
+
+
+def _unknown(codec: str) -> bytes:
+    return {
+        "ascii": b"FROBNICATE x\n",
+        "json": b'{"type":"FROBNICATE","x":1}\n',
+        "msgpack": b"\0\0\0\x0e\x92\xaaFROBNICATE\xa1x",
+        "pickle": b"FROBNICATE (S'x'\nl.",
+    }[codec]
+
+
+@check("GOODBYE-4", "a name is free as soon as its user has seen the end of the stream")
+def free_name(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    ann.send(Goodbye())
+    ann.read_to_end()
+    again = stage.connect("again")
+    again.send(Register(ann.name, "back"))
+    again.wait(lambda _: True, "an answer to REGISTER")
+
+
+@free_name.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("again", [])
+    if not any(roster.users.get(seen.name("ann")) == "back" for roster in seen.rosters("again")):
+        yield "the freed name was to be registered again"
+
+
+@check("GOODBYE-6", "what follows GOODBYE has no effect and no answer")
+def after_goodbye(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("goodbye")
+    ann.send(Goodbye(), SendMessage(stage.transcript.conversation, "late"), ListConversations())
+    ann.read_to_end()
+    bo.barrier()
+
+
+@after_goodbye.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [], since="goodbye")
+    yield from seen.expect_closed("ann")
+    yield from seen.expect("bo", [], since="goodbye")
+    if seen.lists("ann", since="goodbye"):
+        yield "a LIST_CONVERSATIONS after GOODBYE was answered"
+
+
+@check("GOODBYE-7", "GOODBYE before REGISTER closes, without a reply")
+def goodbye_first(stage: Stage) -> None:
+    ann = stage.connect("ann")
+    ann.send(Goodbye())
+    ann.read_to_end()
+
+
+@goodbye_first.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [])
+    yield from seen.expect_closed("ann")
+
+
+@check("GOODBYE-8", "who goes offline is a member no more, and conversations that nobody is in end")
+def memberships_end(stage: Stage) -> None:
+    ann, bo, cy = stage.talk("ann", "bo", "cy")
+    bo.send(Goodbye())
+    bo.read_to_end()
+    stage.mark("gone")
+    ann.barrier()
+    for party in (ann, cy):
+        party.send(Goodbye())
+        party.read_to_end()
+    [di] = stage.enter("di")
+    di.barrier()
+
+
+@memberships_end.judge
+def _(seen: Transcript) -> Complaints:
+    names = (seen.name("ann"), seen.name("cy"))
+    if [dict(listed.conversations) for listed in seen.lists("ann", since="gone")] != [
+        {seen.conversation: names}
+    ]:
+        yield f"after bo's GOODBYE the members were to be {names}"
+    if any(listed.conversations for listed in seen.lists("di")):
+        yield "a conversation whose members have all gone offline was to end"
+
+
+@check("GOODBYE-9", "who takes a freed name inherits no membership")
+def no_inheritance(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    bo.send(Goodbye())
+    bo.read_to_end()
+    heir = stage.connect("heir")
+    heir.send(Register(bo.name, ""))
+    heir.wait_for(OnlineUsers)
+    ann.send(SendMessage(stage.transcript.conversation, "for bo only"))
+    stage.barrier(ann)
+    heir.send(SendMessage(stage.transcript.conversation, "as bo"))
+    heir.barrier()
+
+
+@no_inheritance.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("heir", [Code.NOT_MEMBER])
+
+
+@check("CONN-19", "a connection that is reset in mid-message frees the name")
+def reset(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    bo.wait_to_see(ann.name, "here")
+    ann.send_bytes(ann.encoded(Status("cut"))[:-3])
+    ann.reset()
+    bo.wait_to_see(ann.name, None)
+    again = stage.connect("again")
+    again.send(Register(ann.name, "back"))
+    again.wait(lambda _: True, "an answer to REGISTER")
+
+
+@reset.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("again", [])
+    yield from seen.expect_open("bo")

@@ -1,0 +1,163 @@
+"""One client of the suite: it sends what it is told to and writes down what it receives.
+
+No waiting for its own sake: a party waits for something that has to come, and a time-out bounds only how
+long a failure takes.
+"""
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from improto.codec import Codec
+from improto.errors import DecodeError, ImprotoError
+from improto.messages import AnyMessage, Conversations, ListConversations, OnlineUsers, Response, Role
+from improto_conformance.transcript import Entry, Event, Transcript
+
+__all__ = ["Party", "Stuck", "Waits"]
+
+_LIMIT = 16 * 1024 * 1024
+_M = TypeVar("_M", bound=Response)
+
+
+class Stuck(ImprotoError):
+    """Something that had to come did not come."""
+
+
+@dataclass
+class Waits:
+    """How long was waited in vain, and how long a wait may take, in seconds."""
+
+    timeout: float
+    expired: float = 0.0
+
+
+class Party:
+    """One connection to the server, and one user on it."""
+
+    def __init__(
+        self, label: str, address: tuple[str, int], codec: Codec, transcript: Transcript, waits: Waits
+    ) -> None:
+        """Connect; OSError if that fails."""
+        self.label = label
+        self.name = transcript.name(label)
+        self.codec = codec
+        self._transcript = transcript
+        self._waits = waits
+        self._socket = socket.create_connection(address, waits.timeout)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader = codec.reader(Role.SERVER)
+        self._ended = False
+        self.roster: Mapping[str, str] = {}
+        """The users in the latest roster."""
+
+    def send(self, *messages: AnyMessage) -> None:
+        """Send messages in one write."""
+        for message in messages:
+            self._note(Event.SENT, message)
+        self._write(self.encoded(*messages))
+
+    def send_bytes(self, data: bytes, *, one_by_one: bool = False) -> None:
+        """Send bytes as they are, in one write or in as many as there are bytes."""
+        self._note(Event.RAW, data)
+        for piece in [data[i : i + 1] for i in range(len(data))] if one_by_one else [data]:
+            self._write(piece)
+
+    def encoded(self, *messages: AnyMessage) -> bytes:
+        """Give messages as they stand on the stream."""
+        return b"".join(self.codec.frame(self.codec.encode(message)) for message in messages)
+
+    def wait(self, wanted: Callable[[Response], bool], what: str) -> Response:
+        """Receive up to a message that is wanted; Stuck if it does not come."""
+        end = time.monotonic() + self._waits.timeout
+        while True:
+            message = self._receive(end, what)
+            if wanted(message):
+                return message
+
+    def wait_for(self, kind: type[_M]) -> _M:
+        """Receive up to a message of a kind; Stuck if it does not come."""
+        found = self.wait(lambda message: isinstance(message, kind), kind.COMMAND)
+        assert isinstance(found, kind)
+        return found
+
+    def wait_to_see(self, username: str, status: str | None) -> None:
+        """Receive up to a roster that shows a user with a status, or with None not at all."""
+        if self.roster.get(username) != status:
+            self.wait(
+                lambda message: isinstance(message, OnlineUsers) and message.users.get(username) == status,
+                f"a roster that shows {username} as {status!r}",
+            )
+
+    def barrier(self) -> Conversations:
+        """Have everything handled that was sent before, and receive all that it caused here (ORDER-5)."""
+        self.send(ListConversations())
+        return self.wait_for(Conversations)
+
+    def read_to_end(self) -> None:
+        """Receive until the server closes; Stuck if it does not."""
+        end = time.monotonic() + self._waits.timeout
+        with suppress(_Closed):
+            while True:
+                self._receive(end, "the end of the stream")
+
+    def half_close(self) -> None:
+        """Send no more, and go on receiving."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Break the connection off."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def close(self) -> None:
+        """Close; harmless if that was done."""
+        self._socket.close()
+
+    def _write(self, data: bytes) -> None:
+        # A server that has closed already is seen when reading.
+        with suppress(OSError):
+            self._socket.settimeout(self._waits.timeout)
+            self._socket.sendall(data)
+
+    def _receive(self, end: float, what: str) -> Response:
+        while True:
+            try:
+                message = self._reader.next(_LIMIT)
+            except DecodeError as error:
+                self._note(Event.FAULT, str(error))
+                if error.fatal:
+                    raise Stuck(f"{self.label} cannot read what the server sends: {error}") from None
+                continue
+            if isinstance(message, Response):
+                self._note(Event.RECEIVED, message)
+                if isinstance(message, OnlineUsers):
+                    self.roster = message.users
+                return message
+            self._reader.feed(self._read(end, what))
+
+    def _read(self, end: float, what: str) -> bytes:
+        if self._ended:
+            raise _Closed(f"{self.label} waited for {what}, and the server closed the connection")
+        try:
+            self._socket.settimeout(max(0.001, end - time.monotonic()))
+            data = self._socket.recv(64 * 1024)
+        except TimeoutError:
+            self._waits.expired += self._waits.timeout
+            raise Stuck(f"{self.label} waited for {what}, which did not come") from None
+        except OSError:
+            data = b""  # a reset is a close; what it may have destroyed is not asked for
+        if not data:
+            self._ended = True
+            self._note(Event.CLOSED, "closed")
+        return data
+
+    def _note(self, event: Event, item: AnyMessage | bytes | str) -> None:
+        self._transcript.entries.append(Entry(self.label, event, item))
+
+
+class _Closed(Stuck):
+    """The server closed the connection while something was waited for."""

@@ -1,0 +1,133 @@
+"""Runs checks against a server and gives a verdict on each."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count
+from time import monotonic
+
+from improto.codec import Codec, load
+from improto.messages import Error, Goodbye, OnlineUsers, Register
+from improto_conformance.check import Check, always
+from improto_conformance.party import Stuck, Waits
+from improto_conformance.stage import Stage
+from improto_conformance.targets import Address, NoTarget
+from improto_conformance.transcript import Transcript
+
+__all__ = ["Result", "Settings", "Verdict", "run"]
+
+
+class Verdict(StrEnum):
+    """What is said of a server, a check and a codec."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    BROKEN = "broken"
+    """The suite itself is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One check in one codec."""
+
+    check: Check
+    codec: str
+    verdict: Verdict
+    complaints: tuple[str, ...]
+    transcript: Transcript
+    seconds: float
+    expired: float
+    """Seconds that were waited in vain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run."""
+
+    codecs: Sequence[str]
+    jobs: int = 4
+    timeout: float = 5.0
+    """Seconds after which what has to come counts as not coming."""
+    private: bool = False
+    """Whether the server lets only invited users join."""
+    run: str = "0"
+    """Makes the usernames of this run different from those of others."""
+
+
+def run(
+    address: Address,
+    checks: Sequence[Check],
+    settings: Settings,
+    report: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
+    """Run checks in all codecs that they are for; `report` is told of each in the order of the list.
+
+    NoTarget if the server does not even register a user.
+    """
+    codecs = {name: load(name) for name in settings.codecs}
+    for codec in codecs.values():
+        _probe(address, codec, settings)
+    numbers = count()
+    work = [
+        (check, codec, f".{settings.run}{next(numbers)}")
+        for name, codec in codecs.items()
+        for check in checks
+        if (check.codecs is None or name in check.codecs) and not (check.open_policy and settings.private)
+    ]
+    results: list[Result] = []
+    with ThreadPoolExecutor(settings.jobs) as pool:
+        for future in [pool.submit(_run_one, address, *each, settings) for each in work]:
+            results.append(future.result())
+            report(results[-1])
+    return results
+
+
+def _probe(address: Address, codec: Codec, settings: Settings) -> None:
+    """See whether there is a server that speaks the codec at all: one clear line instead of a failure of each check."""
+    stage = Stage(address, codec, f".{settings.run}probe", Waits(settings.timeout))
+    where = f"the server at {address[0]}:{address[1]}"
+    try:
+        party = stage.connect("probe")
+        party.send(Register(party.name, ""))
+        answer = party.wait(lambda _: True, "an answer to REGISTER")
+        party.send(Goodbye())
+    except OSError as error:
+        raise NoTarget(f"{where} cannot be reached ({error.strerror or error}); is it running?") from None
+    except Stuck as error:
+        raise NoTarget(
+            f"{where} does not speak {codec.name} ({error}); name its codecs with --codec"
+        ) from None
+    finally:
+        stage.close()
+    if isinstance(answer, Error):
+        raise NoTarget(f"{where} registers nobody in {codec.name}: {answer.message!a}")
+    if not isinstance(answer, OnlineUsers):
+        raise NoTarget(f"{where} answers REGISTER with {answer.COMMAND}; it is no server of this protocol")
+
+
+def _run_one(address: Address, check: Check, codec: Codec, suffix: str, settings: Settings) -> Result:
+    waits = Waits(settings.timeout)
+    stage = Stage(address, codec, suffix, waits)
+    start = monotonic()
+    try:
+        complaints = _complaints(check, stage)
+        verdict = Verdict.FAILED if complaints else Verdict.PASSED
+    except Exception:  # a check that is broken must not look like a server that is
+        complaints, verdict = [traceback.format_exc()], Verdict.BROKEN
+    finally:
+        stage.close()
+    return Result(
+        check, codec.name, verdict, tuple(complaints), stage.transcript, monotonic() - start, waits.expired
+    )
+
+
+def _complaints(check: Check, stage: Stage) -> list[str]:
+    stuck: list[str] = []
+    try:
+        check.stimulus(stage)
+    except (Stuck, OSError) as error:
+        stuck.append(str(error))
+    # What was waited for in vain comes last: what was heard instead says more.
+    return [*check.judgement(stage.transcript), *always(stage.transcript), *stuck]

@@ -1,0 +1,69 @@
+"""Where the parties of one check meet: makes them, and the situations that many checks begin with."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from improto.codec import Codec
+from improto.messages import Invitation, Invite, Join, OnlineUsers, Register
+from improto_conformance.party import Party, Waits
+from improto_conformance.transcript import Entry, Event, Transcript
+
+__all__ = ["Stage"]
+
+
+class Stage:
+    """One check's parties, transcript and clean-up."""
+
+    def __init__(self, address: tuple[str, int], codec: Codec, suffix: str, waits: Waits) -> None:
+        """Begin with nobody connected; usernames end in `suffix`."""
+        self.codec = codec
+        self.transcript = Transcript(suffix)
+        self._address = address
+        self._waits = waits
+        self._stack = ExitStack()
+
+    def connect(self, label: str) -> Party:
+        """Connect a party."""
+        party = Party(label, self._address, self.codec, self.transcript, self._waits)
+        self._stack.callback(party.close)
+        return party
+
+    def enter(self, *labels: str) -> Sequence[Party]:
+        """Connect parties and register them, one after the other."""
+        return [self.register(self.connect(label)) for label in labels]
+
+    def register(self, party: Party) -> Party:
+        """Register a party by its name."""
+        party.send(Register(party.name, "here"))
+        party.wait_for(OnlineUsers)
+        return party
+
+    def talk(self, *labels: str) -> Sequence[Party]:
+        """Register parties, have the first invite the others, and all join, in this order."""
+        parties = self.enter(*labels)
+        self.invite(parties[0], *parties[1:])
+        for party in parties:
+            party.send(Join(self.transcript.conversation))
+            party.barrier()
+        return parties
+
+    def invite(self, initiator: Party, *invited: Party) -> str:
+        """Have a party invite others, and give the id once all of them have the invitation."""
+        initiator.send(Invite(tuple(party.name for party in invited)))
+        id = initiator.wait_for(Invitation).conversation
+        for party in invited:
+            party.wait_for(Invitation)
+        return id
+
+    def barrier(self, *parties: Party) -> None:
+        """Have each of these receive all that was caused so far."""
+        for party in parties:
+            party.barrier()
+
+    def mark(self, name: str) -> None:
+        """Mark the present place in the transcript for the judgement."""
+        self.transcript.entries.append(Entry("", Event.MARK, name))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._stack.close()

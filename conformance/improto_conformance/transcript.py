@@ -1,0 +1,131 @@
+"""What happened in one check: who sent and received what, in the order in which it was seen.
+
+The order of one party's entries is certain.  Between parties only this is known: what was received before
+something was sent cannot be its effect.  Conversation ids and user names are the server's and the run's, so
+judgements ask the transcript for them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from improto.messages import AnyMessage, Conversations, Error, Invitation, OnlineUsers
+
+__all__ = ["Entry", "Event", "Transcript"]
+
+
+class Event(StrEnum):
+    """What kind of thing happened."""
+
+    SENT = "sent"
+    RAW = "sent as bytes"
+    RECEIVED = "received"
+    FAULT = "received nonsense"
+    CLOSED = "closed by the server"
+    MARK = "mark"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened; `party` is empty for a mark."""
+
+    party: str
+    event: Event
+    item: AnyMessage | bytes | str = ""
+
+    def __str__(self) -> str:
+        """Give a line for people."""
+        item = self.item
+        if isinstance(item, bytes):
+            shown = ascii(item if len(item) <= 60 else item[:60] + b"...")
+        elif isinstance(item, str):
+            shown = item
+        else:
+            shown = " ".join([item.COMMAND, *(ascii(value)[:200] for value in item.values())])
+        arrow = {Event.SENT: "→", Event.RAW: "→", Event.RECEIVED: "←", Event.FAULT: "←!", Event.CLOSED: "←|"}
+        return f"--- {shown}" if self.event is Event.MARK else f"{self.party:>8} {arrow[self.event]} {shown}"
+
+
+@dataclass
+class Transcript:
+    """All entries of one check."""
+
+    suffix: str = ""
+    """What makes the names of this check's users different from all others on the server."""
+    entries: list[Entry] = field(default_factory=list[Entry])
+
+    def name(self, party: str) -> str:
+        """Give the username of a party."""
+        return party + self.suffix
+
+    @property
+    def conversations(self) -> list[str]:
+        """The ids of the conversations that the parties were invited to, in the order of their making."""
+        found = [entry.item.conversation for entry in self.entries if isinstance(entry.item, Invitation)]
+        return list(dict.fromkeys(found))
+
+    @property
+    def conversation(self) -> str:
+        """The id of the first conversation, empty if there was none."""
+        return next(iter(self.conversations), "")
+
+    def of(self, party: str, since: str | None = None) -> list[Entry]:
+        """Give the entries of a party, all or those after a mark."""
+        start = 0
+        if since is not None:
+            start = (
+                self.entries.index(Entry("", Event.MARK, since)) if self.marked(since) else len(self.entries)
+            )
+        return [entry for entry in self.entries[start:] if entry.party == party]
+
+    def marked(self, mark: str) -> bool:
+        """Tell whether the stimulus got as far as a mark."""
+        return Entry("", Event.MARK, mark) in self.entries
+
+    def heard(self, party: str, since: str | None = None) -> list[AnyMessage | str]:
+        """Give what a party received, but for rosters and lists; of an ERROR only the code, which alone binds."""
+        items = [entry.item for entry in self.of(party, since) if entry.event is Event.RECEIVED]
+        return [
+            item.code or f"ERROR {item.message!r} without a code" if isinstance(item, Error) else item
+            for item in items
+            if not isinstance(item, OnlineUsers | Conversations | bytes)
+        ]
+
+    def rosters(self, party: str, since: str | None = None) -> list[OnlineUsers]:
+        """Give the rosters that a party received."""
+        return [entry.item for entry in self.of(party, since) if isinstance(entry.item, OnlineUsers)]
+
+    def lists(self, party: str, since: str | None = None) -> list[Conversations]:
+        """Give the lists that a party received, without foreign conversations."""
+        mine = set(self.conversations)
+        return [
+            Conversations({id: members for id, members in entry.item.conversations.items() if id in mine})
+            for entry in self.of(party, since)
+            if isinstance(entry.item, Conversations)
+        ]
+
+    def closed(self, party: str) -> bool:
+        """Tell whether the server closed the party's connection."""
+        return any(entry.event is Event.CLOSED for entry in self.of(party))
+
+    def expect(
+        self, party: str, wanted: Sequence[AnyMessage | str], since: str | None = None
+    ) -> Iterator[str]:
+        """Complain unless a party received exactly this, beside rosters and lists."""
+        heard = self.heard(party, since)
+        if heard != list(wanted):
+            yield f"{party} was to receive {_shown(wanted)} and received {_shown(heard)}"
+
+    def expect_open(self, party: str) -> Iterator[str]:
+        """Complain if the server closed the party's connection."""
+        if self.closed(party):
+            yield f"the connection of {party} was to stay open and was closed"
+
+    def expect_closed(self, party: str) -> Iterator[str]:
+        """Complain unless the server closed the party's connection."""
+        if not self.closed(party):
+            yield f"the connection of {party} was to be closed and stayed open"
+
+
+def _shown(items: Sequence[AnyMessage | str]) -> str:
+    return ", ".join(item if isinstance(item, str) else ascii(item)[:300] for item in items) or "nothing"

@@ -1,0 +1,221 @@
+"""Tests of the conformance suite: it passes what is right, fails what is wrong, and says which is which."""
+
+import asyncio
+import json
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from improto.codec import available
+from improto.messages import Error, Invitation, Message, OnlineUsers, Register
+from improto_conformance.broken import BROKEN, Broken, serve
+from improto_conformance.check import Check, always
+from improto_conformance.checks import CHECKS
+from improto_conformance.runner import Settings, Verdict, run
+from improto_conformance.targets import Address
+from improto_conformance.transcript import Entry, Event, Transcript
+from improto_spec import clauses
+from programs import DEADLINE, IMPROTO, Programs
+
+REFERENCE = f"cmd:{IMPROTO} serve --settle 0.02 --port {{port}}"
+
+
+@contextmanager
+def serving(broken: Broken) -> Generator[Address]:
+    """Run a broken server on a loop of its own."""
+    ready = threading.Event()
+    ports: list[int] = []
+    loop = asyncio.new_event_loop()
+
+    def note(port: int) -> None:
+        ports.append(port)
+        ready.set()
+
+    task = loop.create_task(serve(broken, 0, note))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        assert ready.wait(DEADLINE)
+        yield "127.0.0.1", ports[0]
+    finally:
+
+        async def stop() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(DEADLINE)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def check(*arguments: str) -> tuple[int, str]:
+    """Run `improto check server` and give exit code and output."""
+    done = subprocess.run(
+        [IMPROTO, "check", "server", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_reference(tmp_path: Path) -> None:
+    """The reference server passes all checks in all codecs, with nothing waited for in vain, and reports say so."""
+    code, output = check(REFERENCE, "--report", str(tmp_path))
+    assert code == 0, output
+    assert output.endswith("0.0 s in expired waits\nCONFORMANT\n")
+    assert re.findall(r"(\w+): (\d+) of \2 checks", output) != []
+    suites = ElementTree.parse(tmp_path / "junit.xml").getroot().findall("testsuite")
+    assert [suite.get("name") for suite in suites] == available()
+    records = json.loads((tmp_path / "report.json").read_text())
+    assert len(records) == sum(int(suite.get("tests", 0)) for suite in suites) > 40 * len(suites)
+    assert len(list((tmp_path / "transcripts").iterdir())) == len(records)
+
+
+def test_private_reference() -> None:
+    """A server with the policy *private*, declared, passes too."""
+    code, output = check(f"{REFERENCE} --private", "--private", "--codec", "json")
+    assert code == 0, output
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_servers(name: str) -> None:
+    """A broken server fails a check of the clause that it violates, by a complaint of that check's own."""
+    broken = BROKEN[name]
+    checks = [check for check in CHECKS if check.clause == broken.clause]
+    with serving(broken) as address:
+        results = run(address, checks, Settings(["ascii"], timeout=1.0))
+    assert {result.verdict for result in results} == {Verdict.FAILED}
+
+
+@pytest.mark.parametrize("name", ["texts-stripped", "errors-for-everybody"])
+def test_nothing_else_is_blamed(name: str) -> None:
+    """Checks that have nothing to do with what is broken pass."""
+    checks = [check for check in CHECKS if check.clause.startswith(("STATUS", "LEAVE-3", "GOODBYE"))]
+    with serving(BROKEN[name]) as address:
+        results = run(address, checks, Settings(["ascii"], jobs=1))
+    assert {result.verdict for result in results} == {Verdict.PASSED}
+
+
+def test_report_of_a_failure(programs: Programs, tmp_path: Path) -> None:
+    """A failure names check, clause, text, complaint and last messages, gives exit code 1, and stands in JUnit."""
+    command = f"cmd:{sys.executable} -m improto_conformance.broken no-copy-for-the-sender {{port}}"
+    code, output = check(command, "--codec", "ascii", "--only", "SEND-*", "--report", str(tmp_path))
+    assert code == 1
+    assert "FAILED SEND-3/to-the-sender [ascii]: the sender gets a copy" in output
+    assert clauses()["SEND-3"].text in output
+    assert "ann was to receive Message(" in output
+    assert "NOT CONFORMANT: violates SEND-3\n" in output
+    [suite] = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    failures = {case.get("name"): case.find("failure") for case in suite if case.find("failure") is not None}
+    assert list(failures) == ["SEND-3/to-the-sender"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("tcp://127.0.0.1:1",), 3, "nothing listens"),
+        (("cmd:no-such-program-here {port}",), 3, "cannot be started"),
+        ((f"cmd:{sys.executable} -c pass",), 3, "ended with exit code 0 before it listened"),
+        (("ftp://x",), 2, "is no target"),
+        (("tcp://127.0.0.1:99999",), 2, "is no target"),
+        ((REFERENCE, "--jobs", "0"), 2, "--jobs"),
+        ((REFERENCE, "--only", "NO-SUCH-*"), 4, "no check ran"),
+        ((f"{REFERENCE} --codec json", "--codec", "ascii", "--timeout", "1"), 3, "does not speak ascii"),
+    ],
+)
+def test_exit_codes(arguments: tuple[str, ...], code: int, words: str) -> None:
+    """Whatever keeps the suite from a verdict has an exit code of its own and one clear line."""
+    found, output = check(*arguments)
+    assert words in output
+    assert found == code
+
+
+def test_another_protocol() -> None:
+    """A server of another protocol is told from one that fails checks."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def greet() -> None:
+            for _ in range(2):  # whether it listens, and the probe
+                connection, _ = other.accept()
+                connection.sendall(b"220 mail.example ESMTP\r\n")
+                connection.close()
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        code, output = check(f"tcp://127.0.0.1:{other.getsockname()[1]}", "--codec", "ascii")
+        thread.join()
+    assert code == 3, output
+    assert "does not speak ascii" in output
+
+
+def test_no_process_is_left(tmp_path: Path) -> None:
+    """A target is ended with whatever it started itself."""
+    script = tmp_path / "server.sh"
+    script.write_text(f'#!/bin/sh\n{IMPROTO} serve --port "$1" &\necho $! > "{tmp_path}/pid"\nwait\n')
+    code, output = check(f"cmd:sh {script} {{port}}", "--only", "REGISTER-2", "--codec", "json")
+    assert code == 0, output
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(int((tmp_path / "pid").read_text()))
+        try:
+            assert select.select([handle], [], [], DEADLINE)[0], "the server still runs"
+        finally:
+            os.close(handle)
+
+
+def test_broken_check() -> None:
+    """A check that fails by itself is the suite's fault, not the server's."""
+    wrong = Check("REGISTER-2", "divides by nothing", lambda stage: print(1 // 0))
+    with serving(Broken("REGISTER-2")) as address:
+        [result] = run(address, [wrong], Settings(["json"]))
+    assert result.verdict is Verdict.BROKEN
+    assert "ZeroDivisionError" in result.complaints[0]
+
+
+def test_checks_and_clauses() -> None:
+    """Each of at least 40 checks has a name of its own and names a clause that exists."""
+    assert len({check.name for check in CHECKS}) == len(CHECKS) >= 40
+    assert {check.clause for check in CHECKS} <= clauses().keys()
+
+
+def test_judgement_by_transcript() -> None:
+    """A judgement needs nothing but a transcript: the same check judges one that was written by hand."""
+    [sender] = [check for check in CHECKS if check.name == "SEND-3/to-the-sender"]
+    seen = Transcript(
+        entries=[
+            Entry("ann", Event.RECEIVED, Invitation("7", "ann")),
+            Entry("", Event.MARK, "said"),
+            Entry("ann", Event.RECEIVED, Message("7", "ann", "hello")),
+        ]
+    )
+    assert list(sender.judgement(seen)) == []
+    seen.entries.pop()
+    assert len(list(sender.judgement(seen))) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "clause"),
+    [
+        (Entry("ann", Event.RECEIVED, OnlineUsers({"bo": ""})), "PRESENCE-3"),
+        (Entry("ann", Event.RECEIVED, Message("9", "bo", "x")), "CONV-5"),
+        (Entry("ann", Event.FAULT, "malformed: x"), "CODEC-7"),
+    ],
+)
+def test_always(entry: Entry, clause: str) -> None:
+    """What no server may do is found in whatever check it happens."""
+    seen = Transcript(entries=[Entry("ann", Event.SENT, Register("ann", "")), entry])
+    assert [complaint.split(":")[0] for complaint in always(seen)] == [clause]
+
+
+def test_error_without_code() -> None:
+    """An ERROR without a code equals no code."""
+    seen = Transcript(entries=[Entry("ann", Event.RECEIVED, Error("No such thing"))])
+    assert list(seen.expect("ann", ["no-such-user"]))
