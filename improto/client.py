@@ -75,6 +75,7 @@ class Client:
         match request:
             case Register(username, status):
                 self.username, self.status = username, status
+                self._asked_at = now
             case Status(status):
                 self.status = status
             case Join(conversation):
@@ -94,6 +95,7 @@ class Client:
             case OnlineUsers(users):
                 if self.username not in users:
                     return f"a roster without {self.username}"
+                self._registered_or_refused()
                 self.online = users
             case Invitation(conversation, source):
                 self.invitations[conversation] = source
@@ -107,7 +109,7 @@ class Client:
                 if conversation not in self.joined:
                     return f"a message for conversation {conversation}, which {self.username} is not in"
             case Error():
-                pass
+                self._registered_or_refused()
         return None
 
     def overdue(self, now: float) -> Liveness:
@@ -117,6 +119,10 @@ class Client:
         if self._asked_at is None and now - self._heard >= SILENCE:
             return Liveness.ASK
         return Liveness.FINE
+
+    def _registered_or_refused(self) -> None:
+        if not self.online:
+            self._asked_at = None
 
     def _turn(self, conversation: str, *, member: bool) -> None:
         self.invitations.pop(conversation, None)

@@ -194,7 +194,7 @@ def build(command: str, values: Sequence[object], sender: Role) -> AnyMessage:
     if len(values) != len(message.FIELDS):
         raise DecodeError(Code.INVALID, f"{command} takes {len(message.FIELDS)} arguments, not {len(values)}")
     try:
-        return cast(Callable[..., AnyMessage], message)(*values)
+        return cast("Callable[..., AnyMessage]", message)(*values)
     except InvalidMessage as error:
         raise DecodeError(Code.INVALID, str(error)) from None
 
@@ -265,6 +265,10 @@ def load(name: str, **options: bool) -> Codec:
     except ImportError as error:
         raise RegistryError(
             f"the codec {name!r} needs a package: pip install 'improto[{name}]' ({error})"
+        ) from error
+    except AttributeError as error:
+        raise RegistryError(
+            f"the codec {name!r} is not where its entry point says ({error}); install it anew"
         ) from error
     if not isinstance(codec, Codec) or codec.name != name:
         raise RegistryError(f"the entry point {name!r} is {found[0].value}, which is no codec of that name")

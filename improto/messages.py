@@ -161,7 +161,7 @@ class _Base:
 
     def values(self) -> tuple[Value, ...]:
         """Give the arguments in the order of the fields."""
-        return tuple(cast(Value, getattr(self, field.name)) for field in self.FIELDS)
+        return tuple(cast("Value", getattr(self, field.name)) for field in self.FIELDS)
 
 
 @final
@@ -349,15 +349,15 @@ def _text(field: str, value: object) -> str:
 
 
 def _names(field: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
         raise InvalidMessage(field, f"must be a list of texts, not {type(value).__name__}")
-    return tuple([_text(field, item) for item in cast(Sequence[object], value)])
+    return tuple([_text(field, item) for item in cast("Sequence[object]", value)])
 
 
 def _mapping(field: str, value: object) -> Mapping[object, object]:
     if not isinstance(value, Mapping):
         raise InvalidMessage(field, f"must be a map, not {type(value).__name__}")
-    return cast(Mapping[object, object], value)
+    return cast("Mapping[object, object]", value)
 
 
 def _roster(field: str, value: object) -> Mapping[str, str]:

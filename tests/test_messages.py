@@ -124,7 +124,7 @@ def test_text_without_lone_surrogates(message: AnyMessage, field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["bo", 7, None, {"bo": ""}, {"bo"}, [7], ["bo", None], [SURROGATE], [["bo"]]]
+    "wrong", ["bo", b"", b"bo", 7, None, {"bo": ""}, {"bo"}, [7], ["bo", None], [SURROGATE], [["bo"]]]
 )
 def test_names_must_be_a_list_of_texts(wrong: object) -> None:
     """INVITE takes a list or tuple of texts; a bare text would be taken for its letters (INVITE-1, PICKLE-14)."""

@@ -266,6 +266,11 @@ class Session:
         self.view.sent(request, self._loop.time())
         self._writer.write(data)
 
+    async def drain(self) -> None:
+        """Wait until the system has taken most of what was sent, so that a fast sender needs no memory for it."""
+        with suppress(OSError):  # a connection that broke is told of by the iteration
+            await self._writer.drain()
+
     async def __aiter__(self) -> AsyncIterator[Response | Fault]:
         """Give what comes in; what makes no sense is a Fault that is not fatal."""
         while True:

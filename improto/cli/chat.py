@@ -231,6 +231,7 @@ class Chat:
         while (line := await typed.get()) is not None:
             if not self._do(line):
                 return
+            await self._session.drain()
             await asyncio.sleep(0)  # a long file must not keep us from listening (CLIENT-17)
         self._ask(_List.SETTLE)
         await asyncio.wait([asyncio.create_task(self._settled.wait())], timeout=_LAST_REPLIES)

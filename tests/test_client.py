@@ -1,0 +1,149 @@
+"""Tests of `improto.client`: what a user knows from what was sent and received."""
+
+import pytest
+
+from improto.client import SILENCE, WAIT, Client, Liveness
+from improto.messages import (
+    Conversations,
+    Error,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    Request,
+    Response,
+    SendMessage,
+    Status,
+)
+
+
+def client(*traffic: Request | Response) -> Client:
+    """Make a registered client that has sent and received this, all at second 0."""
+    made = Client(0.0)
+    for message in (Register("ann", "here"), OnlineUsers({"ann": "here"}), *traffic):
+        if isinstance(message, Request):
+            made.sent(message, 0.0)
+        else:
+            assert made.received(message, 0.0) is None
+    return made
+
+
+def test_registering() -> None:
+    """One knows one's own name and status from REGISTER, and who is online from the first roster (CLIENT-4)."""
+    ann = client()
+    assert (ann.username, ann.status, ann.online) == ("ann", "here", {"ann": "here"})
+
+
+def test_status() -> None:
+    """One's own status is what one has asked for."""
+    assert client(Status("away")).status == "away"
+
+
+def test_rosters_replace() -> None:
+    """Each roster replaces the one before, so who is missing in it is gone (CLIENT-7)."""
+    ann = client(OnlineUsers({"ann": "", "bo": ""}), OnlineUsers({"ann": "", "cy": ""}))
+    assert ann.online == {"ann": "", "cy": ""}
+
+
+def test_roster_without_oneself() -> None:
+    """A roster without oneself is reported and ignored (CLIENT-19)."""
+    ann = client()
+    assert ann.received(OnlineUsers({"bo": ""}), 0.0) == "a roster without ann"
+    assert ann.online == {"ann": "here"}
+
+
+def test_invitations() -> None:
+    """Invitations are kept in the order of arrival until they are taken up or declined."""
+    ann = client(Invitation("1", "bo"), Invitation("2", "ann"), Invitation("3", "cy"), Join("2"), Leave("3"))
+    assert ann.invitations == {"1": "bo"}
+    assert list(ann.joined) == ["2"]
+
+
+def test_message_of_a_conversation() -> None:
+    """Messages make sense in conversations that one has joined, until one leaves (CLIENT-19)."""
+    ann = client(Join("1"))
+    assert ann.received(Message("1", "bo", "hi"), 0.0) is None
+    ann.sent(Leave("1"), 0.0)
+    reason = ann.received(Message("1", "bo", "hi"), 0.0)
+    assert reason is not None
+    assert "conversation 1" in reason
+
+
+def test_list_puts_right() -> None:
+    """A list tells which of the conversations one has asked to join one is really in."""
+    ann = client(
+        Join("1"), Join("2"), ListConversations(), Conversations({"1": ("bo",), "2": ("ann",), "3": ("ann",)})
+    )
+    assert list(ann.joined) == ["2", "3"]
+    assert ann.conversations["1"] == ("bo",)
+
+
+def test_list_and_later_requests() -> None:
+    """What was asked after a list was asked for is not undone by that list."""
+    ann = client(Join("1"), ListConversations(), Join("2"), Leave("1"), ListConversations(), Join("3"))
+    ann.received(Conversations({"1": ("ann",), "2": (), "3": ()}), 0.0)
+    assert list(ann.joined) == ["2", "3"]
+    ann.received(Conversations({"1": (), "2": ("ann",), "3": ()}), 0.0)
+    assert list(ann.joined) == ["2", "3"]
+
+
+def test_list_drops_ended_invitations() -> None:
+    """Invitations to conversations that have ended are dropped when a list shows it."""
+    ann = client(Invitation("1", "bo"), Invitation("2", "bo"), ListConversations(), Conversations({"2": ()}))
+    assert ann.invitations == {"2": "bo"}
+
+
+def test_unasked_list() -> None:
+    """A list that nobody asked for is reported and ignored (CLIENT-19)."""
+    ann = client()
+    assert ann.received(Conversations({"1": ("ann",)}), 0.0) is not None
+    assert ann.conversations == {}
+
+
+@pytest.mark.parametrize("request_", [Invite(("bo",)), SendMessage("1", "x"), Goodbye()])
+def test_other_requests(request_: Request) -> None:
+    """Other requests change nothing that one knows."""
+    ann = client(request_)
+    assert (ann.online, ann.invitations, ann.joined) == ({"ann": "here"}, {}, {})
+
+
+def test_silence() -> None:
+    """After a minute of silence one may ask, and half a minute later the server is lost (CONN-26, CONN-27)."""
+    ann = client()
+    assert ann.overdue(SILENCE - 0.1) is Liveness.FINE
+    assert ann.overdue(SILENCE) is Liveness.ASK
+    ann.sent(ListConversations(), SILENCE)
+    assert ann.overdue(SILENCE + WAIT - 0.1) is Liveness.FINE
+    assert ann.overdue(SILENCE + WAIT) is Liveness.LOST
+
+
+def test_answered_silence() -> None:
+    """An answer ends the doubt, and so does anything else that is heard."""
+    ann = client()
+    ann.sent(ListConversations(), SILENCE)
+    ann.received(Message("1", "bo", "x"), SILENCE + 20)
+    assert ann.overdue(SILENCE + WAIT) is Liveness.FINE
+    ann.received(Conversations({}), SILENCE + WAIT)
+    assert ann.overdue(SILENCE + WAIT + 1) is Liveness.FINE
+
+
+@pytest.mark.parametrize("answer", [OnlineUsers({"ann": ""}), Error("name-in-use: x")])
+def test_unanswered_register(answer: Response) -> None:
+    """A server that does not answer REGISTER is lost after half a minute; one that does is not."""
+    silent, good = Client(0.0), Client(0.0)
+    for ann in (silent, good):
+        ann.sent(Register("ann", ""), 0.0)
+    good.received(answer, 1.0)
+    assert silent.overdue(WAIT) is Liveness.LOST
+    assert good.overdue(WAIT) is Liveness.FINE
+
+
+def test_error_changes_nothing() -> None:
+    """An ERROR leaves all that one knows as it was (CLIENT-14)."""
+    ann = client(Join("1"), Error("no-such-conversation: gone"))
+    assert list(ann.joined) == ["1"]
