@@ -227,13 +227,13 @@ def detect(data: bytes) -> str | None:
     first = data[:1]
     if not first:
         return None
-    if first == b"{":
+    if first == b"{":  # CODEC-12
         return "json"
-    if first == b"\0":  # the highest byte of a length: no limit reaches 2**24
+    if first == b"\0":  # CODEC-13: the highest byte of a length: no limit reaches 2**24
         return "msgpack"
-    if not (first.isalpha() and first.isupper()):
+    if not (first.isalpha() and first.isupper()):  # CODEC-15
         raise DecodeError(Code.MALFORMED, "the first bytes belong to no codec", fatal=True)
-    # A command name has at most 20 letters: so after 21 bytes at most it is clear whether a space follows.
+    # CODEC-14.  A command name has at most 20 letters: so after 21 bytes at most it is clear whether a space follows.
     word = re.split(rb"[ \n]", data[:21], maxsplit=1)[0]
     after = data[len(word) : len(word) + 1]
     opcode = data[len(word) + 1 : len(word) + 2]

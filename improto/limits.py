@@ -67,9 +67,9 @@ class Limits:
         match kind, value:
             case Kind.NAME, str():
                 return self._name(value)
-            case Kind.STATUS, str() if len(value) > self.status:
+            case Kind.STATUS, str() if len(value) > self.status:  # LIMIT-10
                 return f"must have at most {self.status} characters"
-            # A text of n characters has at least n bytes: so a huge one is refused before it is encoded.
+            # LIMIT-11.  A text of n characters has at least n bytes: so a huge one is refused before it is encoded.
             case Kind.TEXT, str() if len(value) > self.text or len(value.encode()) > self.text:
                 return f"must have at most {self.text} bytes of UTF-8"
             case Kind.CONVERSATION, str() if len(value) > self.conversation or not _PRINTABLE.fullmatch(
@@ -79,17 +79,17 @@ class Limits:
             case Kind.EXPLANATION, str() if len(value) > self.explanation:
                 return f"must have at most {self.explanation} characters"
             case Kind.NAMES, tuple():
-                if not 1 <= len(value) <= self.invited:
+                if not 1 <= len(value) <= self.invited:  # LIMIT-14, LIMIT-15
                     return f"must be 1 to {self.invited} names"
                 return next(filter(None, map(self._name, value)), None)
             case _:
                 return None
 
     def _name(self, name: str) -> str | None:
-        if not 1 <= len(name) <= self.name:
+        if not 1 <= len(name) <= self.name:  # LIMIT-5
             return f"must have 1 to {self.name} characters"
-        if name[0] == " " or name[-1] == " ":
+        if name[0] == " " or name[-1] == " ":  # LIMIT-6
             return "must not begin or end with a space"
-        if _UNSAFE_IN_NAMES.search(name):
+        if _UNSAFE_IN_NAMES.search(name):  # LIMIT-7, LIMIT-8
             return "must not hold control or direction characters"
         return None

@@ -166,7 +166,7 @@ class Hub:
             return self._register(connection, request, now)
         user = self._by_connection.get(connection)
         if user is None:
-            if isinstance(request, Goodbye):
+            if isinstance(request, Goodbye):  # GOODBYE-7
                 return [*self.disconnect(connection, now), Close(connection)]
             raise UsageError(
                 f"connection {connection} is not registered; check messages against the states first"
@@ -192,16 +192,16 @@ class Hub:
     def disconnect(self, connection: int, now: float) -> list[Output]:
         """Take whoever is on this connection offline; nothing happens if nobody is."""
         self._asked.pop(connection, None)
-        user = self._by_connection.pop(connection, None)
+        user = self._by_connection.pop(connection, None)  # GOODBYE-2, GOODBYE-4
         if user is None:
             return []
         del self._users[user.name]
         self._roster_bytes -= _size(user.name) + _size(user.status)
         self._changed = True
-        for id in user.conversations:
+        for id in user.conversations:  # GOODBYE-8, GOODBYE-9
             conversation = self._conversations[id]
             del conversation.people[user.name]
-            self._drop(conversation, user.name)
+            self._drop(conversation, user.name)  # LEAVE-2, LEAVE-4
         return []
 
     def decide(self, connection: int, refusal: str | None, now: float) -> list[Output]:
@@ -212,7 +212,7 @@ class Hub:
         request = self._asked.pop(connection, None)
         if request is None:
             return []
-        if refusal is not None:
+        if refusal is not None:  # REGISTER-10
             return [_error(connection, Code.FORBIDDEN, refusal)]
         return self._admit(connection, request, now)
 
@@ -233,7 +233,7 @@ class Hub:
         if due is None or now < due:
             return []
         self._changed = False
-        self._rostered = now
+        self._rostered = now  # PRESENCE-4, PRESENCE-7
         return [Send(self._roster(), tuple(self._by_connection))]
 
     # -- what can be seen ---------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ class Hub:
         """When `tick` has something to do; None if not without another input."""
         if not self._users:
             return None
-        interval = self.policy.interval(self._roster_bytes)
+        interval = self.policy.interval(self._roster_bytes)  # PRESENCE-6, PRESENCE-8
         return self._rostered + (interval if self._changed else max(self.policy.repeat, interval))
 
     @property
@@ -315,7 +315,7 @@ class Hub:
             raise UsageError(
                 f"connection {connection} has sent REGISTER; check messages against the states first"
             )
-        if self.policy.ask:
+        if self.policy.ask:  # REGISTER-8
             self._asked[connection] = request
             return [Ask(connection, request)]
         return self._admit(connection, request, now)
@@ -323,12 +323,12 @@ class Hub:
     def _admit(self, connection: int, request: Register, now: float) -> list[Output]:
         outputs: list[Output] = []
         holder = self._users.get(request.username)
-        if holder is not None and not self.policy.replace:
+        if holder is not None and not self.policy.replace:  # REGISTER-4, REGISTER-6
             return [_error(connection, Code.NAME_IN_USE, "somebody is online by that name; choose another")]
         added = _size(request.username) + _size(request.status)
         if self._roster_bytes + added > self.limits.roster:
             return [_error(connection, Code.TOO_MANY, "the server is full; try again later")]
-        if holder is not None:
+        if holder is not None:  # REGISTER-7
             outputs += self.kick(holder.name, "you have connected from elsewhere", now)
         self._changed = bool(self._users)  # nobody else: nobody who needs another roster than the newcomer's
         if not self._changed:
@@ -336,38 +336,39 @@ class Hub:
         user = _User(request.username, connection, request.status)
         self._users[user.name] = self._by_connection[connection] = user
         self._roster_bytes += added
-        outputs.append(Send(self._roster(), (connection,), first=True))
+        outputs.append(Send(self._roster(), (connection,), first=True))  # REGISTER-2
         return outputs
 
     def _status(self, user: _User, request: Status) -> list[Output]:
         growth = _size(request.status) - _size(user.status)
         if self._roster_bytes + growth > self.limits.roster:
             return [_error(user.connection, Code.TOO_MANY, "the roster is full; use a shorter status")]
-        if request.status != user.status:
-            user.status = request.status
+        if request.status != user.status:  # STATUS-5
+            user.status = request.status  # STATUS-2
             self._roster_bytes += growth
             self._changed = True
         return []
 
     def _roster(self) -> OnlineUsers:
-        return OnlineUsers(self.online)
+        return OnlineUsers(self.online)  # PRESENCE-2, PRESENCE-3
 
     # -- conversations ------------------------------------------------------------------------------------
 
     def _invite(self, user: _User, request: Invite) -> list[Output]:
+        # INVITE-4
         invited = list(dict.fromkeys(name for name in request.users if name != user.name))
-        if not invited:
+        if not invited:  # INVITE-5
             return [_error(user.connection, Code.INVALID, "users must name at least one other user")]
         unknown = [name for name in invited if name not in self._users]
-        if unknown:
+        if unknown:  # INVITE-6
             return [_error(user.connection, Code.NO_SUCH_USER, self._fitting(unknown))]
-        if user.initiated >= self.limits.living:
+        if user.initiated >= self.limits.living:  # LIMIT-18
             return [
                 _error(
                     user.connection, Code.TOO_MANY, f"you have begun {user.initiated} conversations; end one"
                 )
             ]
-        id = self.policy.conversation_id(self._made + 1)
+        id = self.policy.conversation_id(self._made + 1)  # INVITE-3, CONV-3
         if self._list_bytes + _size(id) > self.limits.roster:
             return [
                 _error(
@@ -400,15 +401,15 @@ class Hub:
         conversation = self._conversations.get(request.conversation)
         if conversation is None:
             return [_no_such_conversation(user.connection)]
-        if self.policy.private and user.name not in conversation.people:
+        if self.policy.private and user.name not in conversation.people:  # JOIN-4, JOIN-6, JOIN-7
             return [
                 _error(user.connection, Code.NOT_INVITED, "only who is invited may join this conversation")
             ]
-        if user.name in conversation.members:
+        if user.name in conversation.members:  # JOIN-9
             return []
         if self._list_bytes + _size(user.name) > self.limits.roster:
             return [_error(user.connection, Code.TOO_MANY, "the conversations are full; try again later")]
-        conversation.members[user.name] = user.connection
+        conversation.members[user.name] = user.connection  # JOIN-2, JOIN-3, LIST-8
         conversation.invited.pop(user.name, None)
         conversation.people[user.name] = None
         user.conversations[conversation.id] = None
@@ -419,7 +420,7 @@ class Hub:
         conversation = self._conversations.get(request.conversation)
         if conversation is None:
             return [_no_such_conversation(user.connection)]
-        if user.name not in conversation.members and user.name not in conversation.invited:
+        if user.name not in conversation.members and user.name not in conversation.invited:  # LEAVE-6
             return [
                 _error(user.connection, Code.NOT_MEMBER, "you are neither in this conversation nor invited")
             ]
@@ -430,7 +431,7 @@ class Hub:
         """End somebody's part in a conversation, and with the last one's part the conversation itself."""
         if conversation.drop(name):
             self._list_bytes -= _size(name)
-        if conversation.members or conversation.invited:
+        if conversation.members or conversation.invited:  # CONV-1, CONV-2
             return
         del self._conversations[conversation.id]
         self._list_bytes -= _size(conversation.id)
@@ -444,16 +445,16 @@ class Hub:
         conversation = self._conversations.get(request.conversation)
         if conversation is None:
             return [_no_such_conversation(user.connection)]
-        if user.name not in conversation.members:
+        if user.name not in conversation.members:  # SEND-6
             return [_error(user.connection, Code.NOT_MEMBER, "JOIN the conversation before you send to it")]
-        message = Message(conversation.id, user.name, request.text)
-        return [Send(message, tuple(conversation.members.values()))]
+        message = Message(conversation.id, user.name, request.text)  # MESSAGE-2, MESSAGE-3, MESSAGE-4
+        return [Send(message, tuple(conversation.members.values()))]  # SEND-2, SEND-3, SEND-4
 
     def _list(self, user: _User) -> Send:
         shown = {
             conversation.id: tuple(conversation.members)
             for conversation in self._conversations.values()
-            if not self.policy.private or user.name in conversation.people
+            if not self.policy.private or user.name in conversation.people  # LIST-5, LIST-9
         }
         return Send(Conversations(shown), (user.connection,))
 

@@ -122,16 +122,16 @@ class Connection:
     @property
     def ready(self) -> bool:
         """Whether `next` may yield something: not while REGISTER waits for its answer, nor after the end."""
-        if self.state is State.REGISTERING:
+        if self.state is State.REGISTERING:  # REGISTER-9
             return self._role is Role.CLIENT
         return self.state is not State.CLOSED
 
     def feed(self, data: bytes) -> None:
         """Store what arrived.  What follows the end of the conversation is dropped."""
-        if self.state is State.CLOSED:
+        if self.state is State.CLOSED:  # GOODBYE-6
             return
         if self._reader is None:
-            self._pending = (self._pending + data).lstrip(_SKIPPED_BEFORE_DETECTION)
+            self._pending = (self._pending + data).lstrip(_SKIPPED_BEFORE_DETECTION)  # CODEC-11
         else:
             self._reader.feed(data)
 
@@ -150,7 +150,7 @@ class Connection:
             return None
         if self._role is Role.SERVER:
             complaint = self._limits.complaint(message)
-            if complaint is not None:
+            if complaint is not None:  # LIMIT-22, LIMIT-23
                 return self._fault(Code.INVALID, complaint)
             if self._bucket is not None and not self._bucket.take(now):
                 fatal = self._rate is not None and self._bucket.refused > self._rate.patience
@@ -206,7 +206,7 @@ class Connection:
         return reader.next(self._limits.payload(self._sender, registered=self.state is State.REGISTERED))
 
     def _fault(self, code: Code, explanation: str, *, fatal: bool = False) -> Fault:
-        # Before REGISTER, bytes that are no message of ours may be another protocol's: no second chance.
+        # CONN-15.  Before REGISTER, bytes that are no message of ours may be another protocol's: no second chance.
         if self.state is State.OPEN and code in (Code.MALFORMED, Code.UNKNOWN_COMMAND):
             fatal = fatal or self._role is Role.SERVER
         if fatal:
@@ -215,10 +215,11 @@ class Connection:
 
     def _unexpected(self, message: AnyMessage) -> Fault:
         code = out_of_state(self.state)
-        if self._role is Role.CLIENT:
+        if self._role is Role.CLIENT:  # CLIENT-19
             return Fault(
                 code, f"the server sent {message.COMMAND} on a connection that is {self.state}", fatal=False
             )
-        if code is Code.ALREADY_REGISTERED:
+        if code is Code.ALREADY_REGISTERED:  # REGISTER-3
             return Fault(code, "you have a name; say GOODBYE and connect again to change it", fatal=False)
+        # CONN-14
         return Fault(code, f"send REGISTER before {message.COMMAND}", fatal=False)

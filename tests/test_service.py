@@ -166,6 +166,17 @@ def test_batches() -> None:
     assert len(world.read(ann)) == 15
 
 
+def test_one_write() -> None:
+    """All that a turn causes for a connection is there to be written at once, not message by message."""
+    world = World()
+    ann = world.register("ann")
+    world.service.receive(ann, b"LIST_CONVERSATIONS\n" * 20)
+    [changed] = world.service.turn(world.now)
+    assert changed is ann
+    assert len(ann.take()) == 20
+    assert ann.take() == []
+
+
 def test_no_reading_ahead() -> None:
     """Nothing more is read from a peer while there is input of it to be handled: its buffer stays bounded (LIMIT-4)."""
     world = World(Bounds(batch=10))
