@@ -356,7 +356,7 @@ class Service:
         self._observer.sent(peer.id, message)
 
     def _expel(self, peer: Peer, code: Code, explanation: str, now: float) -> None:
-        """End a connection from this side: the ERROR that says why is the last message (ERROR-…)."""
+        """End a connection from this side: the ERROR that says why is the last message (ERROR-8)."""
         self._queue(peer, Error(f"{code}: {explanation}"))
         self._close(peer, code, now, self.bounds.flush if code is Code.SLOW_CONSUMER else self.bounds.linger)
 

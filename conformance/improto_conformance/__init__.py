@@ -4,8 +4,10 @@ A *check* (`checks`) names one clause and has two parts.  Its stimulus makes som
 something to the server; all that happens goes into a transcript (`transcript`).  Its judgement reads the
 transcript alone.  So a judgement can be made later, by another judge, or of somebody else's transcript.
 
-    from improto_conformance.runner import run
-    from improto_conformance.targets import tcp
+    from improto_conformance.checks import CHECKS
+    from improto_conformance.runner import Settings, run
+    from improto_conformance.targets import opened
 
-    results = run(tcp("127.0.0.1", 6666), ["json"])
+    with opened("tcp://127.0.0.1:6666") as address:
+        results = run(address, CHECKS, Settings(["json"]))
 """
