@@ -93,13 +93,15 @@ def test_broken_servers(name: str) -> None:
     checks = [check for check in CHECKS if check.clause == broken.clause]
     with serving(broken) as address:
         results = run(address, checks, Settings(["ascii"], timeout=1.0))
-    assert {result.verdict for result in results} == {Verdict.FAILED}
+    verdicts = {result.verdict for result in results}
+    assert Verdict.FAILED in verdicts
+    assert Verdict.BROKEN not in verdicts
 
 
 @pytest.mark.parametrize("name", ["texts-stripped", "errors-for-everybody"])
 def test_nothing_else_is_blamed(name: str) -> None:
     """Checks that have nothing to do with what is broken pass."""
-    checks = [check for check in CHECKS if check.clause.startswith(("STATUS", "LEAVE-3", "GOODBYE"))]
+    checks = [check for check in CHECKS if check.clause.startswith(("STATUS", "LEAVE-3", "GOODBYE-3"))]
     with serving(BROKEN[name]) as address:
         results = run(address, checks, Settings(["ascii"], jobs=1))
     assert {result.verdict for result in results} == {Verdict.PASSED}
@@ -173,7 +175,7 @@ def test_no_process_is_left(tmp_path: Path) -> None:
 
 def test_broken_check() -> None:
     """A check that fails by itself is the suite's fault, not the server's."""
-    wrong = Check("REGISTER-2", "divides by nothing", lambda stage: print(1 // 0))
+    wrong = Check("REGISTER-2/nothing", "REGISTER-2", "divides by nothing", lambda stage: print(1 // 0))
     with serving(Broken("REGISTER-2")) as address:
         [result] = run(address, [wrong], Settings(["json"]))
     assert result.verdict is Verdict.BROKEN

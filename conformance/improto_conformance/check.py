@@ -25,19 +25,18 @@ Complaints = Iterable[str]
 class Check:
     """One behaviour that a clause demands: how to provoke it, and how to tell."""
 
+    name: str
+    """For reports and for `--only`: the clause and what is provoked."""
     clause: str
     title: str
     stimulus: Callable[[Stage], None]
     codecs: tuple[str, ...] | None = None
     """The codecs in which it makes sense; None for all."""
-    open_policy: bool = False
-    """Whether it makes sense only where everybody may join."""
+    needs: tuple[str, ...] = ()
+    """Further codecs that the server has to speak."""
+    policy: str = "any"
+    """The policy under which it makes sense: `open`, `private` or `any`."""
     judgement: Callable[[Transcript], Complaints] = field(default=lambda seen: ("this check judges nothing",))
-
-    @property
-    def name(self) -> str:
-        """The name for reports and for `--only`: the clause and the stimulus."""
-        return f"{self.clause}/{self.stimulus.__name__.replace('_', '-')}"
 
     def judge(self, judgement: Callable[[Transcript], Complaints]) -> Callable[[Transcript], Complaints]:
         """Set the judgement."""
@@ -49,12 +48,13 @@ _registered: list[Check] = []
 
 
 def check(
-    clause: str, title: str, *, codecs: tuple[str, ...] | None = None, open_policy: bool = False
+    clause: str, title: str, *, codecs: tuple[str, ...] | None = None, policy: str = "any"
 ) -> Callable[[Callable[[Stage], None]], Check]:
     """Make a stimulus into a check of a clause."""
 
     def register(stimulus: Callable[[Stage], None]) -> Check:
-        made = Check(clause, title, stimulus, codecs, open_policy)
+        name = f"{clause}/{stimulus.__name__.replace('_', '-')}"
+        made = Check(name, clause, title, stimulus, codecs, policy=policy)
         _registered.append(made)
         return made
 

@@ -74,7 +74,9 @@ def run(
         (check, codec, f".{settings.run}{next(numbers)}")
         for name, codec in codecs.items()
         for check in checks
-        if (check.codecs is None or name in check.codecs) and not (check.open_policy and settings.private)
+        if (check.codecs is None or name in check.codecs)
+        and codecs.keys() >= set(check.needs)
+        and check.policy in ("any", "private" if settings.private else "open")
     ]
     results: list[Result] = []
     with ThreadPoolExecutor(settings.jobs) as pool:

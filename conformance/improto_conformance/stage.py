@@ -22,9 +22,9 @@ class Stage:
         self._waits = waits
         self._stack = ExitStack()
 
-    def connect(self, label: str) -> Party:
-        """Connect a party."""
-        party = Party(label, self._address, self.codec, self.transcript, self._waits)
+    def connect(self, label: str, codec: Codec | None = None) -> Party:
+        """Connect a party, in the check's codec or another one."""
+        party = Party(label, self._address, codec or self.codec, self.transcript, self._waits)
         self._stack.callback(party.close)
         return party
 

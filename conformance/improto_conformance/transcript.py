@@ -69,22 +69,22 @@ class Transcript:
         """The id of the first conversation, empty if there was none."""
         return next(iter(self.conversations), "")
 
-    def of(self, party: str, since: str | None = None) -> list[Entry]:
-        """Give the entries of a party, all or those after a mark."""
-        start = 0
-        if since is not None:
-            start = (
-                self.entries.index(Entry("", Event.MARK, since)) if self.marked(since) else len(self.entries)
-            )
-        return [entry for entry in self.entries[start:] if entry.party == party]
+    def of(self, party: str, since: str | None = None, until: str | None = None) -> list[Entry]:
+        """Give the entries of a party, all or those after a mark and before another one."""
+        start = 0 if since is None else self._place(since)
+        end = len(self.entries) if until is None else self._place(until)
+        return [entry for entry in self.entries[start:end] if entry.party == party]
+
+    def _place(self, mark: str) -> int:
+        return self.entries.index(Entry("", Event.MARK, mark)) if self.marked(mark) else len(self.entries)
 
     def marked(self, mark: str) -> bool:
         """Tell whether the stimulus got as far as a mark."""
         return Entry("", Event.MARK, mark) in self.entries
 
-    def heard(self, party: str, since: str | None = None) -> list[AnyMessage | str]:
+    def heard(self, party: str, since: str | None = None, until: str | None = None) -> list[AnyMessage | str]:
         """Give what a party received, but for rosters and lists; of an ERROR only the code, which alone binds."""
-        items = [entry.item for entry in self.of(party, since) if entry.event is Event.RECEIVED]
+        items = [entry.item for entry in self.of(party, since, until) if entry.event is Event.RECEIVED]
         return [
             item.code or f"ERROR {item.message!r} without a code" if isinstance(item, Error) else item
             for item in items
@@ -95,12 +95,12 @@ class Transcript:
         """Give the rosters that a party received."""
         return [entry.item for entry in self.of(party, since) if isinstance(entry.item, OnlineUsers)]
 
-    def lists(self, party: str, since: str | None = None) -> list[Conversations]:
+    def lists(self, party: str, since: str | None = None, until: str | None = None) -> list[Conversations]:
         """Give the lists that a party received, without foreign conversations."""
         mine = set(self.conversations)
         return [
             Conversations({id: members for id, members in entry.item.conversations.items() if id in mine})
-            for entry in self.of(party, since)
+            for entry in self.of(party, since, until)
             if isinstance(entry.item, Conversations)
         ]
 
@@ -109,10 +109,14 @@ class Transcript:
         return any(entry.event is Event.CLOSED for entry in self.of(party))
 
     def expect(
-        self, party: str, wanted: Sequence[AnyMessage | str], since: str | None = None
+        self,
+        party: str,
+        wanted: Sequence[AnyMessage | str],
+        since: str | None = None,
+        until: str | None = None,
     ) -> Iterator[str]:
         """Complain unless a party received exactly this, beside rosters and lists."""
-        heard = self.heard(party, since)
+        heard = self.heard(party, since, until)
         if heard != list(wanted):
             yield f"{party} was to receive {_shown(wanted)} and received {_shown(heard)}"
 

@@ -18,6 +18,8 @@ class Clause:
     text: str
     origin: str
     reason: str
+    elsewhere: str = ""
+    unchecked: str = ""
 
 
 @cache

@@ -1,6 +1,19 @@
 """Checks of invitations, joining, leaving and the list."""
 
-from improto.messages import Code, Conversations, Error, Goodbye, Invitation, Invite, Join, Leave, SendMessage
+import re
+
+from improto.messages import (
+    Code,
+    Conversations,
+    Error,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    SendMessage,
+)
 from improto_conformance.check import Complaints, check
 from improto_conformance.stage import Stage
 from improto_conformance.transcript import Transcript
@@ -113,7 +126,7 @@ def _(seen: Transcript) -> Complaints:
                 yield f"before a JOIN the conversation was to stand in the list of {party} without members"
 
 
-@check("JOIN-4", "who was not invited may JOIN", open_policy=True)
+@check("JOIN-4", "who was not invited may JOIN", policy="open")
 def uninvited(stage: Stage) -> None:
     ann, _bo = stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
@@ -344,7 +357,7 @@ def _(seen: Transcript) -> Complaints:
             yield f"{party} asked for {wanted} lists and received {len(seen.lists(party))}"
 
 
-@check("LIST-5", "the list has the conversations of others too", open_policy=True)
+@check("LIST-5", "the list has the conversations of others too", policy="open")
 def list_of_all(stage: Stage) -> None:
     stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
@@ -370,3 +383,30 @@ def _(seen: Transcript) -> Complaints:
     wanted = tuple(map(seen.name, ("bo", "cy", "ann")))
     if seen.lists("ann", since="rejoined") != [Conversations({seen.conversation: wanted})]:
         yield f"the members were to be listed as {wanted}"
+
+
+@check("LIST-3", "each LIST_CONVERSATIONS gets exactly one CONVERSATIONS")
+def one_list_each(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    ann.send(ListConversations(), ListConversations(), ListConversations(), Goodbye())
+    ann.read_to_end()
+
+
+@one_list_each.judge
+def _(seen: Transcript) -> Complaints:
+    if len(seen.lists("ann")) != 3:
+        yield f"3 lists were asked for, and {len(seen.lists('ann'))} came"
+
+
+@check("CONV-4", "the ids that the server makes are within the bounds")
+def ids_within_bounds(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    for _ in range(3):
+        stage.invite(ann, bo)
+
+
+@ids_within_bounds.judge
+def _(seen: Transcript) -> Complaints:
+    for id in seen.conversations:
+        if not re.fullmatch(r"[!-~]{1,64}", id):
+            yield f"an id was to be 1 to 64 printable ASCII characters without space, not {id!a}"

@@ -1,9 +1,19 @@
 """Checks of what is said in conversations."""
 
-from improto.messages import Code, Join, Message, SendMessage
+from improto.messages import (
+    Code,
+    Conversations,
+    Goodbye,
+    Join,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    SendMessage,
+    Status,
+)
 from improto_conformance.check import Complaints, check
 from improto_conformance.stage import Stage
-from improto_conformance.transcript import Transcript
+from improto_conformance.transcript import Event, Transcript
 
 _TEXTS = (
     "plain",
@@ -79,7 +89,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION])
 
 
-@check("SEND-6", "who is no member cannot send", open_policy=True)
+@check("SEND-6", "who is no member cannot send", policy="open")
 def from_outside(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
@@ -209,3 +219,80 @@ def slow_reader(stage: Stage) -> None:
 @slow_reader.judge
 def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [_says(seen, "ann", "x" * 4000)] * 100, since="said")
+
+
+@check("FLOW-4", "a member that reads late has missed nothing")
+def late_reader(stage: Stage) -> None:
+    ann, late = stage.talk("ann", "late")
+    stage.mark("said")
+    for number in range(100):
+        ann.send(SendMessage(stage.transcript.conversation, f"{number} {'x' * 4000}"))
+    ann.barrier()
+    late.barrier()
+
+
+@late_reader.judge
+def _(seen: Transcript) -> Complaints:
+    said = [_says(seen, "ann", f"{number} {'x' * 4000}") for number in range(100)]
+    yield from seen.expect("late", said, since="said")
+
+
+@check("CONN-6", "one message is whole for a reader that is slower than its sender")
+def whole_for_slow_readers(stage: Stage) -> None:
+    ann, slow = stage.talk("ann", "slow")
+    stage.mark("said")
+    for _ in range(60):
+        slow.send(*[SendMessage(stage.transcript.conversation, "y" * 8000)] * 2)
+    stage.barrier(slow, ann)
+
+
+@whole_for_slow_readers.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "slow"):
+        yield from seen.expect(party, [_says(seen, "slow", "y" * 8000)] * 120, since="said")
+
+
+@check("FLOW-1", "each LIST_CONVERSATIONS of many that were sent without reading is answered, in its place")
+def replies_stay(stage: Stage) -> None:
+    [ann] = stage.talk("ann", "bo")[:1]
+    stage.mark("asked")
+    for number in range(50):
+        text = SendMessage(stage.transcript.conversation, str(number))
+        ann.send(text, ListConversations(), Status(str(number)))
+    ann.send(Goodbye())
+    ann.read_to_end()
+
+
+@replies_stay.judge
+def _(seen: Transcript) -> Complaints:
+    order = [
+        item.text if isinstance(item, Message) else "list"
+        for item in (entry.item for entry in seen.of("ann", since="asked") if entry.event is Event.RECEIVED)
+        if isinstance(item, Message | Conversations)
+    ]
+    wanted = [each for number in range(50) for each in (str(number), "list")]
+    if order != wanted:
+        yield f"ann was to receive 50 messages, each followed by a list, and received {order}"
+
+
+@check("FLOW-3", "no roster is older than what came before it, however late it is read")
+def rosters_keep_their_place(stage: Stage) -> None:
+    ann, late = stage.talk("ann", "late")
+    stage.mark("counted")
+    for number in range(40):
+        ann.send(Status(str(number)), SendMessage(stage.transcript.conversation, str(number)))
+        ann.barrier()
+    late.wait_to_see(ann.name, "39")
+    late.barrier()
+
+
+@rosters_keep_their_place.judge
+def _(seen: Transcript) -> Complaints:
+    said = -1
+    for entry in seen.of("late", since="counted"):
+        if isinstance(entry.item, Message):
+            said = int(entry.item.text)
+        elif isinstance(entry.item, OnlineUsers):
+            status = entry.item.users.get(seen.name("ann"), "")
+            if said >= 0 and (not status.isdecimal() or int(status) < said):
+                yield f"a roster after message {said} showed the older status {status!r}"

@@ -2,6 +2,7 @@
 
 from improto.messages import (
     Code,
+    Error,
     Goodbye,
     Invite,
     Join,
@@ -231,3 +232,20 @@ def reset(stage: Stage) -> None:
 def _(seen: Transcript) -> Complaints:
     yield from seen.expect("again", [])
     yield from seen.expect_open("bo")
+
+
+@check("CONN-16", "who is not registered receives no roster, whatever the others do")
+def nothing_before_register(stage: Stage) -> None:
+    stranger = stage.connect("stranger")
+    ann, bo = stage.enter("ann", "bo")
+    ann.send(Status("busy"))
+    bo.wait_to_see(ann.name, "busy")
+    stranger.send(ListConversations())
+    stranger.wait_for(Error)
+
+
+@nothing_before_register.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("stranger", [Code.NOT_REGISTERED])
+    if seen.rosters("stranger") or seen.lists("stranger"):
+        yield "stranger, who is not registered, was to receive neither rosters nor lists"

@@ -1,0 +1,122 @@
+"""Judges what a receiver made of a message or stream vector: no complaint, no fault."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from improto.codec import Codec, available, load
+from improto.errors import DecodeError
+from improto.limits import Limits
+from improto.messages import AnyMessage, Code, OnlineUsers, Register, Role
+from improto.states import State
+from improto.wire import Connection, Fault
+from improto_conformance.vectors import Vector
+from improto_conformance.vectors.values import read_bytes, read_message
+
+__all__ = ["Read", "Seen", "judge_message", "judge_stream", "segmentations", "take_message", "take_stream"]
+
+Seen = AnyMessage | str
+"""A message, or the code of an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a receiver made of a stream: all that it read, and whether it closed."""
+
+    items: tuple[Seen, ...]
+    closed: bool
+
+
+def judge_message(vector: Vector, seen: Seen) -> Iterator[str]:
+    """Complain unless a receiver made of the payload what the vector says."""
+    data = vector.data
+    wanted: list[Seen] = []
+    if "message" in data:
+        wanted.append(read_message(data["message"]))
+    if "error" in data:
+        wanted.append(data["error"])
+    if seen not in wanted:
+        yield f"{vector.id} is {' or '.join(map(_shown, wanted))}, and was read as {_shown(seen)}"
+
+
+def judge_stream(vector: Vector, read: Read) -> Iterator[str]:
+    """Complain unless a receiver made of the stream what the vector says."""
+    wanted = _wanted(vector)
+    if read.items != wanted.items:
+        yield f"{vector.id} has {_listed(wanted.items)}, and was read as {_listed(read.items)}"
+    if read.closed != wanted.closed:
+        yield f"after {vector.id} the connection was to be {_state(wanted.closed)} and was {_state(read.closed)}"
+
+
+def take_message(vector: Vector) -> Seen:
+    """Read a message vector's payload with our own codec, with the default bounds for a client's (LIMIT-26)."""
+    data = vector.data
+    sender = Role(data["from"])
+    try:
+        message = load(data["codec"]).decode(read_bytes(data["bytes"]), sender)
+    except DecodeError as error:
+        return error.code
+    if sender is Role.CLIENT and Limits().complaint(message) is not None:
+        return Code.INVALID
+    return message
+
+
+def take_stream(vector: Vector, pieces: Sequence[bytes]) -> Read:
+    """Read a stream vector's bytes, cut into pieces, with our own wire layer."""
+    data = vector.data
+    sender = Role(data["from"])
+    codecs = [load(name) for name in (available() if data["codec"] == "auto" else [data["codec"]])]
+    end = Role.CLIENT if sender is Role.SERVER else Role.SERVER
+    connection = Connection(end, codecs)
+    if data["registered"]:
+        _register(connection, codecs[0], end)
+    items: list[Seen] = []
+    for piece in pieces:
+        connection.feed(piece)
+        while (item := connection.next(0.0)) is not None:
+            items.append(item.code.value if isinstance(item, Fault) else item)
+            if isinstance(item, Register):
+                connection.sent(OnlineUsers({}))
+    if connection.codec is None:
+        items.clear()  # CODEC-15, CODEC-16: closed without a word
+    return Read(tuple(items), connection.state is State.CLOSED)
+
+
+def segmentations(data: bytes) -> Iterator[list[bytes]]:
+    """Cut bytes in ways that readers get wrong: not at all, in two at each of many places, into single bytes."""
+    yield [data]
+    if len(data) <= 4096:
+        yield [data[at : at + 1] for at in range(len(data))]
+    step = max(1, len(data) // 64)
+    for at in range(1, len(data), step):
+        yield [data[:at], data[at:]]
+
+
+def _register(connection: Connection, codec: Codec, end: Role) -> None:
+    """Bring a connection into the state in which a user is registered on it."""
+    register, success = Register("user", ""), OnlineUsers({"user": ""})
+    sent, received = (register, success) if end is Role.CLIENT else (success, register)
+    if end is Role.CLIENT:
+        connection.sent(sent)
+    connection.feed(codec.frame(codec.encode(received)))
+    connection.next(0.0)
+    if end is Role.SERVER:
+        connection.sent(sent)
+
+
+def _wanted(vector: Vector) -> Read:
+    items: list[Any] = vector.data["items"]
+    read = [read_message(item["message"]) if "message" in item else item["error"] for item in items]
+    return Read(tuple(read), vector.data["closed"])
+
+
+def _shown(seen: Seen) -> str:
+    return seen if isinstance(seen, str) else ascii(seen)[:300]
+
+
+def _listed(items: Sequence[Seen]) -> str:
+    return ", ".join(map(_shown, items)) or "nothing"
+
+
+def _state(closed: bool) -> str:
+    return "closed" if closed else "open"

@@ -1,0 +1,99 @@
+"""Tests of the vectors: that they are well formed, and that our own codecs and wire layer are as they say."""
+
+import json
+from importlib.resources import files
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from improto.codec import load
+from improto_conformance.vectors import Vector, vectors
+from improto_conformance.vectors.judge import (
+    judge_message,
+    judge_stream,
+    segmentations,
+    take_message,
+    take_stream,
+)
+from improto_conformance.vectors.values import read_bytes, read_message, write_message
+from improto_spec import clauses
+
+FOLDER = Path(str(files("improto_spec"))) / "vectors"
+FILES = sorted(path for path in FOLDER.glob("*.json") if path.name != "vectors.schema.json")
+SCHEMA: dict[str, Any] = json.loads((FOLDER / "vectors.schema.json").read_text(encoding="utf-8"))
+
+
+def of(kind: str) -> list[Any]:
+    """Give the vectors of a kind as parameters."""
+    return [pytest.param(vector, id=id) for id, vector in vectors().items() if vector.kind == kind]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_form(path: Path) -> None:
+    """Each file has the form that the schema gives."""
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    file = json.loads(path.read_text(encoding="utf-8"))
+    errors = [f"{list(error.path)}: {error.message[:300]}" for error in validator.iter_errors(file)]
+    assert not errors
+
+
+def test_ids_are_unique() -> None:
+    """No vector hides another one of the same id."""
+    ids = [
+        vector["id"] for path in FILES for vector in json.loads(path.read_text(encoding="utf-8"))["vectors"]
+    ]
+    assert sorted(ids) == sorted(vectors())
+
+
+def test_clauses_exist() -> None:
+    """Each vector is an example of a clause that there is."""
+    assert {id: vector.clause for id, vector in vectors().items() if vector.clause not in clauses()} == {}
+
+
+def test_comments_differ() -> None:
+    """No comment is used for two vectors of the same bytes or steps, so that each says what it adds."""
+    seen = sorted((json.dumps({**v.data, "id": ""}, sort_keys=True), v.id) for v in vectors().values())
+    doubles = [[id for _, id in group] for _, group in groupby(seen, key=lambda pair: pair[0])]
+    assert [ids for ids in doubles if len(ids) > 1] == []
+
+
+@pytest.mark.parametrize("vector", of("message"))
+def test_messages_decode(vector: Vector) -> None:
+    """Our codec reads each payload as its vector says."""
+    assert list(judge_message(vector, take_message(vector))) == []
+
+
+@pytest.mark.parametrize(
+    "vector", [each for each in of("message") if each.values[0].data["result"] == "canonical"]
+)
+def test_canonical_payloads(vector: Vector) -> None:
+    """Our codec writes each canonical payload, byte for byte."""
+    message = read_message(vector.data["message"])
+    assert load(vector.data["codec"]).encode(message) == read_bytes(vector.data["bytes"])
+
+
+@pytest.mark.parametrize(
+    "vector", [each for each in of("message") if each.values[0].data["result"] == "accepted"]
+)
+def test_accepted_payloads_are_not_canonical(vector: Vector) -> None:
+    """A payload that is merely accepted is not what our codec writes."""
+    message = read_message(vector.data["message"])
+    assert load(vector.data["codec"]).encode(message) != read_bytes(vector.data["bytes"])
+
+
+@pytest.mark.parametrize("vector", of("stream"))
+def test_streams(vector: Vector) -> None:
+    """Our wire layer reads each stream as its vector says, however it is cut."""
+    for pieces in segmentations(read_bytes(vector.data["bytes"])):
+        assert list(judge_stream(vector, take_stream(vector, pieces))) == []
+
+
+def test_tags_keep_messages() -> None:
+    """A message that is tagged and read again is the same message."""
+    for vector in vectors().values():
+        if vector.kind == "message" and "message" in vector.data:
+            message = read_message(vector.data["message"])
+            assert read_message(json.loads(json.dumps(write_message(message)))) == message
