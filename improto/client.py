@@ -1,5 +1,6 @@
 """One client's view: what a user knows from what was sent and received.  No bytes, no clock, no terminal.
 
+    client.objection(request)        → why a request must not be sent now, or None
     client.sent(request, now)        a request goes out
     client.received(response, now)   a response came in → None, or why it makes no sense and was ignored
     client.overdue(now)              → whether to ask the server for a sign of life, or to give it up
@@ -28,6 +29,7 @@ from improto.messages import (
     Register,
     Request,
     Response,
+    SendMessage,
     Status,
 )
 
@@ -69,6 +71,14 @@ class Client:
         )  # for each list not yet received: joins and leaves since
         self._heard = now
         self._asked_at: float | None = None
+
+    def objection(self, request: Request) -> str | None:
+        """Say why the server would refuse a request from a user who is in `joined` and nowhere else, or None."""
+        if (
+            isinstance(request, SendMessage) and request.conversation not in self.joined
+        ):  # CLIENT-10, CLIENT-11
+            return f"JOIN conversation {request.conversation} before you send to it"
+        return None
 
     def sent(self, request: Request, now: float) -> None:
         """Note what the user has asked for."""

@@ -147,3 +147,15 @@ def test_error_changes_nothing() -> None:
     """An ERROR leaves all that one knows as it was (CLIENT-14)."""
     ann = client(Join("1"), Error("no-such-conversation: gone"))
     assert list(ann.joined) == ["1"]
+
+
+def test_objection() -> None:
+    """A text to a conversation is objected to before JOIN and after LEAVE, and nothing else is (CLIENT-10, CLIENT-11)."""
+    client = Client(0.0)
+    say = SendMessage("7", "hi")
+    assert client.objection(say)
+    assert client.objection(Join("7")) is None
+    client.sent(Join("7"), 1.0)
+    assert client.objection(say) is None
+    client.sent(Leave("7"), 2.0)
+    assert client.objection(say)

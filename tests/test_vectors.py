@@ -6,7 +6,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from improto.codec import load
@@ -20,6 +19,7 @@ from improto_conformance.vectors.judge import (
 )
 from improto_conformance.vectors.values import read_bytes, read_message, write_message
 from improto_spec import clauses
+from schemas import check_schema, validator
 
 FOLDER = Path(str(files("improto_spec"))) / "vectors"
 FILES = sorted(path for path in FOLDER.glob("*.json") if path.name != "vectors.schema.json")
@@ -34,9 +34,9 @@ def of(kind: str) -> list[Any]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_form(path: Path) -> None:
     """Each file has the form that the schema gives."""
-    validator = jsonschema.Draft202012Validator(SCHEMA)
+    check_schema(SCHEMA)
     file = json.loads(path.read_text(encoding="utf-8"))
-    errors = [f"{list(error.path)}: {error.message[:300]}" for error in validator.iter_errors(file)]
+    errors = [f"{error.json_path}: {error.message[:300]}" for error in validator(SCHEMA).iter_errors(file)]
     assert not errors
 
 

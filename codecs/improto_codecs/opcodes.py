@@ -4,6 +4,8 @@ It is fed with a buffer and a position, runs every opcode that is all there, and
 bytes have arrived.  It never starts again: an opcode that lacks bytes costs a look at its header each time,
 and the search for a line's end resumes where it stopped.  So one byte at a time costs no more than all at once.
 
+What does not fit together is malformed (PICKLE-33).
+
 The stack holds values; `_marks` holds the heights at which MARKs were pushed.  No opcode reaches below the
 topmost mark, except those that take it away.
 
@@ -50,8 +52,8 @@ PickleValue = str | int | Other | Map | list["PickleValue"] | tuple["PickleValue
 """What can be on the stack."""
 
 _MAX_PROTOCOL: Final = 5
-_HUGE: Final = 10**64  # longer than any conversation id: no other integer means anything
-_MAX_DIGITS: Final = 4000  # of what is converted at all, since conversion costs the square
+_DIGITS: Final = 64  # of the longest integer that means anything, a conversation id; PICKLE-15
+_HUGE: Final = 10**_DIGITS
 _SPARE_OBJECTS: Final = 256
 
 
@@ -161,7 +163,7 @@ class Machine:
     def _count_object(self) -> None:
         # A map of empty lists, all memoised, has four bytes for two objects: no plain pickle is denser.
         self._objects += 1
-        if self._objects > self._limit // 2 + _SPARE_OBJECTS:
+        if self._objects > self._limit // 2 + _SPARE_OBJECTS:  # PICKLE-34
             raise too_large(self._limit)
 
     # ---- The memo.
@@ -279,7 +281,11 @@ def _integer(value: int) -> PickleValue:
 def _decimal(digits: bytes) -> PickleValue:
     if not _DECIMAL.fullmatch(digits):  # PICKLE-26
         raise malformed("a decimal number in a pickle has other than digits")
-    return _integer(int(digits)) if len(digits) <= _MAX_DIGITS else Other.HUGE
+    significant = digits.lstrip(b"-").lstrip(b"0")
+    if len(significant) > _DIGITS:  # conversion would cost the square of the length
+        return Other.HUGE
+    value = int(significant or b"0")
+    return -value if digits.startswith(b"-") else value
 
 
 def _memo_key(argument: bytes) -> int:

@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from improto.client import Client, Liveness
 from improto.codec import Codec
-from improto.errors import ImprotoError
+from improto.errors import ImprotoError, UsageError
 from improto.messages import Code, Goodbye, ListConversations, Request, Response, Role
 from improto.service import Peer, Service
 from improto.states import State
@@ -260,7 +260,10 @@ class Session:
         return self._wire.state
 
     def send(self, request: Request) -> None:
-        """Send a request.  UsageError if it may not be sent now."""
+        """Send a request.  UsageError, and nothing is sent, if it may not be sent now."""
+        objection = self.view.objection(request)
+        if objection is not None:
+            raise UsageError(objection)
         data = self._wire.encode(request)
         self._wire.sent(request)
         self.view.sent(request, self._loop.time())

@@ -1,0 +1,85 @@
+"""`improto vectors`: gives the vectors away, and runs programs of other languages through them."""
+
+import argparse
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from improto.errors import UsageError
+from improto_conformance.vectors import Vector, vectors
+from improto_conformance.vectors.programs import NoProgram, Tally, check_decoder, check_encoder
+from improto_spec import clauses
+
+__all__ = ["HELP", "configure", "run"]
+
+HELP: Final = "examples of the specification as data, for any language"
+
+_FAILURE: Final = 1
+_NO_PROGRAM: Final = 3
+_NOTHING_RAN: Final = 4
+_SHOWN: Final = 20
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vectors`."""
+    actions = parser.add_subparsers(title="what to do", required=True, metavar="ACTION", dest="action")
+    export = actions.add_parser("export", help="write the vectors, their schema and the page about them")
+    export.add_argument("folder", type=Path, metavar="DIR", help="made if need be")
+    check = actions.add_parser("check", help="run message and stream vectors through a program")
+    check.add_argument("--decoder", metavar="PROG", help="a program with its arguments, in one word")
+    check.add_argument("--encoder", metavar="PROG", help="the same or another one")
+    check.add_argument("--only", action="append", metavar="PATTERN", help="ids or clauses, e.g. 'json/*'")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it; 0 if all went well, 1 if a vector failed, 3 if the program cannot be run, 4 if nothing was judged."""
+    if arguments.action == "export":
+        return _export(arguments.folder)
+    if not arguments.decoder and not arguments.encoder:
+        raise UsageError(
+            "give --decoder PROG or --encoder PROG; the page about vectors says what it has to do"
+        )
+    chosen = [vector for vector in vectors().values() if _matches(vector, arguments.only)]
+    try:
+        tallies = {
+            role: check(command, chosen)
+            for role, command, check in (
+                ("decoder", arguments.decoder, check_decoder),
+                ("encoder", arguments.encoder, check_encoder),
+            )
+            if command
+        }
+    except NoProgram as error:
+        print(f"improto: {error}")
+        return _NO_PROGRAM
+    for role, tally in tallies.items():
+        _report(role, tally)
+    if any(tally.failed for tally in tallies.values()):
+        return _FAILURE
+    return 0 if all(tally.passed for tally in tallies.values()) else _NOTHING_RAN
+
+
+def _export(folder: Path) -> int:
+    source = files("improto_spec") / "vectors"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in sorted(source.iterdir(), key=lambda file: file.name):
+        if file.name.endswith((".json", ".md")):
+            (folder / file.name).write_bytes(file.read_bytes())
+            print(folder / file.name)
+    return 0
+
+
+def _matches(vector: Vector, only: list[str] | None) -> bool:
+    names = (vector.id, vector.clause)
+    return only is None or any(fnmatchcase(name, pattern) for name in names for pattern in only)
+
+
+def _report(role: str, tally: Tally) -> None:
+    for vector, complaint in tally.failed[:_SHOWN]:
+        print(
+            f"FAILED {complaint}\n  {vector.data['comment']}\n  {vector.clause}: {clauses()[vector.clause].text}"
+        )
+    if len(tally.failed) > _SHOWN:
+        print(f"… and {len(tally.failed) - _SHOWN} more")
+    print(f"{role}: {tally.passed} passed, {len(tally.failed)} failed, {tally.unsupported} unsupported")

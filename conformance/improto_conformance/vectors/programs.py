@@ -1,0 +1,165 @@
+"""Runs vectors through somebody else's decoder or encoder: a program that answers line by line.
+
+The form of requests and answers is in `improto_spec/vectors/README.md`.
+"""
+
+import json
+import shlex
+import subprocess
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Timer
+from typing import Any, Final, cast
+
+from improto.codec import load
+from improto.errors import DecodeError, ImprotoError, InvalidMessage
+from improto.messages import COMMANDS
+from improto_conformance.vectors import Vector
+from improto_conformance.vectors.judge import Read, Seen, judge_message, judge_stream, segmentations
+from improto_conformance.vectors.values import Tagged, read_bytes, read_message
+
+__all__ = ["NoProgram", "Tally", "check_decoder", "check_encoder"]
+
+_PATIENCE: Final = 30.0
+"""Seconds that an answer may take."""
+
+
+class NoProgram(ImprotoError):
+    """The program cannot be started, or does not answer as it should."""
+
+
+class Tally:
+    """What came of running vectors through a program."""
+
+    def __init__(self) -> None:
+        """Begin with nothing done."""
+        self.passed = 0
+        self.unsupported = 0
+        self.failed: list[tuple[Vector, str]] = []
+
+    def count(self, vector: Vector, answer: Tagged, complaints: Iterable[str]) -> None:
+        """Count one answer, and what there is to complain of it."""
+        if answer.get("unsupported") is True:
+            self.unsupported += 1
+            return
+        try:
+            found = list(complaints)
+        except (KeyError, TypeError, AttributeError, ValueError, InvalidMessage) as error:
+            found = [f"the answer {json.dumps(answer)[:200]} is none ({error!r})"]
+        self.passed += not found
+        self.failed += [(vector, complaint) for complaint in found]
+
+
+def check_decoder(command: str, vectors: Iterable[Vector]) -> Tally:
+    """Run the message and stream vectors among these through a decoder; NoProgram if it cannot be run."""
+    tally = Tally()
+    with _running(command) as program:
+        for vector in vectors:
+            if vector.kind == "message":
+                answer = program.ask({**_request(vector), "bytes": read_bytes(vector.data["bytes"]).hex()})
+                tally.count(vector, answer, _judge_decoded(vector, answer))
+            elif vector.kind == "stream":
+                for pieces in segmentations(read_bytes(vector.data["bytes"])):
+                    request = _request(vector) | {"registered": vector.data["registered"]}
+                    answer = program.ask({**request, "pieces": [piece.hex() for piece in pieces]})
+                    tally.count(vector, answer, _judge_stream(vector, answer))
+    return tally
+
+
+def check_encoder(command: str, vectors: Iterable[Vector]) -> Tally:
+    """Have an encoder write the canonical message vectors, and read them back; NoProgram if it cannot be run."""
+    tally = Tally()
+    with _running(command) as program:
+        for vector in vectors:
+            if vector.kind == "message" and vector.data["result"] == "canonical":
+                tagged = vector.data["message"]
+                request = {
+                    "kind": "encode",
+                    "id": vector.id,
+                    "codec": vector.data["codec"],
+                    "message": tagged,
+                }
+                answer = program.ask(request)
+                tally.count(vector, answer, _judge_encoded(vector, answer))
+    return tally
+
+
+def _request(vector: Vector) -> dict[str, Any]:
+    data = vector.data
+    return {"kind": vector.kind, "id": vector.id, "codec": data["codec"], "from": data["from"]}
+
+
+def _judge_decoded(vector: Vector, answer: Tagged) -> Iterator[str]:
+    yield from judge_message(vector, _seen(answer))
+
+
+def _judge_stream(vector: Vector, answer: Tagged) -> Iterator[str]:
+    items = tuple(map(_seen, cast("list[Tagged]", answer["items"])))
+    yield from judge_stream(vector, Read(items, answer["closed"] is True))
+
+
+def _judge_encoded(vector: Vector, answer: Tagged) -> Iterator[str]:
+    wanted = read_message(vector.data["message"])
+    data = bytes.fromhex(answer["bytes"])
+    try:
+        found = load(vector.data["codec"]).decode(data, COMMANDS[wanted.COMMAND].FROM)
+    except DecodeError as error:
+        yield f"{vector.id} was written as {data[:200]!r}, which is {error}"
+        return
+    if found != wanted:
+        yield f"{vector.id} was written as {data[:200]!r}, which is {ascii(found)[:300]}"
+
+
+def _seen(answer: Tagged) -> Seen:
+    return read_message(answer["message"]) if "message" in answer else str(answer["error"])
+
+
+class _Program:
+    def __init__(self, command: str, process: subprocess.Popen[str]) -> None:
+        self._command = command
+        self._process = process
+
+    def ask(self, request: Tagged) -> Tagged:
+        """Send a request and wait for the answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        patience = Timer(_PATIENCE, self._process.kill)
+        patience.start()
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:
+            line = ""
+        finally:
+            patience.cancel()
+        try:
+            answer: object = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise NoProgram(
+                f"{self._command} answers {request['id']} with {line[:200]!r}; it has to answer each line "
+                f"with a JSON object on one line, within {_PATIENCE} s"
+            )
+        return cast(Tagged, answer)
+
+
+@contextmanager
+def _running(command: str) -> Generator[_Program, None, None]:
+    try:
+        words = shlex.split(command)
+        process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
+        )
+    except (OSError, ValueError, IndexError) as error:
+        raise NoProgram(
+            f"{command!r} cannot be started ({error}); give a program and its arguments"
+        ) from None
+    with process:
+        try:
+            yield _Program(command, process)
+        finally:
+            with suppress(OSError, subprocess.TimeoutExpired):
+                process.communicate(timeout=_PATIENCE)
+            process.kill()  # what does not end with its input is ended

@@ -1,0 +1,118 @@
+"""Tests of `improto vectors`: export, and check with real programs in other languages."""
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from improto.cli import USAGE, main
+from improto_conformance.vectors import vectors
+from programs import IMPROTO
+
+NODE = f"node {shlex.quote(str(Path(__file__).with_name('peers') / 'vectors_decoder.mjs'))}"
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+
+ECHO = """
+import json, sys
+for line in sys.stdin:
+    print(json.dumps(ANSWER), flush=True)
+"""
+
+
+def program(tmp_path: Path, answer: object) -> str:
+    """Make a program that gives one answer to everything, and give its command."""
+    path = tmp_path / "program.py"
+    path.write_text(ECHO.replace("ANSWER", repr(answer)))
+    return shlex.join([sys.executable, str(path)])
+
+
+def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The vectors are exported with their schema and the page about them."""
+    assert main(["vectors", "export", str(tmp_path / "new")]) == 0
+    names = {path.name for path in (tmp_path / "new").iterdir()}
+    assert {"README.md", "vectors.schema.json", "message-json.json", "scenario-server.json"} <= names
+    exported = [
+        vector["id"]
+        for path in (tmp_path / "new").glob("*.json")
+        if path.name != "vectors.schema.json"
+        for vector in json.loads(path.read_text(encoding="utf-8"))["vectors"]
+    ]
+    assert sorted(exported) == sorted(vectors())
+    assert len(capsys.readouterr().out.splitlines()) == len(names)
+
+
+@needs_node
+@pytest.mark.parametrize("codec", ["ascii", "json", "auto", "bounds"])
+def test_node_decodes(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A decoder in Node.js, written from the specification, agrees with all vectors of ascii and json."""
+    code = main(["vectors", "check", "--decoder", NODE, "--only", f"{codec}/*"])
+    shown = capsys.readouterr().out
+    assert code == 0, shown
+    if codec in ("ascii", "json"):
+        assert "0 failed, 0 unsupported" in shown
+
+
+@needs_node
+def test_node_encodes(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the encoder in Node.js writes for the messages of ascii and json is read as these messages."""
+    code = main(["vectors", "check", "--encoder", NODE, "--only", "ascii/*", "--only", "json/*"])
+    shown = capsys.readouterr().out
+    assert code == 0, shown
+    assert "encoder: " in shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        ({"error": "malformed"}, 1, "NotImplemented"),
+        ({"message": {"command": "NONE", "fields": {}}}, 1, "is none"),
+        ({"message": {"command": "JOIN", "fields": {"conversation": {"text": 7}}}}, 1, "is none"),
+        ({"items": 7}, 1, "is none"),
+        ({}, 1, "is none"),
+        ({"unsupported": True}, 4, "0 passed, 0 failed"),
+        ([], 3, "JSON object"),
+        ("text", 3, "JSON object"),
+    ],
+    ids=str,
+)
+def test_wrong_decoders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: object, code: int, words: str
+) -> None:
+    """A decoder that is wrong fails with its clause, one that answers nonsense or nothing is told so."""
+    command = ["vectors", "check", "--decoder", program(tmp_path, answer), "--only", "json/join"]
+    assert main(command) == code
+    shown = capsys.readouterr().out
+    assert (words if words != "NotImplemented" else "JSON-1: ") in shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [({"bytes": "7b"}, 1), ({"bytes": "zz"}, 1), ({"bytes": 7}, 1), ({}, 1)], ids=str
+)
+def test_wrong_encoders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: object, code: int
+) -> None:
+    """An encoder whose bytes are no message, or another one, fails."""
+    assert main(["vectors", "check", "--encoder", program(tmp_path, answer), "--only", "json/join"]) == code
+    assert "1 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["no-such-program", "'", "", "true", "echo x"], ids=repr)
+def test_programs_that_cannot_be_asked(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """A program that cannot be started, ends at once or talks nonsense gives one line and code 3."""
+    assert main(["vectors", "check", "--decoder", command, "--only", "json/join"]) in (3, USAGE)
+    captured = capsys.readouterr()
+    assert len((captured.out + captured.err).splitlines()) == 1
+
+
+def test_no_program(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a program the usage is wrong."""
+    assert main(["vectors", "check"]) == USAGE
+    assert "--decoder" in capsys.readouterr().err
+
+
+def test_installed_command() -> None:
+    """The command is there where improto is installed."""
+    assert IMPROTO.exists()
