@@ -14,13 +14,18 @@ from typing import Final
 
 from improto.messages import AnyMessage, Kind, Role, Value
 
-__all__ = ["DEPTH", "Limits"]
+__all__ = ["DEPTH", "UNSAFE_IN_NAMES", "Limits"]
 
 DEPTH: Final = 4
 """How deeply payloads may nest; the deepest legal one, CONVERSATIONS, needs 3."""
 
 # C0, DEL, C1, line separators and bidirectional controls: in a name they could spoof another one on a terminal.
-_UNSAFE_IN_NAMES = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u2028-\u202e\u2066-\u2069]")
+UNSAFE_IN_NAMES: Final = ((0x00, 0x1F), (0x7F, 0x9F), (0x2028, 0x202E), (0x2066, 0x2069))
+"""The first and last code points of the ranges that names may not hold (LIMIT-7, LIMIT-8)."""
+
+_UNSAFE_IN_NAMES = re.compile(
+    "[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in UNSAFE_IN_NAMES) + "]"
+)
 _PRINTABLE = re.compile(r"[!-~]+")
 
 

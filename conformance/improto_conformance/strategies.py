@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from improto.limits import Limits
+from improto.limits import UNSAFE_IN_NAMES, Limits
 from improto.messages import (
     AnyMessage,
     Conversations,
@@ -31,9 +31,7 @@ from improto.messages import (
 __all__ = ["conversation_ids", "messages", "names", "segmentations", "statuses", "texts"]
 
 _LIMITS = Limits()
-_UNSAFE = "".join(
-    map(chr, (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)))
-)
+_UNSAFE = "".join(chr(code) for first, last in UNSAFE_IN_NAMES for code in range(first, last + 1))
 
 # What some codec has to treat with care: separators, quotes, brackets, escapes, line ends, signs of pickles.
 _AWKWARD = " \"'\\/,=()[]{}.|#:\t\r\n\x00\x1b\x7f\x80\x85\xa0\u2028\ufeff\uffff\u00e9\u20ac\U0001f600"
