@@ -1,0 +1,49 @@
+"""Tests of `improto explain`."""
+
+import pytest
+
+from improto.cli import USAGE, main
+from improto_conformance.coverage import cover
+from improto_spec import clauses
+
+
+def explained(capsys: pytest.CaptureFixture[str], *clauses: str) -> str:
+    """Give what is printed about a clause, on one line."""
+    assert main(["explain", *clauses]) == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_clause(capsys: pytest.CaptureFixture[str]) -> None:
+    """A clause is printed with its text, level, role, origin, comparison, checks and broken servers."""
+    shown = explained(capsys, "SEND-3")
+    clause = clauses()["SEND-3"]
+    for part in (clause.text, f"{clause.level}, {clause.role}", clause.reason, clause.elsewhere):
+        assert part in shown
+    assert "SEND-3/to-the-sender" in shown
+    assert "no-copy-for-the-sender" in shown
+
+
+def test_vectors(capsys: pytest.CaptureFixture[str]) -> None:
+    """The vectors of a clause are listed."""
+    assert all(id in explained(capsys, "JSON-8") for id in cover()["JSON-8"].vectors)
+
+
+def test_unchecked(capsys: pytest.CaptureFixture[str]) -> None:
+    """A clause without checks says why."""
+    assert f"Not checked: {clauses()['CONN-17'].unchecked}" in explained(capsys, "CONN-17")
+
+
+def test_area_in_any_case(capsys: pytest.CaptureFixture[str]) -> None:
+    """An area is all its clauses, and case does not matter."""
+    shown = explained(capsys, "join")
+    assert all(
+        f"{clause.id} {clause.level}" in shown for id, clause in clauses().items() if id.startswith("JOIN-")
+    )
+
+
+def test_unknown_clause(capsys: pytest.CaptureFixture[str]) -> None:
+    """A clause that does not exist is a wrong usage, answered with those that it may have meant."""
+    assert main(["explain", "JION-3"]) == USAGE
+    assert "JOIN-3" in capsys.readouterr().err
+    assert main(["explain", "\x1b"]) == USAGE
+    assert "\x1b" not in capsys.readouterr().err
