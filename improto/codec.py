@@ -233,13 +233,14 @@ def detect(data: bytes) -> str | None:
         return "msgpack"
     if not (first.isalpha() and first.isupper()):  # CODEC-15
         raise DecodeError(Code.MALFORMED, "the first bytes belong to no codec", fatal=True)
-    # CODEC-14.  A command name has at most 20 letters: so after 21 bytes at most it is clear whether a space follows.
-    word = re.split(rb"[ \n]", data[:21], maxsplit=1)[0]
-    after = data[len(word) : len(word) + 1]
-    opcode = data[len(word) + 1 : len(word) + 2]
-    if after == b" ":
-        return ("pickle" if opcode in _PICKLE_STARTS else "ascii") if opcode else None
-    return "ascii" if after or len(word) == 21 else None
+    # CODEC-14.  A command name has at most 20 letters: so after 21 bytes it is clear whether a space follows it.
+    sign = re.search(rb"[ \n]", data[:21])
+    if sign is None:
+        return "ascii" if len(data) >= 21 else None
+    if sign[0] == b"\n":
+        return "ascii"
+    opcode = data[sign.end() : sign.end() + 1]
+    return ("pickle" if opcode in _PICKLE_STARTS else "ascii") if opcode else None
 
 
 _PICKLE_STARTS: Final = (b"\x80", b"(", b")", b"]", b"}")

@@ -75,7 +75,7 @@ def test_ends_in_one_newline() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", ["line", "other", "message", "command", "field", "item", "word", "atom", "quoted"]
+    "rule", ["line", "other", "payload", "message", "command", "field", "item", "word", "atom", "quoted"]
 )
 def test_rules_are_there(rule: str) -> None:
     """The rules that the specification speaks of are defined."""
@@ -211,3 +211,16 @@ def mutants(draw: st.DrawFn) -> bytes:
 def test_mutated_lines(line: bytes) -> None:
     """Grammar and codec judge alike what is nearly right (ASCII-1, ASCII-10, ASCII-11)."""
     assert by_grammar(line) == by_codec(line)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b" ", b"GOODBYE", b" GOODBYE  ", b"GOODBYE\r", b"GOODBYE\n", b"JOIN", b"JOIN 7"]
+)
+def test_payloads(payload: bytes) -> None:
+    """A payload of a message transport fits the rule `payload` exactly if the codec decodes it: no line end, no blank."""
+    try:
+        CODEC.decode(payload, Role.CLIENT)
+        decoded = True
+    except DecodeError:
+        decoded = False
+    assert fits("payload", payload) is decoded

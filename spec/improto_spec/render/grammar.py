@@ -31,6 +31,7 @@ _HEAD: Final = """\
 
 line     = *SP [message *SP] [CR] LF
 other    = *SP command *field *SP [CR] LF
+payload  = *SP message *SP                   ; in the place of `line` on a message transport: CODEC-9, WS-1
 """
 
 _RULES: Final = r"""
