@@ -22,9 +22,14 @@ def area(id: str) -> str:
 
 
 def sources() -> list[Path]:
-    """List the Python files that may mention clauses: of the project if it is there, always of the tests."""
-    folders = (ROOT / folder for folder in ("improto", "codecs", "conformance", "tests"))
-    return [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    """List the source files that may mention clauses: of the project if it is there, always of the tests."""
+    folders = (ROOT / folder for folder in ("improto", "codecs", "conformance", "spec", "tests"))
+    return [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*.*"))
+        if path.suffix in (".py", ".in", ".mjs") and "node_modules" not in path.parts
+    ]
 
 
 def test_clauses_parse_once() -> None:

@@ -1,12 +1,13 @@
 """Tests of the traceability from clauses to checks and vectors, and of the table about it."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from improto_conformance.broken import BROKEN
 from improto_conformance.checks import CHECKS
-from improto_conformance.coverage import cover, table
+from improto_conformance.coverage import FILES, cover
 from improto_conformance.vectors import vectors
 from improto_spec import Clause, clauses
 
@@ -32,9 +33,16 @@ def test_broken_servers_violate_what_is_checked() -> None:
     assert all(cover()[broken.clause].checks for broken in BROKEN.values())
 
 
-def test_table_is_fresh() -> None:
-    """The table in the documentation is what `python -m improto_conformance.coverage` gives now."""
-    path = ROOT / "docs/coverage.md"
-    if not path.exists():
-        pytest.skip("no documentation beside these tests")
-    assert path.read_text(encoding="utf-8") == table()
+@pytest.mark.parametrize("name", FILES)
+def test_documents_are_fresh(name: str) -> None:
+    """The documentation is what `python -m improto_conformance.coverage docs` writes now."""
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == FILES[name]()
+
+
+def test_data() -> None:
+    """The data has each clause with all its fields, and the names of what covers it."""
+    entries = {entry["id"]: entry for entry in json.loads(FILES["coverage.json"]())}
+    assert list(entries) == list(clauses())
+    assert entries["SEND-3"]["text"] == clauses()["SEND-3"].text
+    assert entries["SEND-3"]["checks"] == cover()["SEND-3"].checks
+    assert entries["SEND-3"]["broken"] == ["no-copy-for-the-sender"]
