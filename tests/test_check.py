@@ -221,3 +221,11 @@ def test_error_without_code() -> None:
     """An ERROR without a code equals no code."""
     seen = Transcript(entries=[Entry("ann", Event.RECEIVED, Error("No such thing"))])
     assert list(seen.expect("ann", ["no-such-user"]))
+
+
+def test_chatty_server(tmp_path: Path) -> None:
+    """A started server may write as much to its standard error as it likes."""
+    script = tmp_path / "server.sh"
+    script.write_text(f"head -c 300000 /dev/zero >&2\nexec {IMPROTO} serve --port $1\n")
+    code, output = check(f"cmd:sh {script} {{port}}", "--only", "REGISTER-2/first-roster", "--codec", "json")
+    assert code == 0, output

@@ -14,6 +14,8 @@ import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from tempfile import TemporaryFile
+from typing import IO
 from urllib.parse import urlsplit
 
 from improto.errors import ImprotoError, UsageError
@@ -64,24 +66,25 @@ def _started(command: str) -> Generator[Address]:
     words = [word.replace("{port}", str(port)) for word in shlex.split(command)]
     if not words:
         raise UsageError("cmd: needs a program; write cmd:'PROGRAM {port}'")
-    try:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise NoTarget(f"{words[0]!r} cannot be started ({error.strerror}); check the command") from None
-    try:
-        _await(process, port, words[0])
-        yield "127.0.0.1", port
-    finally:
-        _end(process)
+    with TemporaryFile() as said:  # no pipe: whoever writes much into one that nobody reads stops there
+        try:
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise NoTarget(f"{words[0]!r} cannot be started ({error.strerror}); check the command") from None
+        try:
+            _await(process, port, words[0], said)
+            yield "127.0.0.1", port
+        finally:
+            _end(process)
 
 
-def _await(process: "subprocess.Popen[bytes]", port: int, name: str) -> None:
+def _await(process: "subprocess.Popen[bytes]", port: int, name: str, said: IO[bytes]) -> None:
     """Wait until the program listens."""
     end = time.monotonic() + _START
     while time.monotonic() < end:
@@ -96,8 +99,8 @@ def _await(process: "subprocess.Popen[bytes]", port: int, name: str) -> None:
             code = process.wait(0.05)
         except subprocess.TimeoutExpired:
             continue
-        _, said = process.communicate()
-        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        said.seek(0)
+        last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
         raise NoTarget(f"{name!r} ended with exit code {code} before it listened on port {port}: {last}")
     raise NoTarget(f"{name!r} does not listen on port {port} after {_START:g} s; does it use {{port}}?")
 
@@ -109,5 +112,3 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             os.killpg(process.pid, signum)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP)
-    if process.stderr is not None:
-        process.stderr.close()
