@@ -66,6 +66,7 @@ class Client:
         """The conversations that the user is in, in the order of joining."""
         self.conversations: Mapping[str, tuple[str, ...]] = {}
         """Conversation → members, from the last CONVERSATIONS."""
+        self._ever_joined: dict[str, None] = {}  # also after LEAVE: messages may be on their way
         self._asked: deque[dict[str, bool]] = (
             deque()
         )  # for each list not yet received: joins and leaves since
@@ -116,8 +117,8 @@ class Client:
                 self.conversations = conversations
                 self._put_right(self._asked.popleft())
             case Message(conversation, _, _):
-                if conversation not in self.joined:
-                    return f"a message for conversation {conversation}, which {self.username} is not in"
+                if conversation not in self._ever_joined:  # CLIENT-19
+                    return f"a message for conversation {conversation}, which {self.username} never joined"
             case Error():
                 self._registered_or_refused()
         return None
@@ -137,7 +138,7 @@ class Client:
     def _turn(self, conversation: str, *, member: bool) -> None:
         self.invitations.pop(conversation, None)
         if member:
-            self.joined[conversation] = None
+            self.joined[conversation] = self._ever_joined[conversation] = None
         else:
             self.joined.pop(conversation, None)
         for later in self._asked:
@@ -145,8 +146,7 @@ class Client:
 
     def _put_right(self, later: dict[str, bool]) -> None:
         listed = {id: self.username in members for id, members in self.conversations.items()} | later
-        kept = {id: None for id in self.joined if listed.get(id)}
-        self.joined = kept | {id: None for id, member in listed.items() if member}
+        self.joined = {id: None for id in self.joined if listed.get(id)}  # CLIENT-10: nothing joins but JOIN
         self.invitations = {
             id: source for id, source in self.invitations.items() if id in self.conversations or id in later
         }

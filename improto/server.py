@@ -326,7 +326,8 @@ class Hub:
         if holder is not None and not self.policy.replace:  # REGISTER-4, REGISTER-6
             return [_error(connection, Code.NAME_IN_USE, "somebody is online by that name; choose another")]
         added = _size(request.username) + _size(request.status)
-        if self._roster_bytes + added > self.limits.roster:
+        freed = 0 if holder is None else _size(holder.name) + _size(holder.status)
+        if self._roster_bytes - freed + added > self.limits.roster:
             return [_error(connection, Code.TOO_MANY, "the server is full; try again later")]
         if holder is not None:  # REGISTER-7
             outputs += self.kick(holder.name, "you have connected from elsewhere", now)

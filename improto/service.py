@@ -13,8 +13,9 @@ This is what a binding drives.  All that a binding has to do is move bytes and a
 
     for peer in service.turn(now):   do the work; for each of these something has changed:
         write peer.take()            … if there is anything
-        if peer.linger is not None:  … nothing follows: flush, shut down writing, discard what still arrives,
-            …                        and close when the peer has closed, after `linger` seconds at the latest
+        if peer.flush is not None:   … nothing follows: flush for at most `flush` seconds, shut down writing, and
+            …                        close when the peer has closed, after `Bounds.linger` seconds at the latest;
+            …                        discard what arrives meanwhile
         read if, and only if, service.reading(peer)
 
 Call `turn` once per turn of the loop after any of the calls above, and when the clock reaches `due`.  All
@@ -54,11 +55,11 @@ class Bounds:
     register: float = 60.0
     """Time to register."""
     write: float = 60.0
-    """Time for which a peer may take nothing of what waits for it."""
-    linger: float = 1.0
-    """Time for a close: input is discarded until then, so that no reset destroys the last message."""
+    """Time for which a peer may take nothing of what waits for it; and for all of it, when it is to be closed."""
     flush: float = 5.0
-    """The same after `slow-consumer`."""
+    """Time to take what waits at a close with `slow-consumer` or `shutting-down`."""
+    linger: float = 1.0
+    """Time for a close after that: input is discarded until then, so that no reset destroys the last message."""
 
 
 class Observer:
@@ -87,15 +88,15 @@ class Observer:
 
 
 class Peer:
-    """One accepted connection.  A binding uses `id`, `linger` and `take`; the rest is the service's."""
+    """One accepted connection.  A binding uses `id`, `flush` and `take`; the rest is the service's."""
 
-    __slots__ = ("blocked", "ended", "id", "linger", "lost", "outbox", "refusal", "wire")
+    __slots__ = ("blocked", "ended", "flush", "id", "lost", "outbox", "refusal", "wire")
 
     def __init__(self, id: int, wire: Connection, refusal: str | None) -> None:
         """Made by `Service.connect`."""
         self.id = id
-        self.linger: float | None = None
-        """Set when nothing follows what is queued: how many seconds the close may take."""
+        self.flush: float | None = None
+        """Set when nothing follows what is queued: how many seconds that may still take."""
         self.wire = wire
         self.outbox = Outbox()
         self.refusal = refusal
@@ -111,7 +112,7 @@ class Peer:
     @property
     def waits(self) -> bool:
         """Whether output stays here because the transport takes no more; before a close it is handed over anyway."""
-        return self.blocked and self.linger is None
+        return self.blocked and self.flush is None
 
     def take(self) -> list[bytes]:
         """Take the messages that are to be written now, encoded and framed."""
@@ -165,7 +166,7 @@ class Service:
 
     def receive(self, peer: Peer, data: bytes) -> None:
         """Take in bytes; they are looked at in the next `turn`."""
-        if peer.linger is None:
+        if peer.flush is None:
             peer.wire.feed(data)
             self._ready[peer.id] = peer
 
@@ -180,13 +181,13 @@ class Service:
             peer.blocked = False
             self._write_by.pop(peer.id, None)
             peer.outbox.take()
-        if peer.linger is None:
+        if peer.flush is None:
             self._ready[peer.id] = peer
 
     def block(self, peer: Peer, now: float) -> None:
         """Note that the transport takes no more: output waits here from now on, by its delivery class."""
         peer.blocked = True
-        if peer.linger is None:
+        if peer.flush is None:
             self._write_by.pop(peer.id, None)  # the latest deadline stands last
             self._write_by[peer.id] = now + self.bounds.write
 
@@ -195,13 +196,13 @@ class Service:
         peer.blocked = False
         self._write_by.pop(peer.id, None)
         self._changed[peer.id] = peer
-        if peer.linger is None:
+        if peer.flush is None:
             self._ready[peer.id] = peer
 
     def decide(self, peer: Peer, refusal: str | None, now: float) -> None:
         """Admit whoever the hub asked about, or refuse for the reason given; late answers are ignored."""
         self._carry_out(self.hub.decide(peer.id, refusal, now), now)
-        if peer.linger is None:
+        if peer.flush is None:
             self._ready[peer.id] = self._changed[peer.id] = peer
 
     def kick(self, username: str, reason: str, now: float) -> None:
@@ -251,7 +252,7 @@ class Service:
         Not while its output waits (FLOW-6), its REGISTER is undecided (REGISTER-9), or what was read is still
         to be handled (LIMIT-4).  During a close, input is read to be discarded.
         """
-        if peer.linger is not None:
+        if peer.flush is not None:
             return True
         return peer.wire.ready and peer.id not in self._ready and not self._stalled(peer)
 
@@ -270,19 +271,19 @@ class Service:
         """Take messages out of what a peer has sent, until there is none or others are to have their turn."""
         self._changed[peer.id] = peer
         for _ in range(self.bounds.batch):
-            if peer.linger is not None:
+            if peer.flush is not None:
                 return
             if self._stalled(peer) or self._caused > self.bounds.turn:
                 break
+            item = peer.wire.next(now)
             if peer.refusal is not None and peer.wire.codec is not None:
                 self._expel(peer, Code.FORBIDDEN, peer.refusal, now)  # FLOW-13
                 return
-            item = peer.wire.next(now)
             if item is None:
                 self._exhausted(peer, now)
                 return
             self._take_in(peer, item, now)
-        if peer.linger is None and not peer.blocked:  # a blocked one comes back with `unblock`
+        if peer.flush is None and not peer.blocked:  # a blocked one comes back with `unblock`
             self._ready[peer.id] = peer
 
     def _exhausted(self, peer: Peer, now: float) -> None:
@@ -338,7 +339,10 @@ class Service:
                 data = encoded[peer.wire.codec] = peer.wire.encode(output.message)
                 self._caused += len(data)
             self._put(peer, output.message, data, delivery)
-            if peer.blocked and peer.outbox.events > self.bounds.events:  # FLOW-7
+            too_much = peer.blocked and peer.outbox.events > self.bounds.events
+            if too_much and not isinstance(
+                output.message, Error
+            ):  # FLOW-7; ERROR-8: nothing follows a last word
                 self._expel(peer, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
 
     def _queue(self, peer: Peer, message: Error) -> None:
@@ -357,11 +361,12 @@ class Service:
 
     def _expel(self, peer: Peer, code: Code, explanation: str, now: float) -> None:
         """End a connection from this side: the ERROR that says why is the last message (ERROR-8)."""
-        self._queue(peer, Error(f"{code}: {explanation}"))
-        self._close(peer, code, now, self.bounds.flush if code is Code.SLOW_CONSUMER else self.bounds.linger)
+        self._queue(peer, Error(f"{code}: {explanation}"[: self.hub.limits.explanation]))
+        hurry = code in (Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)  # FLOW-9
+        self._close(peer, code, now, self.bounds.flush if hurry else self.bounds.write)
 
-    def _close(self, peer: Peer, reason: str, now: float, linger: float | None = None) -> None:
-        peer.linger = self.bounds.linger if linger is None else linger
+    def _close(self, peer: Peer, reason: str, now: float, flush: float | None = None) -> None:
+        peer.flush = self.bounds.write if flush is None else flush  # CONN-22
         peer.wire.close()
         del self._peers[peer.id]
         for registry in (self._ready, self._refuse_by, self._register_by, self._write_by):

@@ -24,12 +24,15 @@ from typing import Final
 from improto.codec import Codec, Reader, detect
 from improto.errors import DecodeError, UsageError
 from improto.limits import Limits
-from improto.messages import AnyMessage, Code, Error, Role
+from improto.messages import AnyMessage, Code, Error, Goodbye, Role
 from improto.states import State, after, out_of_state
 
 __all__ = ["Connection", "Fault", "Rate"]
 
 _SKIPPED_BEFORE_DETECTION: Final = b" \r\n"
+_MSGPACK_SIGN: Final = (
+    2**24
+)  # from here on a length would not begin with the byte that tells msgpack (CODEC-13)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +105,20 @@ class Connection:
         """Begin in `State.OPEN`, as the end that `role` names.
 
         With one codec in `codecs`, that is the codec; a server tells from the first bytes which one of
-        several it is.  UsageError if there is none, or if a client is to guess.
+        several it is.  UsageError if there is none, if a client is to guess, or if a limit makes guessing
+        impossible.
         """
         if not codecs or (role is Role.CLIENT and len(codecs) > 1):
             raise UsageError("give a server at least one codec, and a client exactly one")
+        limits = limits or Limits()
+        if len(codecs) > 1 and max(limits.request, limits.greeting) >= _MSGPACK_SIGN:
+            raise UsageError(
+                "with several codecs a request may have less than 2**24 bytes: set a lower limit"
+            )
         self._role = role
         self._sender = Role.SERVER if role is Role.CLIENT else Role.CLIENT
         self._codecs = codecs
-        self._limits = limits or Limits()
+        self._limits = limits
         self._rate = rate
         self._bucket = _Bucket(rate) if rate else None
         self._pending = b""  # bytes that do not tell the codec yet
@@ -152,7 +161,8 @@ class Connection:
             complaint = self._limits.complaint(message)
             if complaint is not None:  # LIMIT-22, LIMIT-23
                 return self._fault(Code.INVALID, complaint)
-            if self._bucket is not None and not self._bucket.take(now):
+            # A GOODBYE is never refused: nothing may follow it (FLOW-11).
+            if self._bucket is not None and not isinstance(message, Goodbye) and not self._bucket.take(now):
                 fatal = self._rate is not None and self._bucket.refused > self._rate.patience
                 return self._fault(
                     Code.RATE_LIMITED, "you send too fast; wait before you send again", fatal=fatal

@@ -15,6 +15,7 @@ from improto.errors import UsageError
 from improto.messages import (
     Conversations,
     Error,
+    Goodbye,
     Invitation,
     Invite,
     Join,
@@ -22,6 +23,7 @@ from improto.messages import (
     Message,
     OnlineUsers,
     Register,
+    Request,
     Response,
     SendMessage,
 )
@@ -259,3 +261,170 @@ async def test_misuse() -> None:
         with pytest.raises(UsageError, match="JOIN"):
             session.send(Join("1"))
         session.close()
+
+
+def stalled(port: int) -> socket.socket:
+    """Connect a client whose system takes little for it, so that what it does not read waits at the server."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+async def trickle(client: socket.socket, *, pause: float = 0.002, upto: int = 10**9) -> bytes:
+    """Read to the end or so many bytes, a little at a time: that is what a slow network does."""
+    loop = asyncio.get_running_loop()
+    client.setblocking(False)
+    read = bytearray()
+    while len(read) < upto and (data := await loop.sock_recv(client, 64 * 1024)):
+        read += data
+        await asyncio.sleep(pause)
+    return bytes(read)
+
+
+def line(message: Request) -> bytes:
+    """Give a request in the json codec."""
+    return load("json").frame(load("json").encode(message))
+
+
+def full_service(bounds: Bounds) -> tuple[Service, int]:
+    """Make a server with a roster of 12 megabytes, more than the systems' buffers take at once."""
+    hub = Hub(Policy(settle=0.01))
+    service = Service(hub, CODECS, bounds=bounds)
+    for number in range(3000):
+        hub.receive(-1 - number, Register(f"user{number}", "s" * 4000), 0.0)
+    return service, len(load("json").encode(OnlineUsers(hub.online)))
+
+
+@pytest.mark.parametrize("end", ["goodbye", "half-close", "kick", "shutdown"])
+@on_loop
+async def test_close_reaches_a_slow_reader(end: str) -> None:
+    """All that was sent before a close reaches a client that reads steadily, for longer than input is discarded (CONN-22)."""
+    service, size = full_service(Bounds(linger=0.05, flush=10.0))
+    server = Server(service)
+    _, port = await server.listen("127.0.0.1", 0)
+    with stalled(port) as client:
+        client.sendall(line(Register("ann", "")))
+        if end in ("goodbye", "half-close"):
+            client.sendall(line(ListConversations()) + (line(Goodbye()) if end == "goodbye" else b""))
+        if end == "half-close":
+            client.shutdown(socket.SHUT_WR)
+        while "ann" not in service.hub.online:
+            await asyncio.sleep(0)
+        reading = asyncio.create_task(trickle(client))
+        if end == "kick":
+            service.kick("ann", "go", server.now())
+            server.wake()
+        closing = asyncio.create_task(server.close()) if end == "shutdown" else None
+        read = await reading
+        await (closing or server.close())
+    assert len(read) > size
+    last = {"goodbye": b'"CONVERSATIONS"', "half-close": b'"CONVERSATIONS"', "kick": b"forbidden"}
+    assert last.get(end, b"shutting-down") in read.splitlines()[-1]
+
+
+@on_loop
+async def test_slow_reader_makes_progress() -> None:
+    """A reader that is slow but takes something in time is not thrown out; one that takes nothing is (CONN-28)."""
+    service, size = full_service(Bounds(write=1.5, flush=0.1, linger=0.05))
+    server = Server(service)
+    _, port = await server.listen("127.0.0.1", 0)
+    with stalled(port) as slow, stalled(port) as still:
+        for client, name in ((slow, "slow"), (still, "still")):
+            client.sendall(line(Register(name, "")))
+        while not {"slow", "still"} <= set(service.hub.online):
+            await asyncio.sleep(0)
+        await trickle(slow, pause=0.02, upto=size)  # takes longer than a reader may take nothing
+        assert "slow" in service.hub.online
+        assert "still" not in service.hub.online
+    await server.close()
+
+
+@on_loop
+async def test_gap_and_the_end_of_the_stream() -> None:
+    """With a gap, replies to all requests before GOODBYE come, also if the client has shut down writing (GOODBYE-5)."""
+    pickle = load("pickle")
+    requests: list[Request] = [Register("ann", ""), *[ListConversations()] * 5, Goodbye()]
+    async with serving(gap=0.02) as (_, port):
+        answer = await raw(port, b"".join(pickle.encode(each) for each in requests), half_close=True)
+    assert answer.count(b"CONVERSATIONS") == 5
+
+
+@on_loop
+async def test_gap_bounds_what_waits() -> None:
+    """With a gap, a pickle client that reads nothing is closed when too many events wait (FLOW-7)."""
+    async with serving(Bounds(events=20_000, linger=0.1, flush=0.1), gap=0.02) as (server, port):
+        ann, items = await enter(port, "ann")
+        with stalled(port) as still:
+            still.sendall(load("pickle").encode(Register("still", "")))
+            while "still" not in server.service.hub.online:
+                await asyncio.sleep(0)
+            ann.send(Invite(("still",)))
+            invitation = await upto(items, Invitation)
+            assert isinstance(invitation, Invitation)
+            ann.send(Join(invitation.conversation))
+            still.sendall(load("pickle").encode(Join(invitation.conversation)))
+            while "still" in server.service.hub.online:
+                ann.send(SendMessage(invitation.conversation, "x" * 8000))
+                await upto(items, Message)
+        await ann.goodbye()
+
+
+@on_loop
+async def test_least_gap() -> None:
+    """A gap that peers like the lecture's would not see is refused (LECTURE-2)."""
+    with pytest.raises(UsageError, match=r"0\.02"):
+        Server(Service(Hub(), CODECS), gap=0.01)
+
+
+@on_loop
+async def test_nothing_fails_behind_the_scenes() -> None:
+    """A close while output waits for somebody who is gone leaves no failed callback behind (CONN-22)."""
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+    service, _ = full_service(Bounds(linger=0.05, write=0.2, flush=0.2))
+    server = Server(service)
+    _, port = await server.listen("127.0.0.1", 0)
+    with stalled(port) as client:
+        client.sendall(line(Register("ann", "")) + line(Goodbye()))
+        client.shutdown(socket.SHUT_WR)
+        while "ann" not in service.hub.online:
+            await asyncio.sleep(0)
+        await server.close()
+    await asyncio.sleep(0.3)
+    assert not failures
+
+
+@on_loop
+async def test_session_closes_after_nonsense() -> None:
+    """After bytes behind which nothing can be read, the client reports and closes (CLIENT-18)."""
+    ended = asyncio.Event()
+
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"MESSAGE cposix\nsystem\n.")
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    async with await asyncio.start_server(nonsense, "127.0.0.1", 0) as server:
+        session = await connect("127.0.0.1", server.sockets[0].getsockname()[1], load("pickle"))
+        with pytest.raises(Lost):
+            _ = [item async for item in session]
+        await ended.wait()
+
+
+@on_loop
+async def test_goodbye_while_somebody_iterates() -> None:
+    """GOODBYE while somebody waits for the next item ends that in order, after the server's end (CLIENT-20)."""
+    async with serving() as (server, port):
+        ann, items = await enter(port, "ann")
+
+        async def rest() -> list[Response | Fault]:
+            return [item async for item in items]
+
+        reading = asyncio.create_task(rest())
+        await asyncio.sleep(0)  # so that it waits
+        await ann.goodbye()
+        await reading
+        while server.service.hub.online:
+            await asyncio.sleep(0)

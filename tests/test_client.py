@@ -65,21 +65,23 @@ def test_invitations() -> None:
 
 
 def test_message_of_a_conversation() -> None:
-    """Messages make sense in conversations that one has joined, until one leaves (CLIENT-19)."""
+    """Messages make sense in conversations for which one has sent JOIN, also on their way at LEAVE (CLIENT-19)."""
     ann = client(Join("1"))
     assert ann.received(Message("1", "bo", "hi"), 0.0) is None
     ann.sent(Leave("1"), 0.0)
-    reason = ann.received(Message("1", "bo", "hi"), 0.0)
+    assert ann.received(Message("1", "bo", "hi"), 0.0) is None
+    reason = ann.received(Message("2", "bo", "hi"), 0.0)
     assert reason is not None
-    assert "conversation 1" in reason
+    assert "conversation 2" in reason
 
 
 def test_list_puts_right() -> None:
-    """A list tells which of the conversations one has asked to join one is really in."""
+    """A list tells which of the conversations one has asked to join one is really in, and adds none (CLIENT-10)."""
     ann = client(
         Join("1"), Join("2"), ListConversations(), Conversations({"1": ("bo",), "2": ("ann",), "3": ("ann",)})
     )
-    assert list(ann.joined) == ["2", "3"]
+    assert list(ann.joined) == ["2"]
+    assert ann.objection(SendMessage("3", "hi"))
     assert ann.conversations["1"] == ("bo",)
 
 

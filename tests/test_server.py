@@ -940,3 +940,14 @@ def test_hashes_do_not_matter(seed: str) -> None:
 def test_the_trace_is_worth_its_length() -> None:
     """The long trace leaves conversations with members, so that its digest says something."""
     assert fingerprint() != Hub().digest()
+
+
+def test_replacing_makes_nothing_larger() -> None:
+    """Under the policy *replace*, a user's new connection is admitted where the roster is full (LIMIT-21, REGISTER-7)."""
+    hub = hub_with(ANN, limits=Limits(roster=60), policy=Policy(replace=True))
+    assert (
+        refused(hub_with(ANN, limits=Limits(roster=60)), BO, Register("somebody-else", "s" * 40))
+        == "too-many"
+    )
+    outputs = hub.receive(BO, Register("ann", ""), 0.0)
+    assert any(isinstance(output, Send) and output.first for output in outputs)

@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from improto.codec import LineCodec, load
+from improto.codec import LineCodec, available, load
 from improto.messages import (
     AnyMessage,
     Code,
@@ -26,6 +26,7 @@ from improto.messages import (
 )
 from improto.server import Hub, Policy
 from improto.service import Bounds, Observer, Peer, Service
+from improto.wire import Rate
 
 ASCII = load("ascii")
 MAX_TURNS = 10_000
@@ -51,11 +52,13 @@ class Watch(Observer):
 class World:
     """A service and a binding that takes what it is given at once, unless a peer is blocked."""
 
-    def __init__(self, bounds: Bounds | None = None, policy: Policy | None = None) -> None:
+    def __init__(
+        self, bounds: Bounds | None = None, policy: Policy | None = None, rate: Rate | None = None
+    ) -> None:
         """Begin at second 0 with nobody connected."""
         self.now = 0.0
         self.watch = Watch()
-        self.service = Service(Hub(policy), [ASCII], bounds=bounds, observer=self.watch)
+        self.service = Service(Hub(policy), [ASCII], bounds=bounds, rate=rate, observer=self.watch)
         self.received: dict[int, bytes] = {}
 
     def connect(self, refusal: str | None = None) -> Peer:
@@ -122,7 +125,7 @@ def test_fatal_fault() -> None:
     peer = world.connect()
     world.feed(peer, b"GET / HTTP/1.1\r\n")
     assert codes(world.read(peer)) == [Code.UNKNOWN_COMMAND]
-    assert peer.linger == Bounds().linger
+    assert peer.flush == Bounds().write
 
 
 def test_fatal_fault_of_a_user() -> None:
@@ -132,7 +135,7 @@ def test_fatal_fault_of_a_user() -> None:
     world.service.receive(bo, b"LIST_CONVERSATIONS\n")
     world.feed(ann, b"x" * 70_000)
     assert codes(world.read(ann, rosters=False)) == [Code.TOO_LARGE]
-    assert ann.linger is not None
+    assert ann.flush is not None
     assert world.read(bo, rosters=False) == [Conversations({})]
     assert list(world.service.hub.online) == ["bo"]
 
@@ -219,7 +222,7 @@ def test_slow_consumer() -> None:
     world.send(ann, *[SendMessage("1", "x" * 1000)] * 20)
     assert len(world.read(ann, rosters=False)) == 20
     assert world.watch.reasons == {bo.id: Code.SLOW_CONSUMER}
-    assert bo.linger == Bounds().flush
+    assert bo.flush == Bounds().flush
     *events, last = world.read(bo, rosters=False)
     assert codes([last]) == [Code.SLOW_CONSUMER]
     assert len(events) in range(9, 11)
@@ -235,7 +238,7 @@ def test_all_queues() -> None:
     world.send(ann, *[SendMessage("1", "x" * 1000)] * 9)
     assert world.watch.reasons == {bo.id: Code.SLOW_CONSUMER}
     assert len(world.read(ann, rosters=False)) == 14
-    assert cy.linger is None
+    assert cy.flush is None
 
 
 def test_waiting_rosters() -> None:
@@ -272,7 +275,7 @@ def test_write_timeout() -> None:
     ann = world.register("ann")
     world.service.block(ann, world.now)
     world.wait(59.0)
-    assert ann.linger is None
+    assert ann.flush is None
     world.wait(1.0)
     assert world.watch.reasons == {ann.id: Code.SLOW_CONSUMER}
 
@@ -283,10 +286,10 @@ def test_register_timeout() -> None:
     idle = world.connect()
     ann = world.register("ann")
     world.wait(59.9)
-    assert idle.linger is None
+    assert idle.flush is None
     world.wait(0.1)
     assert codes(world.read(idle)) == [Code.TIMEOUT]
-    assert ann.linger is None
+    assert ann.flush is None
 
 
 def test_end_of_stream() -> None:
@@ -334,11 +337,11 @@ def test_end_while_undecided() -> None:
     world.service.end(ann)
     world.settle()
     assert world.watch.questions == [ann]
-    assert ann.linger is None
+    assert ann.flush is None
     world.service.decide(ann, None, world.now)
     world.settle()
     assert world.read(ann) == [OnlineUsers({"ann": "x"}), Conversations({})]
-    assert ann.linger is not None
+    assert ann.flush is not None
 
 
 def test_lost_while_undecided() -> None:
@@ -371,7 +374,7 @@ def test_goodbye() -> None:
     ann, bo = talk(world, "ann", "bo")
     world.send(ann, Goodbye(), SendMessage("1", "late"))
     assert world.read(ann) == []
-    assert ann.linger is not None
+    assert ann.flush is not None
     assert world.read(bo, rosters=False) == []
     world.register("ann")
 
@@ -382,7 +385,7 @@ def test_refused_connection() -> None:
     peer = world.connect("too many connections")
     world.settle()
     assert codes(world.read(peer)) == [Code.FORBIDDEN]
-    assert peer.linger is not None
+    assert peer.flush is not None
 
 
 @pytest.mark.parametrize("first", [b"GOODBYE\n", b"REGISTER ann x\n", b"{}\n"])
@@ -392,13 +395,13 @@ def test_refused_connection_of_unknown_codec(first: bytes) -> None:
     service = Service(hub, [ASCII, load("json")])
     peer, silent = service.connect(0.0, "full"), service.connect(0.0, "full")
     service.turn(0.0)
-    assert peer.linger is None
+    assert peer.flush is None
     service.receive(peer, first)
     service.turn(0.0)
-    assert peer.linger is not None
+    assert peer.flush is not None
     assert b"forbidden: full" in b"".join(peer.take())
     service.turn(Bounds().linger)
-    assert silent.linger is not None
+    assert silent.flush is not None
     assert silent.take() == []
     assert hub.online == {}
 
@@ -411,7 +414,7 @@ def test_shut_down() -> None:
     world.turn()
     for peer in peers:
         assert codes(world.read(peer, rosters=False)) == [Code.SHUTTING_DOWN]
-        assert peer.linger is not None
+        assert peer.flush is not None
 
 
 def test_kick() -> None:
@@ -421,7 +424,7 @@ def test_kick() -> None:
     world.service.kick("ann", "spam", world.now)
     world.settle()
     assert world.read(ann) == [Error("forbidden: spam")]
-    assert ann.linger is not None
+    assert ann.flush is not None
     assert world.service.hub.online == {}
 
 
@@ -472,3 +475,35 @@ def test_hostile_peer(hostile: bytes, leave: str) -> None:
     world.send(ann, ListConversations())
     assert world.read(ann, rosters=False) == [Conversations({})]
     assert list(world.service.hub.online) == ["ann"]
+
+
+def test_goodbye_takes_no_token() -> None:
+    """GOODBYE beyond the rate is not refused: the user goes offline without a word (FLOW-11)."""
+    world = World(rate=Rate(0.001, 2))
+    ann = world.register("ann")
+    world.send(ann, Status("x"), Status("y"), Goodbye())
+    assert codes(world.read(ann, rosters=False)) == [Code.RATE_LIMITED]
+    assert list(world.service.hub.online) == []
+
+
+@pytest.mark.parametrize("first", [b"{", b"REGISTER (", b"\0\0", b"REGISTER b"])
+def test_refusal_as_soon_as_the_codec_is_known(first: bytes) -> None:
+    """A connection that is refused is told so when its codec is known, before a whole message has come (FLOW-13)."""
+    service = Service(Hub(), [load(name) for name in available()])
+    peer = service.connect(0.0, "too many")
+    service.receive(peer, first)
+    service.turn(0.0)
+    assert b"forbidden" in b"".join(peer.take())
+    assert peer.flush is not None
+
+
+def test_last_word_of_a_kick_is_the_last() -> None:
+    """A kick of a peer that takes nothing, close to the bound on events, is not followed by another ERROR (ERROR-8)."""
+    world = World(Bounds(events=2_000))
+    ann, bo = talk(world, "ann", "bo")
+    world.service.block(bo, world.now)
+    world.send(ann, SendMessage("1", "x" * 1_930))
+    world.service.kick("bo", "a reason that takes it over the bound", world.now)
+    world.settle()
+    assert codes(world.read(bo, rosters=False))[-1:] == [Code.FORBIDDEN]
+    assert world.watch.reasons[bo.id] == "goodbye"

@@ -249,6 +249,7 @@ def _sum(children: Sequence[PickleValue], done: dict[int, tuple[int, int]], limi
 # ---- Arguments.
 
 _DECIMAL: Final = re.compile(rb"-?[0-9]+")
+_MEMO_KEY: Final = re.compile(rb"[0-9]{1,%d}" % _DIGITS)
 _FLOAT: Final = re.compile(rb"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|nan|inf)")
 _QUOTED: Final = re.compile(rb"'[^\\']*(?:\\.[^\\']*)*'|\"[^\\\"]*(?:\\.[^\\\"]*)*\"", re.DOTALL)
 _ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
@@ -289,10 +290,9 @@ def _decimal(digits: bytes) -> PickleValue:
 
 
 def _memo_key(argument: bytes) -> int:
-    key = _decimal(_line(argument))
-    if not isinstance(key, int) or key < 0:
-        raise malformed("a memo key in a pickle is negative or too long")
-    return key
+    if not _MEMO_KEY.fullmatch(_line(argument)):  # PICKLE-26
+        raise malformed(f"a memo number in a pickle has 1 to {_DIGITS} digits")
+    return int(_line(argument))
 
 
 def _joined(text: str) -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from improto_conformance.broken import BROKEN
@@ -48,7 +49,7 @@ def cover() -> dict[str, Cover]:
 
 
 def _table() -> str:
-    return "\n".join([*_head(), *_totals(), "", *_rows()]) + "\n"
+    return "\n".join([*_head(), *_totals(), "", *_vectors(), "", *_rows()]) + "\n"
 
 
 def _head() -> Iterator[str]:
@@ -71,6 +72,20 @@ def _totals() -> Iterator[str]:
         reasons = sum(bool(clause.unchecked) for clause in mine)
         cells = [level, *(by_role[role] for role in _ROLES), len(mine), covered, reasons]
         yield f"| {' | '.join(map(str, cells))} |"
+
+
+def _vectors() -> Iterator[str]:
+    counts = [len(each.checks) + len(each.vectors) for each in cover().values() if each]
+    yield f"{len(CHECKS)} checks of servers and {len(vectors())} vectors; for each clause that is covered, {min(counts)} to"
+    yield f"{max(counts)} of them, {median(counts):g} in the median."
+    yield ""
+    yield "| vectors | all | of them canonical |"
+    yield "|---|---|---|"
+    for kind, number in Counter(vector.kind for vector in vectors().values()).items():
+        canonical = sum(
+            vector.kind == kind and vector.data.get("result") == "canonical" for vector in vectors().values()
+        )
+        yield f"| {kind} | {number} | {canonical or ''} |"
 
 
 def _rows() -> Iterator[str]:

@@ -26,6 +26,7 @@ _USER_TIMEOUT_MS: Final = (
 )
 _PROBE_AFTER_S: Final = 30  # … and so does an idle host that does not answer 5 probes, 10 s apart
 _HIGH_WATER: Final = 64 * 1024
+_LEAST_GAP: Final = 0.02
 
 
 class CannotConnect(ImprotoError):
@@ -50,8 +51,10 @@ class Server:
         """Serve at most so many connections, in all and from one address (FLOW-13).
 
         With `gap`, that many seconds lie between two messages to a peer that speaks the pickle codec, for
-        programs that take one `recv` for one message (LECTURE-4).
+        programs that take one `recv` for one message (LECTURE-1).  UsageError if it is less than 20 ms.
         """
+        if 0 < gap < _LEAST_GAP:  # LECTURE-2
+            raise UsageError(f"a gap has at least {_LEAST_GAP} s, or peers like the lecture's do not see it")
         self.service = service
         self.gap = gap
         self._connections = connections
@@ -64,6 +67,7 @@ class Server:
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = False
         self._all_closed: asyncio.Future[None] | None = None
+        self._closing = False
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Listen on TCP and give the address that was taken, which tells the port if it was 0."""
@@ -73,6 +77,7 @@ class Server:
 
     async def close(self) -> None:
         """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
+        self._closing = True
         for listener in self._listeners:
             listener.close()
         self.service.shut_down(self.now())
@@ -104,6 +109,8 @@ class Server:
             self._served += 1
             self._by_address[address] += 1
         self._links[peer.id] = link
+        if self._closing:  # accepted while the listener closed
+            self.service.shut_down(self.now())
         return peer
 
     def closed(self, peer: Peer, address: str) -> None:
@@ -137,12 +144,20 @@ class Server:
 
 
 class _Link(asyncio.Protocol):
-    """One accepted connection."""
+    """One accepted connection.
+
+    What the service hands over waits here in small portions, so that each one that goes is a sign of life.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._service = server.service
-        self._paced: deque[bytes] = deque()
+        self._waiting: deque[bytes | memoryview] = deque()
+        self._paused = False
+        self._gap: asyncio.TimerHandle | None = None  # runs for as long as the next message has to wait
+        self._held = False  # the service has been told that there is no room
+        self._deadline: asyncio.TimerHandle | None = None  # of the close
+        self._shut = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -162,65 +177,92 @@ class _Link(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._service.end(self._peer)
         self._server.wake()
-        if self._peer.linger is not None:
+        if self._shut:
             self._transport.close()
         return True  # half-closed: replies are still written (CONN-20)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._paced.clear()
+        self._waiting.clear()
+        for timer in (self._gap, self._deadline):
+            if timer is not None:
+                timer.cancel()
         self._service.end(self._peer, lost=True)
         self._server.closed(self._peer, self._address)
         self._server.wake()
 
     def pause_writing(self) -> None:
-        self._service.block(self._peer, self._server.now())
+        self._paused = True
 
     def resume_writing(self) -> None:
-        self._service.unblock(self._peer)
-        self._server.wake()
+        self._paused = False
+        self._write(progress=True)
 
     def refresh(self) -> None:
         """Do what the service has decided about this connection."""
-        pieces = self._peer.take()
-        if pieces and self._server.gap and self._peer.codec_name == "pickle":
-            self._pace(pieces)
-        elif pieces:
-            self._transport.write(b"".join(pieces))
-        if self._peer.linger is not None:
-            self._finish(self._peer.linger)
+        self._waiting.extend(self._peer.take())
+        self._write()
+        if self._peer.flush is not None:
+            self._finish(self._peer.flush)
         elif self._service.reading(self._peer):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
 
-    def _finish(self, linger: float) -> None:
-        """Flush, shut down writing, discard input for a while, close (CONN-22)."""
-        if self._paced or self._transport.is_closing():
-            return
-        asyncio.get_running_loop().call_later(linger, self._transport.abort)
+    def _write(self, *, progress: bool = False) -> None:
+        """Write what the transport takes, and tell the service whether there is room for more."""
+        while self._waiting and not self._paused and self._gap is None and not self._transport.is_closing():
+            self._transport.write(self._portion())
+        held = self._paused or self._gap is not None or bool(self._waiting)
+        if held and (progress or not self._held):
+            self._service.block(self._peer, self._server.now())
+        elif self._held and not held:
+            self._service.unblock(self._peer)
+            self._server.wake()
+        self._held = held
+        if self._deadline is not None and not held and not self._shut:
+            self._shut_down()
+
+    def _portion(self) -> bytes | memoryview:
+        """Take what is written at once: of a long message a part; with a gap one message, else all that fit."""
+        first = self._waiting.popleft()
+        if len(first) > _HIGH_WATER:
+            self._waiting.appendleft(memoryview(first)[_HIGH_WATER:])
+            return memoryview(first)[:_HIGH_WATER]
+        if self._server.gap and self._peer.codec_name == "pickle":
+            # A packet of its own: there is no Nagle delay on asyncio's sockets (LECTURE-2).
+            self._gap = asyncio.get_running_loop().call_later(self._server.gap, self._gap_is_over)
+            return first
+        pieces, size = [first], len(first)
+        while self._waiting and size + len(self._waiting[0]) <= _HIGH_WATER:
+            pieces.append(self._waiting.popleft())
+            size += len(pieces[-1])
+        return b"".join(pieces)
+
+    def _gap_is_over(self) -> None:
+        self._gap = None
+        self._write(progress=not self._paused)
+
+    def _finish(self, flush: float) -> None:
+        """Flush for so many seconds, and discard input from now on, so that both can get rid of theirs (CONN-22)."""
+        if self._deadline is None and not self._transport.is_closing():
+            self._deadline = asyncio.get_running_loop().call_later(flush, self._transport.abort)
+            self._transport.set_write_buffer_limits(0)  # to be told when all is out
+            self._transport.resume_reading()
+            self._write()
+
+    def _shut_down(self) -> None:
+        """Shut down writing, now that all is out, and close when the peer does (CONN-22)."""
+        assert self._deadline is not None
+        self._shut = True
+        self._deadline.cancel()
         if self._peer.ended:
             self._transport.close()
             return
-        self._transport.resume_reading()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    def _pace(self, pieces: list[bytes]) -> None:
-        idle = not self._paced
-        self._paced.extend(pieces)
-        if idle:
-            self._write_paced()
-
-    def _write_paced(self) -> None:
-        # Each message goes out as a packet of its own (there is no Nagle delay on asyncio's sockets), and the
-        # rest waits in the service as it does for any peer that takes no more at the moment.
-        if self._paced and not self._transport.is_closing():
-            self._transport.write(self._paced.popleft())
-            self._service.block(self._peer, self._server.now())
-            asyncio.get_running_loop().call_later(self._server.gap, self._write_paced)
-        else:
-            self._service.unblock(self._peer)
-            self._server.wake()
+        linger = self._service.bounds.linger
+        self._deadline = asyncio.get_running_loop().call_later(linger, self._transport.abort)
+        with suppress(OSError):  # the peer may be gone, which the transport finds out by itself
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
 
 
 def _watch(transport: asyncio.Transport) -> None:
@@ -252,6 +294,8 @@ class Session:
         self._writer = writer
         self._wire = Connection(Role.CLIENT, [codec])
         self._loop = asyncio.get_running_loop()
+        self._reading = False
+        self._over = asyncio.Event()  # whoever iterates has come to the end
         self.view = Client(self._loop.time())
 
     @property
@@ -275,45 +319,67 @@ class Session:
             await self._writer.drain()
 
     async def __aiter__(self) -> AsyncIterator[Response | Fault]:
-        """Give what comes in; what makes no sense is a Fault that is not fatal."""
-        while True:
-            while (item := self._wire.next(self._loop.time())) is not None:
-                if isinstance(item, Fault):
-                    yield item
-                    if item.fatal:
-                        raise Lost("the server sends what this codec cannot read; try another codec")
-                elif isinstance(item, Response):
-                    nonsense = self.view.received(item, self._loop.time())
-                    yield item if nonsense is None else Fault(Code.INVALID, nonsense, fatal=False)
-            data = await self._read()
-            if not data:
-                if self._wire.state is State.CLOSED:
-                    return
-                raise Lost("the server has closed the connection")
-            self._wire.feed(data)
+        """Give what comes in; what makes no sense is a Fault that is not fatal.  At the end the connection is closed."""
+        try:
+            while True:
+                while (item := self._wire.next(self._loop.time())) is not None:
+                    if isinstance(item, Fault):
+                        yield item
+                        if item.fatal:  # CLIENT-18
+                            raise Lost("the server sends what this codec cannot read; try another codec")
+                    elif isinstance(item, Response):
+                        nonsense = self.view.received(item, self._loop.time())
+                        yield item if nonsense is None else Fault(Code.INVALID, nonsense, fatal=False)
+                data = await self._read()
+                if data:
+                    self._wire.feed(data)
+                elif self._wire.state is State.CLOSED:
+                    break
+                else:
+                    raise Lost("the server has closed the connection")
+        except Lost:
+            self._end()
+            raise
+        self._end()
+
+    def _end(self) -> None:
+        self._over.set()
+        self.close()
 
     async def _read(self) -> bytes:
-        while True:
-            try:
-                return await asyncio.wait_for(self._reader.read(64 * 1024), 10.0)
-            except TimeoutError:
-                match self.view.overdue(self._loop.time()):
-                    case Liveness.ASK if self._wire.state is State.REGISTERED:
-                        self.send(ListConversations())  # CONN-26
-                    case Liveness.LOST:
-                        raise Lost("the server does not answer any more") from None  # CONN-27
-                    case _:
-                        pass
-            except OSError as error:
-                raise Lost(f"the connection broke: {error}") from error
+        self._reading = True
+        try:
+            while True:
+                try:
+                    return await asyncio.wait_for(self._reader.read(64 * 1024), 10.0)
+                except TimeoutError:
+                    self._see_whether_it_lives()
+        except OSError as error:
+            raise Lost(f"the connection broke: {error}") from error
+        finally:
+            self._reading = False
+
+    def _see_whether_it_lives(self) -> None:
+        match self.view.overdue(self._loop.time()):
+            case Liveness.ASK if self._wire.state is State.REGISTERED:
+                self.send(ListConversations())  # CONN-26
+            case Liveness.LOST:
+                raise Lost("the server does not answer any more")  # CONN-27
+            case _:
+                pass
 
     async def goodbye(self) -> None:
-        """Say GOODBYE if the connection still stands, read to the end for at most 1 s (CLIENT-20), and close."""
+        """Say GOODBYE if the connection still stands, wait for its end for at most 1 s (CLIENT-20), and close.
+
+        Somebody may be iterating meanwhile; that ends then.
+        """
         with suppress(OSError, TimeoutError):
             if self._wire.state is not State.CLOSED:
                 self.send(Goodbye())
                 async with asyncio.timeout(1.0):
-                    while await self._reader.read(64 * 1024):
+                    if self._reading:
+                        await self._over.wait()
+                    while not self._over.is_set() and await self._reader.read(64 * 1024):
                         pass
         self.close()
 

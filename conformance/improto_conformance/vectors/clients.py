@@ -81,8 +81,8 @@ class _Stage:
             online = read_map(step["online"])
             if dict(self._session.view.online) != online:
                 self.complaints.append(f"the client was to see {online} and sees {self._session.view.online}")
-        elif await self._next_request() != "end":
-            self.complaints.append("the client was to close")
+        elif (request := await self._next_request_in_time()) != "end":
+            self.complaints.append(f"the client was to close, and sent {request}")
 
     async def finish(self) -> None:
         """End the stream, and complain of what the client sent or told without a step that names it."""
@@ -90,7 +90,7 @@ class _Stage:
             self._writer.write_eof()
         await asyncio.wait_for(self._listening, self._timeout)
         self._session.close()
-        while (request := await self._next_request()) != "end":
+        while (request := await self._next_request_in_time()) != "end":
             self.complaints.append(f"the client sent {request} without a reason")
         while not self._told.empty():
             if (told := self._told.get_nowait()) != "lost":
@@ -124,6 +124,12 @@ class _Stage:
             pass
         if found != list(wanted):
             self.complaints.append(f"the client was to {does} {wanted}, and did {found}")
+
+    async def _next_request_in_time(self) -> _Told:
+        try:
+            return await asyncio.wait_for(self._next_request(), self._timeout)
+        except TimeoutError:
+            return "nothing in time"
 
     async def _next_request(self) -> _Told:
         while True:

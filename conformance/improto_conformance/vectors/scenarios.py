@@ -19,8 +19,8 @@ from improto_conformance.vectors.values import Tagged, read_bytes, read_map, rea
 
 __all__ = ["scenario_check", "scenario_checks"]
 
-_COUNTED = ("expect", "barrier", "closed")
-"""The steps that say which items have come."""
+_COUNTED = ("expect", "barrier", "list", "closed")
+"""The steps that say which items have come; `list` says that none have."""
 
 
 def scenario_checks() -> list[Check]:
@@ -55,7 +55,7 @@ def _play(steps: Sequence[Tagged], fixed: Mapping[str, str], stage: Stage) -> No
             codec: Codec | None = load(fixed[label]) if label in fixed else None
             parties[label] = stage.connect(label, codec)
         for action in _COUNTED:
-            due[label] = due.get(label, 0) + len(step.get(action, ()))
+            due[label] = due.get(label, 0) + len(_listed(step, action))
         _do(step, parties[label], stage.transcript, due[label])
         stage.mark(_mark(number))
 
@@ -103,7 +103,8 @@ def _judge(steps: Sequence[Tagged], seen: Transcript) -> Complaints:
         label, mark = step["party"], _mark(number)
         for action in _COUNTED:
             if action in step:
-                yield from seen.expect(label, list(_items(step[action], resolve)), last.get(label), mark)
+                wanted = list(_items(_listed(step, action), resolve))
+                yield from seen.expect(label, wanted, last.get(label), mark)
                 last[label] = mark
         if "list" in step:
             yield from _judge_list(read_map(step["list"], resolve), label, mark, seen)
@@ -115,6 +116,11 @@ def _judge_list(wanted: Mapping[str, object], label: str, mark: str, seen: Trans
     lists = seen.lists(label, until=mark)
     if lists and lists[-1].conversations != wanted:
         yield f"{label} was to be shown {wanted!a} and was shown {dict(lists[-1].conversations)!a}"
+
+
+def _listed(step: Tagged, action: str) -> Sequence[Tagged]:
+    items: Sequence[Tagged] = () if action == "list" else step.get(action, ())
+    return items
 
 
 def _items(items: Sequence[Tagged], resolve: Any) -> Iterator[AnyMessage | str]:
