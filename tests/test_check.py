@@ -16,13 +16,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from improto.codec import available
+from improto.codec import available, load
 from improto.messages import Error, Invitation, Message, OnlineUsers, Register
+from improto.server import Hub, Policy
+from improto.service import Service
 from improto_conformance.broken import BROKEN, Broken, serve
 from improto_conformance.check import Check, always
 from improto_conformance.checks import CHECKS
 from improto_conformance.runner import Settings, Verdict, run
-from improto_conformance.targets import Address
+from improto_conformance.targets import Target, in_process, tcp
 from improto_conformance.transcript import Entry, Event, Transcript
 from improto_spec import clauses
 from programs import DEADLINE, IMPROTO, Programs
@@ -31,7 +33,7 @@ REFERENCE = f"cmd:{IMPROTO} serve --settle 0.02 --port {{port}}"
 
 
 @contextmanager
-def serving(broken: Broken) -> Generator[Address]:
+def serving(broken: Broken) -> Generator[Target]:
     """Run a broken server on a loop of its own."""
     ready = threading.Event()
     ports: list[int] = []
@@ -46,7 +48,7 @@ def serving(broken: Broken) -> Generator[Address]:
     thread.start()
     try:
         assert ready.wait(DEADLINE)
-        yield "127.0.0.1", ports[0]
+        yield tcp("127.0.0.1", ports[0])
     finally:
 
         async def stop() -> None:
@@ -229,3 +231,35 @@ def test_chatty_server(tmp_path: Path) -> None:
     script.write_text(f"head -c 300000 /dev/zero >&2\nexec {IMPROTO} serve --port $1\n")
     code, output = check(f"cmd:sh {script} {{port}}", "--only", "REGISTER-2/first-roster", "--codec", "json")
     assert code == 0, output
+
+
+def reference(*, private: bool = False) -> Service:
+    """Make the reference server."""
+    return Service(Hub(Policy(private=private)), [load(name) for name in available()])
+
+
+@pytest.mark.parametrize("private", [False, True], ids=["open", "private"])
+def test_in_process(private: bool) -> None:
+    """All checks pass on the reference in this process, each on a clock of its own."""
+    settings = Settings(available(), private=private)
+    results = run(in_process(lambda: reference(private=private)), CHECKS, settings)
+    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
+    assert len(results) > 4 * 190
+    assert not any(result.expired for result in results)
+
+
+def test_in_process_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that a function here makes is checked by its name, and a wrong name is answered in one line."""
+    code, output = check("inproc:improto_conformance.broken:no_such_function")
+    assert (code, output.count("\n")) == (3, 1)
+    (tmp_path / "mine.py").write_text(
+        "from improto.codec import load\n"
+        "from improto.server import Hub\n"
+        "from improto.service import Service\n"
+        "def make():\n    return Service(Hub(), [load('json')])\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    code, output = check("inproc:mine:make", "--codec", "json")
+    assert code == 0, output
+    code, output = check("inproc:mine:make", "--codec", "ascii")
+    assert code == 3, output

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from improto_conformance.runner import Settings, Verdict, run
-from improto_conformance.targets import Address
+from improto_conformance.targets import Target, tcp
 from improto_conformance.vectors import Vector, vectors
 from improto_conformance.vectors.scenarios import scenario_check, scenario_checks
 from programs import Programs
@@ -49,13 +49,13 @@ WRONG: list[tuple[int, dict[str, Any]]] = [
 
 
 @pytest.fixture(name="address")
-def _address(programs: Programs) -> Address:
+def _address(programs: Programs) -> Target:
     _, url = programs.serve()
     host, _, port = url.removeprefix("tcp://").rpartition(":")
-    return host, int(port)
+    return tcp(host, int(port))
 
 
-def verdict(address: Address, steps: list[dict[str, Any]]) -> Verdict:
+def verdict(address: Target, steps: list[dict[str, Any]]) -> Verdict:
     """Play steps against a server."""
     data = {"id": "scenario/test", "clause": "JOIN-3", "comment": "x", "policy": "any", "steps": steps}
     [result] = run(
@@ -72,20 +72,20 @@ def test_one_check_for_each_scenario() -> None:
     assert [check.name for check in scenario_checks()] == [f"{each.clause}/{each.id}" for each in scenarios]
 
 
-def test_good_scenario_passes(address: Address) -> None:
+def test_good_scenario_passes(address: Target) -> None:
     """A scenario with steps of all kinds that a server obeys passes."""
     assert verdict(address, STEPS) is Verdict.PASSED
 
 
 @pytest.mark.parametrize(("step", "wrong"), WRONG, ids=lambda each: json.dumps(each)[:40])
-def test_wrong_expectation_fails(address: Address, step: int, wrong: dict[str, Any]) -> None:
+def test_wrong_expectation_fails(address: Target, step: int, wrong: dict[str, Any]) -> None:
     """A step that expects anything else than what comes fails, and is never the suite's own fault."""
     steps = copy.deepcopy(STEPS)
     steps[step] = {"party": steps[step]["party"], **wrong}
     assert verdict(address, steps) is Verdict.FAILED
 
 
-def test_party_of_another_codec(address: Address) -> None:
+def test_party_of_another_codec(address: Target) -> None:
     """A scenario that fixes codecs is run once if it fixes all, and only where all of them are spoken."""
     data = {"policy": "any", "comment": "x", "steps": STEPS, "codecs": {"ann": "json", "bo": "ascii"}}
     check = scenario_check(Vector("scenario", "scenario/test", "CODEC-3", data))
@@ -94,7 +94,7 @@ def test_party_of_another_codec(address: Address) -> None:
     assert run(address, [check], Settings(["json", "msgpack"])) == []
 
 
-def test_policy_chooses_scenarios(address: Address) -> None:
+def test_policy_chooses_scenarios(address: Target) -> None:
     """A scenario for servers with the private policy is not run against others."""
     [check] = [check for check in scenario_checks() if check.name == "JOIN-6/scenario/join/private-refuses"]
     assert run(address, [check], Settings(["json"])) == []

@@ -8,6 +8,6 @@ transcript alone.  So a judgement can be made later, by another judge, or of som
     from improto_conformance.runner import Settings, run
     from improto_conformance.targets import opened
 
-    with opened("tcp://127.0.0.1:6666") as address:
-        results = run(address, CHECKS, Settings(["json"]))
+    with opened("tcp://127.0.0.1:6666") as target:
+        results = run(target, CHECKS, Settings(["json"]))
 """

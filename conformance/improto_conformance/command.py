@@ -33,7 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     roles = parser.add_subparsers(title="what to check", required=True, metavar="ROLE")
     server = roles.add_parser("server", help="a server", description=HELP)
     server.add_argument(
-        "target", metavar="TARGET", help="tcp://HOST:PORT, or cmd:'PROGRAM {port}' to start one"
+        "target",
+        metavar="TARGET",
+        help="tcp://HOST:PORT, cmd:'PROGRAM {port}' to start one, or inproc:MODULE:FUNCTION",
     )
     server.add_argument(
         "--codec", action="append", choices=available(), help="may be given again (default: all)"
@@ -75,8 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"passed {result.check.name} [{result.codec}]: {result.check.title}", flush=True)
 
     try:
-        with opened(arguments.target) as address:
-            results = run_checks(address, checks, settings, report)
+        with opened(arguments.target) as target:
+            results = run_checks(target, checks, settings, report)
     except NoTarget as error:
         print(f"improto: {error}")
         return _NO_TARGET

@@ -4,8 +4,6 @@ No waiting for its own sake: a party waits for something that has to come, and a
 long a failure takes.
 """
 
-import socket
-import struct
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,6 +13,7 @@ from typing import TypeVar
 from improto.codec import Codec
 from improto.errors import DecodeError, ImprotoError
 from improto.messages import AnyMessage, Conversations, ListConversations, OnlineUsers, Response, Role
+from improto_conformance.links import Connect
 from improto_conformance.transcript import Entry, Event, Transcript
 
 __all__ = ["Party", "Stuck", "Waits"]
@@ -39,7 +38,7 @@ class Party:
     """One connection to the server, and one user on it."""
 
     def __init__(
-        self, label: str, address: tuple[str, int], codec: Codec, transcript: Transcript, waits: Waits
+        self, label: str, connect: Connect, codec: Codec, transcript: Transcript, waits: Waits
     ) -> None:
         """Connect; OSError if that fails."""
         self.label = label
@@ -47,8 +46,7 @@ class Party:
         self.codec = codec
         self._transcript = transcript
         self._waits = waits
-        self._socket = socket.create_connection(address, waits.timeout)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._link = connect(waits.timeout)
         self._reader = codec.reader(Role.SERVER)
         self._ended = False
         self.roster: Mapping[str, str] = {}
@@ -58,13 +56,13 @@ class Party:
         """Send messages in one write."""
         for message in messages:
             self._note(Event.SENT, message)
-        self._write(self.encoded(*messages))
+        self._link.send(self.encoded(*messages))
 
     def send_bytes(self, data: bytes, *, one_by_one: bool = False) -> None:
         """Send bytes as they are, in one write or in as many as there are bytes."""
         self._note(Event.RAW, data)
         for piece in [data[i : i + 1] for i in range(len(data))] if one_by_one else [data]:
-            self._write(piece)
+            self._link.send(piece)
 
     def encoded(self, *messages: AnyMessage) -> bytes:
         """Give messages as they stand on the stream."""
@@ -106,22 +104,15 @@ class Party:
 
     def half_close(self) -> None:
         """Send no more, and go on receiving."""
-        self._socket.shutdown(socket.SHUT_WR)
+        self._link.half_close()
 
     def reset(self) -> None:
         """Break the connection off."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._socket.close()
+        self._link.reset()
 
     def close(self) -> None:
         """Close; harmless if that was done."""
-        self._socket.close()
-
-    def _write(self, data: bytes) -> None:
-        # A server that has closed already is seen when reading.
-        with suppress(OSError):
-            self._socket.settimeout(self._waits.timeout)
-            self._socket.sendall(data)
+        self._link.close()
 
     def _receive(self, end: float, what: str) -> Response:
         while True:
@@ -143,13 +134,10 @@ class Party:
         if self._ended:
             raise _Closed(f"{self.label} waited for {what}, and the server closed the connection")
         try:
-            self._socket.settimeout(max(0.001, end - time.monotonic()))
-            data = self._socket.recv(64 * 1024)
+            data = self._link.receive(end - time.monotonic())
         except TimeoutError:
             self._waits.expired += self._waits.timeout
             raise Stuck(f"{self.label} waited for {what}, which did not come") from None
-        except OSError:
-            data = b""  # a reset is a close; what it may have destroyed is not asked for
         if not data:
             self._ended = True
             self._note(Event.CLOSED, "closed")

@@ -13,7 +13,7 @@ from improto.messages import Error, Goodbye, OnlineUsers, Register
 from improto_conformance.check import Check, always
 from improto_conformance.party import Stuck, Waits
 from improto_conformance.stage import Stage
-from improto_conformance.targets import Address, NoTarget
+from improto_conformance.targets import NoTarget, Target
 from improto_conformance.transcript import Transcript
 
 __all__ = ["Result", "Settings", "Verdict", "run"]
@@ -57,7 +57,7 @@ class Settings:
 
 
 def run(
-    address: Address,
+    target: Target,
     checks: Sequence[Check],
     settings: Settings,
     report: Callable[[Result], None] = lambda result: None,
@@ -68,7 +68,7 @@ def run(
     """
     codecs = {name: load(name) for name in settings.codecs}
     for codec in codecs.values():
-        _probe(address, codec, settings)
+        _probe(target, codec, settings)
     numbers = count()
     work = [
         (check, codec, f".{settings.run}{next(numbers)}")
@@ -80,16 +80,16 @@ def run(
     ]
     results: list[Result] = []
     with ThreadPoolExecutor(settings.jobs) as pool:
-        for future in [pool.submit(_run_one, address, *each, settings) for each in work]:
+        for future in [pool.submit(_run_one, target, *each, settings) for each in work]:
             results.append(future.result())
             report(results[-1])
     return results
 
 
-def _probe(address: Address, codec: Codec, settings: Settings) -> None:
+def _probe(target: Target, codec: Codec, settings: Settings) -> None:
     """See whether there is a server that speaks the codec at all: one clear line instead of a failure of each check."""
-    stage = Stage(address, codec, f".{settings.run}probe", Waits(settings.timeout))
-    where = f"the server at {address[0]}:{address[1]}"
+    stage = Stage(target.begin(), codec, f".{settings.run}probe", Waits(settings.timeout))
+    where = target.where
     try:
         party = stage.connect("probe")
         party.send(Register(party.name, ""))
@@ -109,9 +109,9 @@ def _probe(address: Address, codec: Codec, settings: Settings) -> None:
         raise NoTarget(f"{where} answers REGISTER with {answer.COMMAND}; it is no server of this protocol")
 
 
-def _run_one(address: Address, check: Check, codec: Codec, suffix: str, settings: Settings) -> Result:
+def _run_one(target: Target, check: Check, codec: Codec, suffix: str, settings: Settings) -> Result:
     waits = Waits(settings.timeout)
-    stage = Stage(address, codec, suffix, waits)
+    stage = Stage(target.begin(), codec, suffix, waits)
     start = monotonic()
     try:
         complaints = _complaints(check, stage)

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 from improto.codec import Codec
 from improto.messages import Invitation, Invite, Join, OnlineUsers, Register
+from improto_conformance.links import Connect
 from improto_conformance.party import Party, Waits
 from improto_conformance.transcript import Entry, Event, Transcript
 
@@ -14,17 +15,17 @@ __all__ = ["Stage"]
 class Stage:
     """One check's parties, transcript and clean-up."""
 
-    def __init__(self, address: tuple[str, int], codec: Codec, suffix: str, waits: Waits) -> None:
+    def __init__(self, connect: Connect, codec: Codec, suffix: str, waits: Waits) -> None:
         """Begin with nobody connected; usernames end in `suffix`."""
         self.codec = codec
         self.transcript = Transcript(suffix)
-        self._address = address
+        self._connect = connect
         self._waits = waits
         self._stack = ExitStack()
 
     def connect(self, label: str, codec: Codec | None = None) -> Party:
         """Connect a party, in the check's codec or another one."""
-        party = Party(label, self._address, codec or self.codec, self.transcript, self._waits)
+        party = Party(label, self._connect, codec or self.codec, self.transcript, self._waits)
         self._stack.callback(party.close)
         return party
 

@@ -2,6 +2,8 @@
 
     tcp://host:port         a server that runs already
     cmd:'prog {port}'       a program that is to listen on 127.0.0.1 at the port it is given
+    inproc:module:factory   what a function gives, a `Service`, in this process: each check has its own, on a
+                            clock of its own, so that waiting takes no time
 
 A program is ended with its whole process group, also if the suite itself fails.
 """
@@ -11,18 +13,23 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, cast
 from urllib.parse import urlsplit
 
+from improto.bindings.memory import Server
 from improto.errors import ImprotoError, UsageError
+from improto.service import Service
+from improto_conformance.links import Connect, SocketLink
 
-__all__ = ["Address", "NoTarget", "opened"]
-
-Address = tuple[str, int]
+__all__ = ["NoTarget", "Target", "in_process", "opened", "tcp"]
 
 _START = 10.0  # seconds that a program may take to listen
 _STOP = 5.0  # … and to end after SIGTERM
@@ -32,15 +39,41 @@ class NoTarget(ImprotoError):
     """The target cannot be started, reached or understood."""
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something to check: what it is called, and what gives the connections of one check."""
+
+    where: str
+    begin: Callable[[], Connect]
+
+
+def tcp(host: str, port: int) -> Target:
+    """Give a server that listens on TCP as a target."""
+    return Target(f"the server at {host}:{port}", lambda: partial(SocketLink, (host, port)))
+
+
+def in_process(make: Callable[[], Service]) -> Target:
+    """Give what `make` makes as a target; each check has a server of its own."""
+
+    def begin() -> Connect:
+        server = Server(make())
+        return lambda timeout: server.connect()
+
+    return Target("the server in this process", begin)
+
+
 @contextmanager
-def opened(target: str) -> Generator[Address]:
-    """Give the address of a target, started for as long as the block runs.
+def opened(target: str) -> Generator[Target]:
+    """Give a target, started for as long as the block runs.
 
     UsageError if `target` is not one; NoTarget if it cannot be started or reached.
     """
     if target.startswith("cmd:"):
-        with _started(target.removeprefix("cmd:")) as address:
-            yield address
+        with _started(target.removeprefix("cmd:")) as taken:
+            yield tcp("127.0.0.1", taken)
+        return
+    if target.startswith("inproc:"):
+        yield in_process(_factory(target.removeprefix("inproc:")))
         return
     try:
         parts = urlsplit(target)
@@ -49,18 +82,32 @@ def opened(target: str) -> Generator[Address]:
         host = port = None
         parts = None
     if parts is None or parts.scheme != "tcp" or not host or port is None:
-        raise UsageError(f"{target!r} is no target; write tcp://HOST:PORT or cmd:'PROGRAM {{port}}'")
+        raise UsageError(
+            f"{target!r} is no target; write tcp://HOST:PORT, cmd:'PROGRAM {{port}}' or inproc:MODULE:FUNCTION"
+        )
     try:
         socket.create_connection((host, port), _START).close()
     except OSError as error:
         raise NoTarget(
             f"nothing listens at {host}:{port} ({error.strerror or error}); start the server first"
         ) from None
-    yield host, port
+    yield tcp(host, port)
+
+
+def _factory(name: str) -> Callable[[], Service]:
+    module, _, function = name.partition(":")
+    sys.path.insert(0, os.getcwd())  # an installed command does not look there by itself
+    try:
+        found: object = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NoTarget(f"there is no {name!r} ({error}); write inproc:MODULE:FUNCTION") from None
+    if not callable(found):
+        raise NoTarget(f"{name!r} cannot be called; it has to give an improto.service.Service")
+    return cast("Callable[[], Service]", found)
 
 
 @contextmanager
-def _started(command: str) -> Generator[Address]:
+def _started(command: str) -> Generator[int]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     words = [word.replace("{port}", str(port)) for word in shlex.split(command)]
@@ -79,7 +126,7 @@ def _started(command: str) -> Generator[Address]:
             raise NoTarget(f"{words[0]!r} cannot be started ({error.strerror}); check the command") from None
         try:
             _await(process, port, words[0], said)
-            yield "127.0.0.1", port
+            yield port
         finally:
             _end(process)
 
