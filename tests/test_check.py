@@ -23,6 +23,7 @@ from improto.service import Service
 from improto_conformance.broken import BROKEN, Broken, serve
 from improto_conformance.check import Check, always
 from improto_conformance.checks import CHECKS
+from improto_conformance.links import CUTS
 from improto_conformance.runner import Settings, Verdict, run
 from improto_conformance.targets import Target, in_process, tcp
 from improto_conformance.transcript import Entry, Event, Transcript
@@ -263,3 +264,35 @@ def test_in_process_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert code == 0, output
     code, output = check("inproc:mine:make", "--codec", "ascii")
     assert code == 3, output
+
+
+@pytest.mark.parametrize("cut", [cut for cut in CUTS if cut != "whole"])
+def test_cuts(cut: str) -> None:
+    """However what the suite sends is cut into writes, the reference passes all checks (CONN-4, CONN-5)."""
+    results = run(in_process(reference), CHECKS, Settings(["json", "pickle"], cuts=[cut]))
+    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
+    assert {result.how for result in results} == {f"json-{cut}", f"pickle-{cut}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    [("one-message-a-read", "coalesced"), ("one-read-a-message", "bytes"), ("one-read-a-message", "thirds")],
+)
+def test_cuts_find_what_reads_wrongly(name: str, cut: str) -> None:
+    """A server that takes a read for a message fails many checks when the suite cuts otherwise, whatever they are about."""
+    checks = [check for check in CHECKS if check.clause.startswith(("INVITE", "STATUS", "SEND"))]
+    broken = BROKEN[name]
+    results = run(
+        in_process(lambda: broken.service(broken.hub())), checks, Settings(["ascii"], cuts=[cut], timeout=2.0)
+    )
+    assert sum(result.verdict is Verdict.FAILED for result in results) > len(results) / 2
+
+
+def test_cut_on_the_command_line(tmp_path: Path) -> None:
+    """`--cut` runs the checks in that way, and reports name it."""
+    code, output = check(
+        REFERENCE, "--cut", "bytes", "--only", "JOIN-*", "--codec", "json", "--report", str(tmp_path)
+    )
+    assert code == 0, output
+    assert "json-bytes: " in output
+    assert {entry["cut"] for entry in json.loads((tmp_path / "report.json").read_text())} == {"bytes"}

@@ -4,10 +4,14 @@ A *check* (`checks`) names one clause and has two parts.  Its stimulus makes som
 something to the server; all that happens goes into a transcript (`transcript`).  Its judgement reads the
 transcript alone.  So a judgement can be made later, by another judge, or of somebody else's transcript.
 
-    from improto_conformance.checks import CHECKS
-    from improto_conformance.runner import Settings, run
-    from improto_conformance.targets import opened
+    from improto_conformance import check_server
 
-    with opened("tcp://127.0.0.1:6666") as target:
-        results = run(target, CHECKS, Settings(["json"]))
+    check_server(make)                       # make() gives an improto.service.Service
+    check_server("tcp://127.0.0.1:6666")
+
+`improto check server` does the same on the command line, with reports.
 """
+
+from improto_conformance.embed import NotConformant, check_server
+
+__all__ = ["NotConformant", "check_server"]

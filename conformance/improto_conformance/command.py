@@ -12,6 +12,7 @@ from improto.errors import UsageError
 from improto_conformance import reports
 from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
+from improto_conformance.links import CUTS
 from improto_conformance.runner import Result, Settings, Verdict
 from improto_conformance.runner import run as run_checks
 from improto_conformance.targets import NoTarget, opened
@@ -44,6 +45,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--only", action="append", metavar="PATTERN", help="checks to run, e.g. 'JOIN-*' or 'CONN-4/*'"
     )
     server.add_argument("--skip", action="append", default=[], metavar="PATTERN", help="checks to leave out")
+    server.add_argument(
+        "--cut",
+        action="append",
+        choices=list(CUTS),
+        help="how to cut what is sent into writes; may be given again (default: whole)",
+    )
     server.add_argument("--private", action="store_true", help="the server lets only invited users join")
     server.add_argument(
         "--jobs", type=int, default=4, metavar="N", help="checks at a time (default: %(default)s)"
@@ -67,14 +74,21 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--jobs and --timeout must be more than 0")
     checks = _chosen(arguments.only, arguments.skip)
     codecs: Sequence[str] = arguments.codec or available()
-    settings = Settings(codecs, arguments.jobs, arguments.timeout, arguments.private, f"{os.getpid():x}-")
+    settings = Settings(
+        codecs,
+        arguments.jobs,
+        arguments.timeout,
+        arguments.private,
+        arguments.cut or ["whole"],
+        f"{os.getpid():x}-",
+    )
     texts = clauses()
 
     def report(result: Result) -> None:
         if result.verdict is not Verdict.PASSED:
             print("\n".join(reports.failure(result, texts)), end="\n\n", flush=True)
         elif arguments.verbose:
-            print(f"passed {result.check.name} [{result.codec}]: {result.check.title}", flush=True)
+            print(f"passed {result.check.name} [{result.how}]: {result.check.title}", flush=True)
 
     try:
         with opened(arguments.target) as target:

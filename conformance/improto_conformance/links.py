@@ -2,11 +2,11 @@
 
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
-__all__ = ["Connect", "Link", "SocketLink"]
+__all__ = ["CUTS", "Connect", "Link", "SocketLink", "cutting"]
 
 
 class Link(Protocol):
@@ -74,3 +74,84 @@ class SocketLink:
     def close(self) -> None:
         """Close."""
         self._socket.close()
+
+
+class _Cut:
+    """A link that sends what it is given in pieces of its own choice."""
+
+    def __init__(
+        self, link: Link, together: "list[_Cut]", pieces: Callable[[bytes], Iterable[bytes]]
+    ) -> None:
+        self._link = link
+        self._together = together  # the links that hold something back until somebody receives
+        self._pieces = pieces
+        self._held = bytearray()
+
+    def send(self, data: bytes) -> None:
+        self._held += data
+        self._together.append(self)
+        if self._pieces is not _all_at_once:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is held back."""
+        data = bytes(self._held)
+        self._held.clear()
+        for piece in self._pieces(data):
+            self._link.send(piece)
+
+    def receive(self, timeout: float) -> bytes:
+        self._flush_all()
+        return self._link.receive(timeout)
+
+    def half_close(self) -> None:
+        self._flush_all()
+        self._link.half_close()
+
+    def reset(self) -> None:
+        self._flush_all()
+        self._link.reset()
+
+    def close(self) -> None:
+        self._link.close()
+
+    def _flush_all(self) -> None:
+        for link in self._together:
+            link.flush()
+        self._together.clear()
+
+
+def _all_at_once(data: bytes) -> Iterable[bytes]:
+    return [data] if data else []
+
+
+def _one_by_one(data: bytes) -> Iterable[bytes]:
+    # Long ones come in larger pieces, or a run would be about nothing else.
+    size = 1 if len(data) <= _LONG else 1 + len(data) // _LONG
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
+def _in_thirds(data: bytes) -> Iterable[bytes]:
+    size = max(1, -(-len(data) // 3))
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
+_LONG: Final = 4096
+
+CUTS: Final[Mapping[str, Callable[[bytes], Iterable[bytes]] | None]] = {
+    "whole": None,
+    "bytes": _one_by_one,
+    "thirds": _in_thirds,
+    "coalesced": _all_at_once,
+}
+"""How what the suite sends is cut into writes: as each check has it, each byte on its own, each write in three,
+or all that is sent before anybody receives in one (CONN-4, CONN-5)."""
+
+
+def cutting(connect: Connect, cut: str) -> Connect:
+    """Give what connects for one check with a link that cuts in one of the ways of `CUTS`."""
+    pieces = CUTS[cut]
+    if pieces is None:
+        return connect
+    together: list[_Cut] = []
+    return lambda timeout: _Cut(connect(timeout), together, pieces)

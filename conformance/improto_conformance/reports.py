@@ -15,7 +15,7 @@ __all__ = ["failure", "summary", "write"]
 
 def failure(result: Result, clauses: Mapping[str, Clause]) -> Iterator[str]:
     """Tell of a failure: the clause with its text, what is wrong, and the last that happened."""
-    yield f"FAILED {result.check.name} [{result.codec}]: {result.check.title}"
+    yield f"FAILED {result.check.name} [{result.how}]: {result.check.title}"
     yield f"  {result.check.clause}: {clauses[result.check.clause].text}"
     for complaint in result.complaints:
         yield from (f"  - {escaped(line)}" for line in complaint.splitlines())
@@ -26,13 +26,13 @@ def failure(result: Result, clauses: Mapping[str, Clause]) -> Iterator[str]:
 
 
 def summary(results: Sequence[Result]) -> Iterator[str]:
-    """Give a line for each codec, the time waited in vain, and the verdict."""
-    for codec in dict.fromkeys(result.codec for result in results):
-        mine = [result for result in results if result.codec == codec]
+    """Give a line for each codec and cut, the time waited in vain, and the verdict."""
+    for how in dict.fromkeys(result.how for result in results):
+        mine = [result for result in results if result.how == how]
         counts = Counter(result.verdict for result in mine)
         seconds = sum(result.seconds for result in mine)
         yield (
-            f"{codec:>8}: {counts[Verdict.PASSED]} of {len(mine)} checks passed, "
+            f"{how:>8}: {counts[Verdict.PASSED]} of {len(mine)} checks passed, "
             f"{counts[Verdict.FAILED]} failed  ({seconds:.1f} s)"
         )
     yield f"{sum(result.expired for result in results):.1f} s in expired waits"
@@ -53,7 +53,7 @@ def write(results: Sequence[Result], folder: Path, clauses: Mapping[str, Clause]
     transcripts = folder / "transcripts"
     transcripts.mkdir(parents=True, exist_ok=True)
     for result in results:
-        path = transcripts / f"{result.check.name.replace('/', '_')}.{result.codec}.txt"
+        path = transcripts / f"{result.check.name.replace('/', '_')}.{result.how}.txt"
         path.write_text("".join(f"{escaped(str(entry))}\n" for entry in result.transcript.entries))
     (folder / "report.json").write_text(json.dumps([_record(result) for result in results], indent=1) + "\n")
     _junit(results, clauses).write(folder / "junit.xml", encoding="utf-8", xml_declaration=True)
@@ -64,6 +64,7 @@ def _record(result: Result) -> dict[str, object]:
         "check": result.check.name,
         "clause": result.check.clause,
         "codec": result.codec,
+        "cut": result.cut,
         "verdict": result.verdict,
         "complaints": list(result.complaints),
         "seconds": round(result.seconds, 4),
@@ -74,12 +75,12 @@ def _junit(
     results: Sequence[Result], clauses: Mapping[str, Clause]
 ) -> "ElementTree.ElementTree[ElementTree.Element]":
     root = ElementTree.Element("testsuites", name="improto")
-    for codec in dict.fromkeys(result.codec for result in results):
-        mine = [result for result in results if result.codec == codec]
+    for how in dict.fromkeys(result.how for result in results):
+        mine = [result for result in results if result.how == how]
         suite = ElementTree.SubElement(
             root,
             "testsuite",
-            name=codec,
+            name=how,
             tests=str(len(mine)),
             failures=str(sum(result.verdict is Verdict.FAILED for result in mine)),
             errors=str(sum(result.verdict is Verdict.BROKEN for result in mine)),
@@ -87,7 +88,7 @@ def _junit(
         )
         for result in mine:
             case = ElementTree.SubElement(
-                suite, "testcase", classname=codec, name=result.check.name, time=f"{result.seconds:.3f}"
+                suite, "testcase", classname=how, name=result.check.name, time=f"{result.seconds:.3f}"
             )
             if result.verdict is not Verdict.PASSED:
                 kind = "failure" if result.verdict is Verdict.FAILED else "error"

@@ -11,6 +11,7 @@ from time import monotonic
 from improto.codec import Codec, load
 from improto.messages import Error, Goodbye, OnlineUsers, Register
 from improto_conformance.check import Check, always
+from improto_conformance.links import cutting
 from improto_conformance.party import Stuck, Waits
 from improto_conformance.stage import Stage
 from improto_conformance.targets import NoTarget, Target
@@ -30,16 +31,22 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One check in one codec."""
+    """One check in one codec and one cut."""
 
     check: Check
     codec: str
+    cut: str
     verdict: Verdict
     complaints: tuple[str, ...]
     transcript: Transcript
     seconds: float
     expired: float
     """Seconds that were waited in vain."""
+
+    @property
+    def how(self) -> str:
+        """The codec, and the cut if it is not `whole`."""
+        return self.codec if self.cut == "whole" else f"{self.codec}-{self.cut}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class Settings:
     """Seconds after which what has to come counts as not coming."""
     private: bool = False
     """Whether the server lets only invited users join."""
+    cuts: Sequence[str] = ("whole",)
+    """How what is sent is cut into writes: each check runs in each way (`links.CUTS`)."""
     run: str = "0"
     """Makes the usernames of this run different from those of others."""
 
@@ -71,8 +80,9 @@ def run(
         _probe(target, codec, settings)
     numbers = count()
     work = [
-        (check, codec, f".{settings.run}{next(numbers)}")
+        (check, codec, cut, f".{settings.run}{next(numbers)}")
         for name, codec in codecs.items()
+        for cut in settings.cuts
         for check in checks
         if (check.codecs is None or name in check.codecs)
         and codecs.keys() >= set(check.needs)
@@ -109,9 +119,9 @@ def _probe(target: Target, codec: Codec, settings: Settings) -> None:
         raise NoTarget(f"{where} answers REGISTER with {answer.COMMAND}; it is no server of this protocol")
 
 
-def _run_one(target: Target, check: Check, codec: Codec, suffix: str, settings: Settings) -> Result:
+def _run_one(target: Target, check: Check, codec: Codec, cut: str, suffix: str, settings: Settings) -> Result:
     waits = Waits(settings.timeout)
-    stage = Stage(target.begin(), codec, suffix, waits)
+    stage = Stage(cutting(target.begin(), cut), codec, suffix, waits)
     start = monotonic()
     try:
         complaints = _complaints(check, stage)
@@ -121,7 +131,14 @@ def _run_one(target: Target, check: Check, codec: Codec, suffix: str, settings: 
     finally:
         stage.close()
     return Result(
-        check, codec.name, verdict, tuple(complaints), stage.transcript, monotonic() - start, waits.expired
+        check,
+        codec.name,
+        cut,
+        verdict,
+        tuple(complaints),
+        stage.transcript,
+        monotonic() - start,
+        waits.expired,
     )
 
 
