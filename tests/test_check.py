@@ -94,11 +94,20 @@ def test_broken_servers(name: str) -> None:
     """A broken server fails a check of the clause that it violates, by a complaint of that check's own."""
     broken = BROKEN[name]
     checks = [check for check in CHECKS if check.clause == broken.clause]
-    with serving(broken) as address:
-        results = run(address, checks, Settings(["ascii"], timeout=1.0))
+    target = in_process(lambda: broken.service(broken.hub()))
+    results = run(target, checks, Settings(["ascii", "json"], timeout=2.0))
     verdicts = {result.verdict for result in results}
     assert Verdict.FAILED in verdicts
     assert Verdict.BROKEN not in verdicts
+
+
+@pytest.mark.parametrize("name", ["no-copy-for-the-sender", "one-read-a-message"])
+def test_broken_servers_on_sockets(name: str) -> None:
+    """A broken server fails over TCP just as well."""
+    checks = [check for check in CHECKS if check.clause == BROKEN[name].clause]
+    with serving(BROKEN[name]) as address:
+        results = run(address, checks, Settings(["ascii"], timeout=1.0))
+    assert Verdict.FAILED in {result.verdict for result in results}
 
 
 @pytest.mark.parametrize("name", ["texts-stripped", "errors-for-everybody"])

@@ -8,27 +8,30 @@ arrives).  `BROKEN` lists them with the clause that each violates.
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from improto.bindings.asyncio import Server
 from improto.codec import available, load
 from improto.errors import UsageError
+from improto.limits import Limits
 from improto.messages import (
+    Code,
     Conversations,
     Error,
     Invitation,
     Invite,
     Join,
     Leave,
+    ListConversations,
     Message,
     OnlineUsers,
     Request,
     SendMessage,
     Status,
 )
-from improto.server import Hub, Output, Policy, Send
+from improto.server import Close, Hub, Output, Policy, Send
 from improto.service import Peer, Service
 
 __all__ = ["BROKEN", "Broken", "serve"]
@@ -134,6 +137,135 @@ def _nothing(hub: _Twisted, connection: int, request: Request, outputs: list[Out
     return outputs
 
 
+def _unknown_names_dropped(
+    hub: _Twisted, connection: int, request: Request, outputs: list[Output]
+) -> list[Output]:
+    """Invite those who are there, and say nothing of the others."""
+    if isinstance(request, Invite) and _refused(outputs, Code.NO_SUCH_USER):
+        known = tuple(name for name in request.users if name in hub.online)
+        return Hub.receive(hub, connection, Invite(known), 0.0) if known else []
+    return outputs
+
+
+def _anybody_speaks(hub: _Twisted, connection: int, request: Request, outputs: list[Output]) -> list[Output]:
+    """Let those speak who are no members, by making them members."""
+    if isinstance(request, SendMessage) and _refused(outputs, Code.NOT_MEMBER):
+        Hub.receive(hub, connection, Join(request.conversation), 0.0)
+        return Hub.receive(hub, connection, request, 0.0)
+    return outputs
+
+
+def _errors_close(hub: _Twisted, connection: int, request: Request, outputs: list[Output]) -> list[Output]:
+    """Close after each ERROR."""
+    if any(isinstance(output, Send) and isinstance(output.message, Error) for output in outputs):
+        return [*outputs, *hub.disconnect(connection, 0.0), Close(connection)]
+    return outputs
+
+
+def _joins_announced(hub: _Twisted, connection: int, request: Request, outputs: list[Output]) -> list[Output]:
+    """Tell everybody of a JOIN."""
+    if isinstance(request, Join) and not outputs:
+        return [Send(Message(request.conversation, "server", "somebody joined"), hub.everybody())]
+    return outputs
+
+
+def _leaves_answered(hub: _Twisted, connection: int, request: Request, outputs: list[Output]) -> list[Output]:
+    """Confirm a LEAVE with an ERROR."""
+    if isinstance(request, Leave) and not outputs:
+        return [Send(Error("forbidden: you have left"), (connection,))]
+    return outputs
+
+
+def _statuses_answered(
+    hub: _Twisted, connection: int, request: Request, outputs: list[Output]
+) -> list[Output]:
+    """Confirm a STATUS with a list that nobody asked for."""
+    if isinstance(request, Status) and not outputs:
+        return [Send(Error("forbidden: done"), (connection,))]
+    return outputs
+
+
+def _unknown_joins_pass(
+    hub: _Twisted, connection: int, request: Request, outputs: list[Output]
+) -> list[Output]:
+    """Say nothing of a JOIN of what does not exist."""
+    return [] if isinstance(request, Join) and _refused(outputs, Code.NO_SUCH_CONVERSATION) else outputs
+
+
+def _second_leaves_pass(
+    hub: _Twisted, connection: int, request: Request, outputs: list[Output]
+) -> list[Output]:
+    """Say nothing of a LEAVE of who is no member."""
+    return [] if isinstance(request, Leave) and _refused(outputs, Code.NOT_MEMBER) else outputs
+
+
+def _leaves_everywhere(
+    hub: _Twisted, connection: int, request: Request, outputs: list[Output]
+) -> list[Output]:
+    """Leave all conversations at once."""
+    if isinstance(request, Leave) and not outputs:
+        for output in Hub.receive(hub, connection, ListConversations(), 0.0):
+            if isinstance(output, Send) and isinstance(output.message, Conversations):
+                for id in output.message.conversations:
+                    Hub.receive(hub, connection, Leave(id), 0.0)
+    return outputs
+
+
+def _refused(outputs: list[Output], code: Code) -> bool:
+    return any(
+        isinstance(output, Send) and isinstance(output.message, Error) and output.message.code == code
+        for output in outputs
+    )
+
+
+def _changed_list(
+    change: Callable[[Mapping[str, tuple[str, ...]]], Mapping[str, tuple[str, ...]]],
+) -> Callable[[], Hub]:
+    def twist(hub: _Twisted, connection: int, sent: Send) -> Send:
+        message = sent.message
+        assert isinstance(message, Conversations)
+        return sent._replace(message=Conversations(change(message.conversations)))
+
+    return _resent(Conversations, twist)
+
+
+def _changed_message(change: Callable[[Message], Message]) -> Callable[[], Hub]:
+    def twist(hub: _Twisted, connection: int, sent: Send) -> Send:
+        message = sent.message
+        assert isinstance(message, Message)
+        return sent._replace(message=change(message))
+
+    return _resent(Message, twist)
+
+
+def _without_code(hub: _Twisted, connection: int, sent: Send) -> Send:
+    message = sent.message
+    assert isinstance(message, Error)
+    return sent._replace(message=Error(message.message.partition(": ")[2]))
+
+
+def _from_server(hub: _Twisted, connection: int, sent: Send) -> Send:
+    message = sent.message
+    assert isinstance(message, Invitation)
+    return sent._replace(message=Invitation(message.conversation, "server"))
+
+
+def _without_last(hub: _Twisted, connection: int, sent: Send) -> Send:
+    return sent._replace(to=sent.to[:-1])
+
+
+def _twice(hub: _Twisted, connection: int, sent: Send) -> Send:
+    return sent._replace(to=(*sent.to, *sent.to))
+
+
+def _only_to_requester(hub: _Twisted, connection: int, sent: Send) -> Send:
+    return sent._replace(to=(connection,))
+
+
+def _limited(**limits: int) -> Callable[[], Hub]:
+    return lambda: Hub(_QUICK, Limits(**limits))
+
+
 class _NoRosters(Hub):
     """Sends no roster but the first."""
 
@@ -198,6 +330,62 @@ BROKEN: dict[str, Broken] = {
     "messages-lost": Broken("SEND-2", partial(_Twisted, _nothing, (SendMessage,))),
     "no-rosters": Broken("PRESENCE-4", _NoRosters),
     "rosters-of-newcomers": Broken("PRESENCE-2", _OnlyNewcomers),
+    "last-member-missed": Broken("SEND-2", _resent(Message, _without_last)),
+    "messages-to-the-sender-only": Broken("SEND-2", _resent(Message, _only_to_requester)),
+    "messages-doubled": Broken("MESSAGE-6", _resent(Message, _twice)),
+    "messages-in-one-conversation": Broken(
+        "MESSAGE-3", _changed_message(lambda message: Message("1", message.sender, message.text))
+    ),
+    "texts-cut": Broken(
+        "MESSAGE-4",
+        _changed_message(lambda message: Message(message.conversation, message.sender, message.text[:8])),
+    ),
+    "lines-joined": Broken(
+        "LIMIT-12",
+        _changed_message(
+            lambda message: Message(message.conversation, message.sender, " ".join(message.text.splitlines()))
+        ),
+    ),
+    "long-messages-cut": Broken(
+        "LECTURE-4",
+        _changed_message(lambda message: Message(message.conversation, message.sender, message.text[:1000])),
+    ),
+    "plain-errors": Broken("ERROR-2", _resent(Error, _without_code)),
+    "errors-close": Broken("ERROR-7", partial(_Twisted, _errors_close)),
+    "invitations-from-the-server": Broken("INVITATION-5", _resent(Invitation, _from_server)),
+    "invitations-doubled": Broken("INVITATION-2", _resent(Invitation, _twice)),
+    "unknown-names-dropped": Broken("INVITE-6", partial(_Twisted, _unknown_names_dropped)),
+    "anybody-speaks": Broken("SEND-6", partial(_Twisted, _anybody_speaks)),
+    "joins-announced": Broken("JOIN-10", partial(_Twisted, _joins_announced)),
+    "unknown-joins-pass": Broken("JOIN-8", partial(_Twisted, _unknown_joins_pass)),
+    "leaves-answered": Broken("LEAVE-8", partial(_Twisted, _leaves_answered)),
+    "leaves-everywhere": Broken("LEAVE-3", partial(_Twisted, _leaves_everywhere)),
+    "second-leaves-pass": Broken("LEAVE-6", partial(_Twisted, _second_leaves_pass)),
+    "statuses-answered": Broken("STATUS-4", partial(_Twisted, _statuses_answered)),
+    "members-sorted": Broken(
+        "LIST-8", _changed_list(lambda all: {id: tuple(sorted(members)) for id, members in all.items()})
+    ),
+    "empty-conversations-unlisted": Broken(
+        "LIST-6", _changed_list(lambda all: {id: members for id, members in all.items() if members})
+    ),
+    "lists-empty": Broken("LIST-7", _changed_list(lambda all: dict.fromkeys(all, ()))),
+    "lists-doubled": Broken("LIST-3", _resent(Conversations, _twice)),
+    "no-lists": Broken("LIST-3", _resent(Conversations, lambda hub, connection, sent: None)),
+    "short-names": Broken("LIMIT-5", _limited(name=63)),
+    "long-names": Broken("LIMIT-5", _limited(name=65)),
+    "short-statuses": Broken("LIMIT-10", _limited(status=255)),
+    "long-statuses": Broken("LIMIT-10", _limited(status=257)),
+    "short-texts": Broken("LIMIT-11", _limited(text=8191)),
+    "long-texts": Broken("LIMIT-11", _limited(text=8193)),
+    "long-ids": Broken("LIMIT-13", _limited(conversation=65)),
+    "few-names": Broken("LIMIT-14", _limited(invited=63)),
+    "many-names": Broken("LIMIT-14", _limited(invited=65)),
+    "small-requests": Broken("LIMIT-2", _limited(request=65_535)),
+    "large-requests": Broken("LIMIT-2", _limited(request=65_537)),
+    "small-greetings": Broken("LIMIT-3", _limited(greeting=4_095)),
+    "large-greetings": Broken("LIMIT-3", _limited(greeting=4_097)),
+    "few-conversations": Broken("LIMIT-18", _limited(living=63)),
+    "many-conversations": Broken("LIMIT-18", _limited(living=65)),
     "one-message-a-read": Broken("CONN-5", service=_OneRead),
     "one-read-a-message": Broken("CONN-4", service=_WholeReads),
 }

@@ -277,3 +277,16 @@ def _(seen: Transcript) -> Complaints:
     else:
         yield from seen.expect("ann", [*invitations[:64], Code.TOO_MANY], since="invited", until="ended")
         yield from seen.expect("ann", invitations[64:], since="ended")
+
+
+@check("LIMIT-5", "a username of 64 code points is taken, also beyond the Basic Multilingual Plane")
+def longest_name(stage: Stage) -> None:
+    label = "\U0001f600" * (64 - len(stage.transcript.suffix))
+    stage.register(stage.connect(label)).barrier()
+
+
+@longest_name.judge
+def _(seen: Transcript) -> Complaints:
+    for entry in seen.entries:
+        if isinstance(entry.item, Error):
+            yield f"a username of 64 code points was to be taken, and was refused: {entry.item.message!a}"
