@@ -23,6 +23,7 @@ from improto.service import Service
 from improto_conformance.broken import BROKEN, Broken, serve
 from improto_conformance.check import Check, always
 from improto_conformance.checks import CHECKS
+from improto_conformance.judge import Inconclusive, judge
 from improto_conformance.links import CUTS
 from improto_conformance.runner import Settings, Verdict, run
 from improto_conformance.targets import Target, in_process, tcp
@@ -305,3 +306,29 @@ def test_cut_on_the_command_line(tmp_path: Path) -> None:
     assert code == 0, output
     assert "json-bytes: " in output
     assert {entry["cut"] for entry in json.loads((tmp_path / "report.json").read_text())} == {"bytes"}
+
+
+@pytest.mark.parametrize("private", [False, True], ids=["open", "private"])
+def test_the_judge_allows_what_the_reference_does(private: bool) -> None:
+    """The judge, who knows the specification only, finds nothing wrong in what happens in all checks."""
+    results = run(in_process(lambda: reference(private=private)), CHECKS, Settings(["json"], private=private))
+    judged = 0
+    for result in results:
+        with suppress(Inconclusive):  # what was sent as bytes it cannot read
+            assert judge(result.transcript, private=private) == [], result.check.name
+            judged += 1
+    assert judged > 150
+
+
+@pytest.mark.parametrize(
+    "name", ["everybody-invited", "messages-doubled", "wrong-sender", "rosters-of-newcomers"]
+)
+def test_the_judge_sees_what_is_wrong(name: str) -> None:
+    """The judge complains of what a broken server does in checks that are about something else."""
+    broken = BROKEN[name]
+    others = [check for check in CHECKS if check.clause != broken.clause]
+    found = 0
+    for result in run(in_process(lambda: broken.service(broken.hub())), others, Settings(["json"])):
+        with suppress(Inconclusive):
+            found += bool(judge(result.transcript))
+    assert found > 1

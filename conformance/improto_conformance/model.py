@@ -1,0 +1,256 @@
+"""The specification as a model: who is online, which conversations live, and what one request causes.
+
+It is written from the specification alone, apart from any server, and is pure: a `World` is never changed, and
+`handle` gives a new one with all that the request causes.  Who is meant by a request's connection is told by a
+label.  The wire, time and slow readers are not its matter.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from improto.limits import Limits
+from improto.messages import (
+    Code,
+    Conversations,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    Request,
+    SendMessage,
+    Status,
+)
+
+__all__ = ["DEFAULTS", "Effect", "Output", "Rules", "Talk", "User", "World", "handle", "leave_all"]
+
+DEFAULTS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a server declares."""
+
+    private: bool = False
+    limits: Limits = DEFAULTS
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody online: one connection is one user."""
+
+    connection: str
+    name: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A living conversation; its people are given by their connections."""
+
+    id: str
+    initiator: str
+    members: tuple[str, ...]
+    """In the order of joining."""
+    holders: frozenset[str]
+    """Who holds an invitation."""
+    invited: frozenset[str]
+    """Who was ever invited and is still online."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a server holds."""
+
+    users: tuple[User, ...] = ()
+    talks: tuple[Talk, ...] = ()
+    used: frozenset[str] = frozenset()
+    """The ids of all conversations, ended or not."""
+
+    def user(self, connection: str) -> User | None:
+        """Give the user of a connection, None before REGISTER and after the end."""
+        return next((user for user in self.users if user.connection == connection), None)
+
+    def named(self, name: str) -> User | None:
+        """Give the user of a name."""
+        return next((user for user in self.users if user.name == name), None)
+
+    def talk(self, id: str) -> Talk | None:
+        """Give a living conversation."""
+        return next((talk for talk in self.talks if talk.id == id), None)
+
+    @property
+    def roster(self) -> dict[str, str]:
+        """Who is online, with what status (PRESENCE-2)."""
+        return {user.name: user.status for user in self.users}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What one connection has to receive, of an ERROR only the code, and the clause that demands it."""
+
+    to: str
+    item: OnlineUsers | Invitation | Conversations | Message | Code
+    clause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a request causes."""
+
+    world: World
+    outputs: tuple[Output, ...] = ()
+
+
+def handle(world: World, connection: str, request: Request, fresh: str, rules: Rules) -> Effect:
+    """Let one request take effect; `fresh` is the id of the conversation that it may make."""
+    me = world.user(connection)
+
+    def refused(code: Code, clause: str) -> Effect:
+        return Effect(world, (Output(connection, code, clause),))  # ERROR-3: no effect at all
+
+    if isinstance(request, Goodbye):
+        return Effect(leave_all(world, connection))  # GOODBYE-2, GOODBYE-3, GOODBYE-7
+    if rules.limits.complaint(request) is not None:
+        return refused(Code.INVALID, _bound(request))  # ERROR-6: before all that follows
+    if isinstance(request, Register):
+        if me is not None:
+            return refused(Code.ALREADY_REGISTERED, "REGISTER-3")
+        if world.named(request.username) is not None:
+            return refused(Code.NAME_IN_USE, "REGISTER-4")
+        return _register(world, connection, request)
+    if me is None:
+        return refused(Code.NOT_REGISTERED, "CONN-14")
+    match request:
+        case Status():
+            users = tuple(
+                replace(user, status=request.status) if user == me else user for user in world.users
+            )
+            return Effect(replace(world, users=users))  # STATUS-2, STATUS-3, STATUS-4
+        case ListConversations():
+            return Effect(world, (Output(connection, _listed(world, connection, rules), "LIST-3"),))
+        case Invite():
+            return _invite(world, me, request, fresh, rules)
+        case Join():
+            return _join(world, connection, request.conversation, rules)
+        case SendMessage():
+            return _say(world, me, request)
+        case Leave():
+            return _leave(world, connection, request.conversation)
+
+
+def leave_all(world: World, connection: str) -> World:
+    """Take a connection's user offline, in whatever way it went (GOODBYE-8)."""
+    talks = [
+        replace(
+            talk,
+            initiator="" if talk.initiator == connection else talk.initiator,  # counts for nobody (LIMIT-18)
+            members=tuple(each for each in talk.members if each != connection),
+            holders=talk.holders - {connection},
+            invited=talk.invited - {connection},
+        )
+        for talk in world.talks
+    ]
+    users = tuple(user for user in world.users if user.connection != connection)
+    return replace(world, users=users, talks=_living(talks))
+
+
+def _bound(request: Request) -> str:
+    """Name the clause of the bound that a request passes."""
+    match request:
+        case Register() | Status():
+            return "LIMIT-10" if isinstance(request, Status) else "LIMIT-5"
+        case SendMessage():
+            return "LIMIT-11"
+        case Invite():
+            return "LIMIT-14"
+        case _:
+            return "LIMIT-13"
+
+
+def _living(talks: list[Talk]) -> tuple[Talk, ...]:
+    return tuple(talk for talk in talks if talk.members or talk.holders)  # CONV-1, CONV-2
+
+
+def _changed(world: World, old: Talk, new: Talk) -> World:
+    return replace(world, talks=_living([new if talk is old else talk for talk in world.talks]))
+
+
+def _register(world: World, connection: str, request: Register) -> Effect:
+    world = replace(world, users=(*world.users, User(connection, request.username, request.status)))
+    return Effect(world, (Output(connection, OnlineUsers(world.roster), "REGISTER-2"),))
+
+
+def _listed(world: World, connection: str, rules: Rules) -> Conversations:
+    names = {user.connection: user.name for user in world.users}
+    return Conversations(
+        {
+            talk.id: tuple(names[member] for member in talk.members)  # LIST-6, LIST-7, LIST-8
+            for talk in world.talks
+            if not rules.private or connection in talk.invited or connection in talk.members  # LIST-5, LIST-9
+        }
+    )
+
+
+def _invite(world: World, me: User, request: Invite, fresh: str, rules: Rules) -> Effect:
+    def refused(code: Code, clause: str) -> Effect:
+        return Effect(world, (Output(me.connection, code, clause),))
+
+    names = dict.fromkeys(name for name in request.users if name != me.name)  # INVITE-4
+    if not names:
+        return refused(Code.INVALID, "INVITE-5")
+    found = [world.named(name) for name in names]
+    invited = [user.connection for user in found if user is not None]
+    if len(invited) < len(names):
+        return refused(Code.NO_SUCH_USER, "INVITE-6")
+    if sum(talk.initiator == me.connection for talk in world.talks) >= rules.limits.living:
+        return refused(Code.TOO_MANY, "LIMIT-18")
+    everybody = frozenset({me.connection, *invited})
+    talk = Talk(fresh, me.connection, (), everybody, everybody)
+    said = Invitation(fresh, me.name)  # INVITATION-5
+    outputs = (
+        Output(me.connection, said, "INVITATION-3"),
+        *(Output(each, said, "INVITATION-2") for each in invited),
+    )
+    return Effect(replace(world, talks=(*world.talks, talk), used=world.used | {fresh}), outputs)
+
+
+def _join(world: World, connection: str, id: str, rules: Rules) -> Effect:
+    talk = world.talk(id)
+    if talk is None:
+        return Effect(world, (Output(connection, Code.NO_SUCH_CONVERSATION, "JOIN-8"),))
+    if connection in talk.members:
+        return Effect(world)  # JOIN-9
+    if rules.private and connection not in talk.invited:
+        return Effect(world, (Output(connection, Code.NOT_INVITED, "JOIN-6"),))
+    joined = replace(talk, members=(*talk.members, connection), holders=talk.holders - {connection})
+    return Effect(_changed(world, talk, joined))  # JOIN-2, JOIN-10
+
+
+def _say(world: World, me: User, request: SendMessage) -> Effect:
+    talk = world.talk(request.conversation)
+    if talk is None:
+        return Effect(world, (Output(me.connection, Code.NO_SUCH_CONVERSATION, "SEND-5"),))
+    if me.connection not in talk.members:
+        return Effect(world, (Output(me.connection, Code.NOT_MEMBER, "SEND-6"),))
+    said = Message(request.conversation, me.name, request.text)  # MESSAGE-2, MESSAGE-3, MESSAGE-4
+    outputs = [Output(to, said, "SEND-3" if to == me.connection else "SEND-2") for to in talk.members]
+    return Effect(world, tuple(outputs))
+
+
+def _leave(world: World, connection: str, id: str) -> Effect:
+    talk = world.talk(id)
+    if talk is None:
+        return Effect(world, (Output(connection, Code.NO_SUCH_CONVERSATION, "LEAVE-5"),))
+    if connection not in talk.members and connection not in talk.holders:
+        return Effect(world, (Output(connection, Code.NOT_MEMBER, "LEAVE-6"),))
+    left = replace(
+        talk,
+        members=tuple(each for each in talk.members if each != connection),  # LEAVE-2
+        holders=talk.holders - {connection},  # LEAVE-4
+    )
+    return Effect(_changed(world, talk, left))  # LEAVE-3, LEAVE-8

@@ -1,0 +1,298 @@
+"""Tests of the judge: what it lets pass, and what it complains of, in transcripts that were written by hand."""
+
+import random
+from collections import deque
+
+import pytest
+
+from improto.messages import (
+    AnyMessage,
+    Code,
+    Conversations,
+    Error,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    Request,
+    SendMessage,
+    Status,
+)
+from improto_conformance.judge import Complaint, Inconclusive, judge
+from improto_conformance.model import Rules, World, handle
+from improto_conformance.transcript import Entry, Event, Transcript
+
+
+def _item(words: list[str]) -> AnyMessage:
+    """Read a message; `_` stands for an empty text, commas part names, and = the sides of a map."""
+    command, rest = words[0], ["" if word == "_" else word for word in words[1:]]
+    pairs = dict(word.split("=") for word in rest if "=" in word)
+    match command:
+        case "REGISTER":
+            return Register(rest[0], rest[1])
+        case "STATUS":
+            return Status(rest[0])
+        case "INVITE":
+            return Invite(tuple(rest))
+        case "JOIN":
+            return Join(rest[0])
+        case "LEAVE":
+            return Leave(rest[0])
+        case "SEND":
+            return SendMessage(rest[0], rest[1])
+        case "LIST":
+            return ListConversations()
+        case "GOODBYE":
+            return Goodbye()
+        case "ROSTER":
+            return OnlineUsers(pairs)
+        case "LISTED":
+            return Conversations({id: tuple(filter(None, who.split(","))) for id, who in pairs.items()})
+        case "INVITATION":
+            return Invitation(rest[0], rest[1])
+        case "MESSAGE":
+            return Message(rest[0], rest[1], rest[2])
+        case _:
+            return Error(f"{rest[0]}: ")
+
+
+def seen(script: str) -> Transcript:
+    """Make a transcript: `ann > REQUEST`, `ann < RESPONSE`, `ann |` for closed, `ann ! bytes`; `;` parts lines."""
+    entries = list[Entry]()
+    for line in filter(None, map(str.strip, script.replace("\n", ";").split(";"))):
+        party, arrow, *words = line.split()
+        match arrow:
+            case ">":
+                entries.append(Entry(party, Event.SENT, _item(words)))
+            case "<":
+                entries.append(Entry(party, Event.RECEIVED, _item(words)))
+            case "!":
+                entries.append(Entry(party, Event.RAW, b"?"))
+            case _:
+                entries.append(Entry(party, Event.CLOSED, "closed"))
+    return Transcript("", entries)
+
+
+ANN = "ann > REGISTER ann x; ann < ROSTER ann=x;"
+BO = "bo > REGISTER bo x; bo < ROSTER ann=x bo=x;"
+CY = "cy > REGISTER cy x; cy < ROSTER ann=x bo=x cy=x;"
+TALK = ANN + BO + "ann > INVITE bo; ann < INVITATION 1 ann; bo < INVITATION 1 ann;"
+# Each ends with a barrier of all, so that nobody can have gone unseen before it.
+JOINED = TALK + "ann > JOIN 1; ann > LIST; ann < LISTED 1=ann; bo > JOIN 1; bo > LIST; bo < LISTED 1=ann,bo;"
+END_ANN = "ann > STATUS y; ann > LIST; ann < LISTED 1=ann,bo;"
+STAY = "ann > LIST; ann < LISTED 1=ann,bo; bo > LIST; bo < LISTED 1=ann,bo;"
+
+GOOD = {
+    "nothing": "",
+    "cut": ANN + BO + "ann > INVITE bo; ann > LIST;",
+    "talk": JOINED + "ann > SEND 1 hi; ann < MESSAGE 1 ann hi; bo < MESSAGE 1 ann hi;" + STAY,
+    "crossing": JOINED
+    + "ann > SEND 1 a; bo > SEND 1 b; ann < MESSAGE 1 b b;".replace("1 b b", "1 bo b")
+    + "ann < MESSAGE 1 ann a; bo < MESSAGE 1 bo b; bo < MESSAGE 1 ann a;",
+    "late roster": ANN + "ann > STATUS y; ann > STATUS z; ann < ROSTER ann=y; ann < ROSTER ann=z;",
+    "old roster": ANN + "ann > STATUS y; ann < ROSTER ann=x; ann < ROSTER ann=y;",
+    "goodbye": ANN + "ann > GOODBYE; ann |; again > REGISTER ann y; again < ROSTER ann=y;",
+    "half-close": ANN + "ann > LIST; ann < LISTED; ann |;",
+    "kicked": ANN + "ann < ERROR forbidden; ann |;",
+    "rate": ANN + "ann > STATUS y; ann < ERROR rate-limited; ann > LIST; ann < LISTED; ann < ROSTER ann=x;",
+    "new code": ANN + "ann > STATUS y; ann < ERROR too-early; ann > LIST; ann < LISTED; ann < ROSTER ann=x;",
+    "foreign": "ann > REGISTER ann x; ann < ROSTER ann=x; ann > LIST; ann < LISTED 77=zoe;",
+    "refused": "ann > LIST; ann < ERROR not-registered; ann > REGISTER ann x; ann < ROSTER ann=x;",
+}
+
+
+@pytest.mark.parametrize("script", GOOD.values(), ids=GOOD)
+def test_what_is_allowed_passes(script: str) -> None:
+    """There is no complaint if some order of the requests explains what was received."""
+    assert judge(seen(script)) == []
+
+
+BAD = {
+    "list before register": "ann > LIST; ann < LISTED;",
+    "roster before register": "ann < ROSTER ann=x;",
+    "no ERROR before register": "ann > JOIN 1; ann > REGISTER ann x; ann < ROSTER ann=x;",
+    "first roster with another status": "ann > REGISTER ann x; ann < ROSTER ann=y;",
+    "first roster without oneself": "ann > REGISTER ann x; ann < ROSTER bo=x;",
+    "first roster without others": ANN + "bo > REGISTER bo x; bo < ROSTER bo=x; ann > LIST; ann < LISTED;",
+    "name given twice": ANN + "bo > REGISTER ann x; bo < ROSTER ann=x; ann > LIST; ann < LISTED;",
+    "second register passes": ANN + "ann > REGISTER bo x; ann > LIST; ann < LISTED;",
+    "roster that was never true": ANN + "ann > LIST; ann < LISTED; ann < ROSTER ann=z;",
+    "roster from before a barrier": ANN + "ann > STATUS y; ann > LIST; ann < LISTED; ann < ROSTER ann=x;",
+    "roster of the future": ANN + "ann < ROSTER ann=y; ann > STATUS y;",
+    "status answered": ANN + "ann > STATUS y; ann < ERROR invalid; ann > LIST; ann < LISTED;",
+    "status of another changed": JOINED + "bo > STATUS y; ann < ROSTER ann=y bo=x;",
+    "list unasked": ANN + "ann < LISTED;",
+    "list twice": ANN + "ann > LIST; ann < LISTED; ann < LISTED;",
+    "list dropped": ANN + "ann > LIST; ann > JOIN 9; ann < ERROR no-such-conversation;",
+    "list lacks a member": JOINED + "ann > LIST; ann < LISTED 1=ann; bo > LIST; bo < LISTED 1=ann,bo;",
+    "list in another order": JOINED + "ann > LIST; ann < LISTED 1=bo,ann; bo > LIST; bo < LISTED 1=ann,bo;",
+    "list lacks an empty one": TALK + "ann > LIST; ann < LISTED; bo > LIST; bo < LISTED 1=;",
+    "list has invited as members": TALK + "ann > LIST; ann < LISTED 1=ann,bo;",
+    "initiator not invited": ANN
+    + BO
+    + "ann > INVITE bo; bo < INVITATION 1 ann; ann > LIST; ann < LISTED 1=;"
+    + "bo > LIST; bo < LISTED 1=;",
+    "others invited": ANN
+    + BO
+    + CY
+    + "ann > INVITE bo; ann < INVITATION 1 ann; bo < INVITATION 1 ann;"
+    + "cy < INVITATION 1 ann;",
+    "wrong source": ANN + BO + "ann > INVITE bo; ann < INVITATION 1 bo; bo < INVITATION 1 bo;",
+    "two ids": ANN + BO + "ann > INVITE bo; ann < INVITATION 1 ann; bo < INVITATION 2 ann;",
+    "id used again": TALK + "ann > INVITE bo; ann < INVITATION 1 ann; bo < INVITATION 1 ann;",
+    "unknown user invited": ANN + "ann > INVITE zoe; ann < INVITATION 1 ann;",
+    "only oneself invited": ANN + "ann > INVITE ann; ann < ERROR no-such-user;",
+    "join of nothing passes": ANN + "ann > JOIN 9; ann > LIST; ann < LISTED;",
+    "join answered": TALK + "ann > JOIN 1; ann < ERROR not-member;",
+    "send from outside": TALK + "ann > SEND 1 a; ann < MESSAGE 1 ann a;",
+    "message to nobody's member": JOINED
+    + CY
+    + "ann > SEND 1 a; ann < MESSAGE 1 ann a; cy < MESSAGE 1 ann a;",
+    "no copy": JOINED + "ann > SEND 1 a; bo < MESSAGE 1 ann a;" + STAY,
+    "message lost": JOINED + "ann > SEND 1 a; ann < MESSAGE 1 ann a;" + STAY,
+    "message twice": JOINED + "ann > SEND 1 a; ann < MESSAGE 1 ann a; ann < MESSAGE 1 ann a;",
+    "wrong sender": JOINED + "ann > SEND 1 a; ann < MESSAGE 1 bo a;",
+    "wrong text": JOINED + "ann > SEND 1 a; ann < MESSAGE 1 ann b;",
+    "wrong conversation": JOINED + "ann > SEND 1 a; ann < MESSAGE 2 ann a;",
+    "two orders": JOINED
+    + "ann > SEND 1 a; bo > SEND 1 b; ann < MESSAGE 1 ann a; ann < MESSAGE 1 bo b;"
+    + "bo < MESSAGE 1 bo b; bo < MESSAGE 1 ann a;",
+    "effect before its cause": JOINED + "bo < MESSAGE 1 ann a; ann > SEND 1 a;",
+    "leave ignored": JOINED + "bo > LEAVE 1; bo > LIST; bo < LISTED 1=ann,bo;",
+    "second leave passes": JOINED + "bo > LEAVE 1; bo > LEAVE 1; bo > LIST; bo < LISTED 1=ann;",
+    "ERROR for another": JOINED + "ann > JOIN 9; bo < ERROR no-such-conversation;",
+    "ERROR twice": ANN + "ann > JOIN 9; ann < ERROR no-such-conversation; ann < ERROR no-such-conversation;",
+    "GOODBYE answered": ANN + "ann > GOODBYE; ann < LISTED;",
+    "after GOODBYE": ANN + "ann > GOODBYE; ann > LIST; ann < LISTED; ann |;",
+    "lost at GOODBYE": ANN + "ann > LIST; ann > GOODBYE; ann |;",
+    "lost at the end": ANN + "ann > LIST; ann |;",
+    "name not freed": ANN + "ann > GOODBYE; ann |; b > REGISTER ann x; b < ERROR name-in-use;",
+    "kicked but speaking": ANN + "ann > LIST; ann < ERROR timeout; ann < LISTED;",
+}
+
+
+@pytest.mark.parametrize("script", BAD.values(), ids=BAD)
+def test_what_is_wrong_is_complained_of(script: str) -> None:
+    """A violation that nothing explains is a complaint, at an entry of the transcript."""
+    transcript = seen(script)
+    try:
+        found = judge(transcript)
+    except Inconclusive as error:
+        pytest.fail(str(error))
+    assert len(found) == 1
+    assert 0 <= found[0].index < len(transcript.entries)
+
+
+@pytest.mark.parametrize(
+    ("name", "clause"),
+    [
+        ("wrong sender", "MESSAGE-2"),
+        ("wrong text", "MESSAGE-4"),
+        ("no copy", "SEND-3"),
+        ("message lost", "SEND-2"),
+        ("wrong source", "INVITATION-5"),
+        ("list in another order", "LIST-8"),
+        ("list unasked", "LIST-4"),
+        ("first roster without oneself", "PRESENCE-3"),
+        ("roster before register", "CONN-16"),
+    ],
+)
+def test_the_clause_is_named(name: str, clause: str) -> None:
+    """A complaint names the clause that was violated."""
+    assert [each.clause for each in judge(seen(BAD[name]))] == [clause]
+
+
+def test_an_error_needs_a_code() -> None:
+    """A plain text is no ERROR of this protocol."""
+    transcript = Transcript("", [Entry("ann", Event.RECEIVED, Error("no"))])
+    assert str(judge(transcript)[0]).startswith("ERROR-2: ")
+
+
+def test_nonsense_is_a_fault() -> None:
+    """What a client cannot read is a complaint."""
+    transcript = Transcript("", [Entry("ann", Event.FAULT, "bytes")])
+    assert judge(transcript) == [
+        Complaint("CODEC-7", "ann received what is no message of a server: 'bytes'", 0)
+    ]
+
+
+def test_bytes_are_inconclusive() -> None:
+    """What was before them is judged all the same."""
+    with pytest.raises(Inconclusive, match="bytes"):
+        judge(seen(ANN + "ann ! x; ann < LISTED;"))
+    assert judge(seen(BAD["wrong text"] + "ann ! x;"))
+
+
+def test_an_unseen_reset_is_inconclusive() -> None:
+    """A transcript does not tell whether a silent client was reset."""
+    with pytest.raises(Inconclusive, match="reset"):
+        judge(seen(ANN + "bo > REGISTER bo x; bo < ROSTER bo=x;"))
+
+
+def test_a_search_may_take_too_long() -> None:
+    """It ends with no verdict when its budget is used up."""
+    with pytest.raises(Inconclusive, match="states"):
+        judge(seen(BAD["two orders"]), budget=3)
+
+
+def test_private_servers_are_judged_by_their_policy() -> None:
+    """What is right under one policy is wrong under the other."""
+    script = TALK + CY + "cy > JOIN 1; cy < ERROR not-invited; cy > LIST; cy < LISTED;"
+    assert judge(seen(script), private=True) == []
+    assert judge(seen(script)) != []
+
+
+LABELS = ("ann", "bo", "cy")
+
+
+def _request(pick: random.Random, party: str, world: World, known: list[str]) -> Request:
+    """Make some request, mostly a sensible one."""
+    if world.user(party) is None:
+        return Register(party, "x")
+    id = pick.choice(["9", *known])
+    some: list[Request] = [
+        Status(str(pick.randrange(3))),
+        Invite((pick.choice(LABELS),)),
+        Join(id),
+        Join(id),
+        Leave(id),
+        SendMessage(id, str(pick.random())),
+        ListConversations(),
+    ]
+    return pick.choice(some)
+
+
+def _play(seed: int) -> Transcript:
+    """Play a server that is right by the model: requests wait for their turn, responses for their reader."""
+    pick = random.Random(seed)
+    transcript, world = Transcript(""), World()
+    waiting: dict[str, deque[Request]] = {party: deque() for party in LABELS}
+    due: dict[str, deque[AnyMessage]] = {party: deque() for party in LABELS}
+    for _ in range(120):
+        party = pick.choice(LABELS)
+        move = pick.randrange(4)
+        if move == 0:
+            waiting[party].append(_request(pick, party, world, transcript.conversations))
+            transcript.entries.append(Entry(party, Event.SENT, waiting[party][-1]))
+        elif move == 1 and waiting[party]:
+            effect = handle(world, party, waiting[party].popleft(), str(len(world.used) + 1), Rules())
+            world = effect.world
+            for output in effect.outputs:
+                item = Error(f"{output.item}: ") if isinstance(output.item, Code) else output.item
+                due[output.to].append(item)
+        elif move == 2 and due[party]:
+            transcript.entries.append(Entry(party, Event.RECEIVED, due[party].popleft()))
+        elif pick.random() < 0.2 and world.user(party):
+            due[party].append(OnlineUsers(world.roster))
+    return transcript
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_the_model_does_is_accepted(seed: int) -> None:
+    """Any interleaving of requests and responses that follows the model has an order that explains it."""
+    assert judge(_play(seed)) == []
