@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 
 import pytest
@@ -36,15 +36,19 @@ CODECS = [load(name) for name in available()]
 
 
 def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a test on an event loop, with a deadline for its failure."""
+    """Run a test on an event loop, with a deadline for its failure; a callback that fails is one as well."""
 
     @wraps(test)
     def run(*args: object, **kwargs: object) -> None:
+        failures: list[object] = []
+
         async def bounded() -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
             async with asyncio.timeout(DEADLINE):
                 await test(*args, **kwargs)
 
         asyncio.run(bounded())
+        assert not failures
 
     return run
 
@@ -288,39 +292,68 @@ def line(message: Request) -> bytes:
 
 
 def full_service(bounds: Bounds) -> tuple[Service, int]:
-    """Make a server with a roster of 12 megabytes, more than the systems' buffers take at once."""
-    hub = Hub(Policy(settle=0.01))
+    """Make a server with a roster of 12 megabytes, more than the systems' buffers take at once, and a list of 200 KB."""
+    hub = Hub(Policy(settle=0.01, conversation_id="{:064}".format))
     service = Service(hub, CODECS, bounds=bounds)
     for number in range(3000):
         hub.receive(-1 - number, Register(f"user{number}", "s" * 4000), 0.0)
+    for number in range(2999):
+        hub.receive(-1 - number // 64, Invite(("user2999",)), 0.0)
     return service, len(load("json").encode(OnlineUsers(hub.online)))
 
 
-@pytest.mark.parametrize("end", ["goodbye", "half-close", "kick", "shutdown"])
+@pytest.mark.parametrize("end", ["goodbye", "half-close", "both", "kick", "shutdown"])
 @on_loop
 async def test_close_reaches_a_slow_reader(end: str) -> None:
     """All that was sent before a close reaches a client that reads steadily, for longer than input is discarded (CONN-22)."""
-    service, size = full_service(Bounds(linger=0.05, flush=10.0))
+    # All is answered at once, so that much more waits at the close than before requests usually have to.
+    service, size = full_service(Bounds(linger=0.05, flush=10.0, queued=1 << 30, turn=1 << 30))
     server = Server(service)
     _, port = await server.listen("127.0.0.1", 0)
+    lists = 0 if end in ("kick", "shutdown") else 50
     with stalled(port) as client:
-        client.sendall(line(Register("ann", "")))
-        if end in ("goodbye", "half-close"):
-            client.sendall(line(ListConversations()) + (line(Goodbye()) if end == "goodbye" else b""))
-        if end == "half-close":
+        client.sendall(line(Register("ann", "")) + line(ListConversations()) * lists)
+        if end in ("goodbye", "both"):
+            client.sendall(line(Goodbye()))
+        if end in ("half-close", "both"):
             client.shutdown(socket.SHUT_WR)
-        while "ann" not in service.hub.online:
+        while "ann" not in service.hub.online and lists == 0:
             await asyncio.sleep(0)
         reading = asyncio.create_task(trickle(client))
         if end == "kick":
             service.kick("ann", "go", server.now())
             server.wake()
         closing = asyncio.create_task(server.close()) if end == "shutdown" else None
-        read = await reading
+        read = (await reading).splitlines()
         await (closing or server.close())
-    assert len(read) > size
-    last = {"goodbye": b'"CONVERSATIONS"', "half-close": b'"CONVERSATIONS"', "kick": b"forbidden"}
-    assert last.get(end, b"shutting-down") in read.splitlines()[-1]
+    assert len(read[0]) >= size
+    assert sum(b'"CONVERSATIONS"' in each for each in read) == lists
+    last = {"kick": b"forbidden", "shutdown": b"shutting-down"}
+    assert last.get(end, b'"CONVERSATIONS"') in read[-1]
+
+
+@pytest.mark.parametrize(
+    ("end", "bounds"),
+    [
+        pytest.param("shutdown", Bounds(flush=0.1, linger=1000.0), id="shutdown"),
+        pytest.param("kick", Bounds(write=0.5, flush=1000.0, linger=1000.0), id="kick"),
+    ],
+)
+@on_loop
+async def test_close_waits_for_nobody_for_ever(end: str, bounds: Bounds) -> None:
+    """A client that reads nothing is cut off when the time to flush is over, whatever waits for it (CONN-22, FLOW-9)."""
+    service, size = full_service(bounds)
+    server = Server(service)
+    _, port = await server.listen("127.0.0.1", 0)
+    with stalled(port) as client:
+        client.sendall(line(Register("ann", "")))
+        while "ann" not in service.hub.online:
+            await asyncio.sleep(0)
+        if end == "kick":
+            service.kick("ann", "go", server.now())
+            server.wake()
+        await server.close()
+        assert len(await trickle(client, pause=0.0)) < size
 
 
 @on_loop
@@ -352,22 +385,44 @@ async def test_gap_and_the_end_of_the_stream() -> None:
 
 @on_loop
 async def test_gap_bounds_what_waits() -> None:
-    """With a gap, a pickle client that reads nothing is closed when too many events wait (FLOW-7)."""
-    async with serving(Bounds(events=20_000, linger=0.1, flush=0.1), gap=0.02) as (server, port):
-        ann, items = await enter(port, "ann")
-        with stalled(port) as still:
-            still.sendall(load("pickle").encode(Register("still", "")))
-            while "still" not in server.service.hub.online:
-                await asyncio.sleep(0)
-            ann.send(Invite(("still",)))
-            invitation = await upto(items, Invitation)
-            assert isinstance(invitation, Invitation)
-            ann.send(Join(invitation.conversation))
-            still.sendall(load("pickle").encode(Join(invitation.conversation)))
-            while "still" in server.service.hub.online:
-                ann.send(SendMessage(invitation.conversation, "x" * 8000))
-                await upto(items, Message)
-        await ann.goodbye()
+    """With a gap, a pickle client that reads nothing is closed when too many events wait, however slowly they come (FLOW-7)."""
+    service, _ = full_service(Bounds(events=20_000, linger=0.1, flush=0.1))
+    server = Server(service, gap=0.02)
+    _, port = await server.listen("127.0.0.1", 0)
+    ann, items = await enter(port, "ann", "pickle")
+    with stalled(port) as still:
+        still.sendall(load("pickle").encode(Register("still", "")))
+        while "still" not in service.hub.online:
+            await asyncio.sleep(0)
+        ann.send(Invite(("still",)))
+        invitation = await upto(items, Invitation)
+        assert isinstance(invitation, Invitation)
+        ann.send(Join(invitation.conversation))
+        # It sends its JOIN before it has read anything, so this does not wait for its reading.
+        service.hub.receive(2, Join(invitation.conversation), server.now())
+        for _ in range(20):  # each comes to ann after a gap, so that it is over for the other one, too
+            ann.send(SendMessage(invitation.conversation, "x" * 8000))
+            await upto(items, Message)
+        assert "still" not in service.hub.online
+    await ann.goodbye()
+    await server.close()
+
+
+@on_loop
+async def test_gap_before_the_last_word() -> None:
+    """With a gap, the last word too comes in a read of its own, though nothing waited before it (LECTURE-1)."""
+    async with serving(gap=0.02) as (server, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(load("pickle").encode(Register("ann", "")))
+        while "ann" not in server.service.hub.online:
+            await asyncio.sleep(0)
+        closing = asyncio.create_task(server.close())
+        reads: list[bytes] = []
+        while data := await reader.read(65536):
+            reads.append(data)
+        assert [data.split(b" ")[0] for data in reads] == [b"ONLINE_USERS", b"ERROR"]
+        writer.close()
+        await closing
 
 
 @on_loop
@@ -377,54 +432,84 @@ async def test_least_gap() -> None:
         Server(Service(Hub(), CODECS), gap=0.01)
 
 
+@pytest.mark.parametrize("turns", range(6))
 @on_loop
-async def test_nothing_fails_behind_the_scenes() -> None:
-    """A close while output waits for somebody who is gone leaves no failed callback behind (CONN-22)."""
-    failures: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
-    service, _ = full_service(Bounds(linger=0.05, write=0.2, flush=0.2))
+async def test_accepted_while_closing(turns: int) -> None:
+    """A connection that is accepted while the server closes is told or closed, and holds nothing up (ERROR-9)."""
+    service = Service(Hub(), CODECS, bounds=Bounds(linger=0.05, flush=0.1))
     server = Server(service)
     _, port = await server.listen("127.0.0.1", 0)
-    with stalled(port) as client:
-        client.sendall(line(Register("ann", "")) + line(Goodbye()))
-        client.shutdown(socket.SHUT_WR)
-        while "ann" not in service.hub.online:
+    ann, items = await enter(port, "ann")
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(("127.0.0.1", port)) as late:
+        late.setblocking(False)
+        for _ in range(turns):
             await asyncio.sleep(0)
-        await server.close()
-    await asyncio.sleep(0.3)
-    assert not failures
+        closing = asyncio.create_task(server.close())
+        with suppress(ConnectionResetError):  # it was not even accepted
+            assert await loop.sock_recv(late, 100) == b""
+        await upto(items, Error)
+        ann.close()
+        await closing
 
 
+@pytest.mark.parametrize("data", [b"MESSAGE cposix\nsystem\n.", b""], ids=["nonsense", "end of stream"])
 @on_loop
-async def test_session_closes_after_nonsense() -> None:
-    """After bytes behind which nothing can be read, the client reports and closes (CLIENT-18)."""
+async def test_session_closes_at_its_end(data: bytes) -> None:
+    """After bytes behind which nothing can be read, or after the server's end, the client reports and closes (CLIENT-18)."""
     ended = asyncio.Event()
 
-    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"MESSAGE cposix\nsystem\n.")
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        if not data:
+            writer.write_eof()
         await reader.read()
         ended.set()
         writer.close()
 
-    async with await asyncio.start_server(nonsense, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         session = await connect("127.0.0.1", server.sockets[0].getsockname()[1], load("pickle"))
         with pytest.raises(Lost):
             _ = [item async for item in session]
         await ended.wait()
 
 
+@pytest.mark.parametrize("busy", [False, True], ids=["reading", "busy"])
 @on_loop
-async def test_goodbye_while_somebody_iterates() -> None:
-    """GOODBYE while somebody waits for the next item ends that in order, after the server's end (CLIENT-20)."""
+async def test_goodbye_while_somebody_iterates(busy: bool) -> None:
+    """GOODBYE while somebody waits for the next item, or handles one, ends that in order and closes (CLIENT-20)."""
     async with serving() as (server, port):
         ann, items = await enter(port, "ann")
+        handled = asyncio.Event()
 
-        async def rest() -> list[Response | Fault]:
-            return [item async for item in items]
+        async def rest() -> None:
+            if busy:
+                await handled.wait()
+            async for _ in items:
+                pass
 
         reading = asyncio.create_task(rest())
         await asyncio.sleep(0)  # so that it waits
-        await ann.goodbye()
-        await reading
+        leaving = asyncio.create_task(ann.goodbye())
+        await asyncio.sleep(0)
+        handled.set()
+        await asyncio.gather(reading, leaving)
         while server.service.hub.online:
             await asyncio.sleep(0)
+
+
+@on_loop
+async def test_reset_after_goodbye() -> None:
+    """A server that resets the connection after GOODBYE ends the iteration as silently as one that closes (CLIENT-20)."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        writer.transport.abort()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        session = await connect("127.0.0.1", server.sockets[0].getsockname()[1], load("json"))
+        session.send(Goodbye())
+        assert [item async for item in session] == []

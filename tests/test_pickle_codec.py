@@ -552,6 +552,19 @@ def test_long_numbers() -> None:
     assert outcome(b"JOIN \x8b\x00\x80\x00\x00" + b"\x7f" * 0x8000 + b".") == INVALID
 
 
+@pytest.mark.parametrize("number", [b"0", b"9" * 64, b"0" * 64])
+def test_memo_number(number: bytes) -> None:
+    """A memo number of 1 to 64 digits is read, in PUT and in GET (PICKLE-26)."""
+    assert outcome(b"INVITE (S'bo'\np" + number + b"\ng" + number + b"\nl.") == Invite(("bo", "bo"))
+
+
+@pytest.mark.parametrize("number", [b"0" * 65, b"9" * 65, b"-0", b"-1", b"+1", b""])
+def test_no_memo_number(number: bytes) -> None:
+    """A memo number with a sign or with more than 64 digits, be they zeros, is malformed (PICKLE-26)."""
+    assert outcome(b"INVITE (S'bo'\np" + number + b"\nl.") == MALFORMED
+    assert outcome(b"INVITE (S'bo'\np0\ng" + number + b"\nl.") == MALFORMED
+
+
 # ---- Wrong in shape.
 
 

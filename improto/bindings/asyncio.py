@@ -78,6 +78,13 @@ class Server:
     async def close(self) -> None:
         """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
         self._closing = True
+        with suppress(NotImplementedError):  # a proactor has no readers
+            for listener in self._listeners:
+                for sock in listener.sockets:
+                    self._loop.remove_reader(sock.fileno())
+        # Those that were just accepted come in: a closed listener would lose them (python/cpython#109564).
+        for _ in range(2):
+            await asyncio.sleep(0)
         for listener in self._listeners:
             listener.close()
         self.service.shut_down(self.now())
@@ -220,7 +227,9 @@ class _Link(asyncio.Protocol):
             self._server.wake()
         self._held = held
         if self._deadline is not None and not held and not self._shut:
-            self._shut_down()
+            self._shut = True
+            # Not in `resume_writing`, after which the transport looks once more whether it is to be closed.
+            asyncio.get_running_loop().call_soon(self._shut_down)
 
     def _portion(self) -> bytes | memoryview:
         """Take what is written at once: of a long message a part; with a gap one message, else all that fit."""
@@ -252,8 +261,9 @@ class _Link(asyncio.Protocol):
 
     def _shut_down(self) -> None:
         """Shut down writing, now that all is out, and close when the peer does (CONN-22)."""
+        if self._transport.is_closing():
+            return
         assert self._deadline is not None
-        self._shut = True
         self._deadline.cancel()
         if self._peer.ended:
             self._transport.close()
@@ -294,8 +304,7 @@ class Session:
         self._writer = writer
         self._wire = Connection(Role.CLIENT, [codec])
         self._loop = asyncio.get_running_loop()
-        self._reading = False
-        self._over = asyncio.Event()  # whoever iterates has come to the end
+        self._lock = asyncio.Lock()  # of the reader: whoever iterates and `goodbye` take turns
         self.view = Client(self._loop.time())
 
     @property
@@ -338,33 +347,31 @@ class Session:
                 else:
                     raise Lost("the server has closed the connection")
         except Lost:
-            self._end()
+            self.close()
             raise
-        self._end()
-
-    def _end(self) -> None:
-        self._over.set()
         self.close()
 
     async def _read(self) -> bytes:
-        self._reading = True
-        try:
-            while True:
-                try:
-                    return await asyncio.wait_for(self._reader.read(64 * 1024), 10.0)
-                except TimeoutError:
-                    self._see_whether_it_lives()
-        except OSError as error:
-            raise Lost(f"the connection broke: {error}") from error
-        finally:
-            self._reading = False
+        while True:
+            try:
+                return await asyncio.wait_for(self._receive(), 10.0)
+            except TimeoutError:
+                self._see_whether_it_lives()
+            except OSError as error:
+                if self._wire.state is State.CLOSED:
+                    return b""
+                raise Lost(f"the connection broke: {error}") from error
+
+    async def _receive(self) -> bytes:
+        async with self._lock:
+            return await self._reader.read(64 * 1024)
 
     def _see_whether_it_lives(self) -> None:
         match self.view.overdue(self._loop.time()):
             case Liveness.ASK if self._wire.state is State.REGISTERED:
                 self.send(ListConversations())  # CONN-26
             case Liveness.LOST:
-                raise Lost("the server does not answer any more")  # CONN-27
+                raise Lost("the server does not answer any more") from None  # CONN-27
             case _:
                 pass
 
@@ -377,9 +384,7 @@ class Session:
             if self._wire.state is not State.CLOSED:
                 self.send(Goodbye())
                 async with asyncio.timeout(1.0):
-                    if self._reading:
-                        await self._over.wait()
-                    while not self._over.is_set() and await self._reader.read(64 * 1024):
+                    while await self._receive():
                         pass
         self.close()
 
