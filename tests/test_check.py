@@ -25,6 +25,7 @@ from improto_conformance.check import Check, always
 from improto_conformance.checks import CHECKS
 from improto_conformance.judge import Inconclusive, judge
 from improto_conformance.links import CUTS
+from improto_conformance.profile import Profile
 from improto_conformance.runner import Settings, Verdict, run
 from improto_conformance.targets import Target, in_process, tcp
 from improto_conformance.transcript import Entry, Event, Transcript
@@ -96,7 +97,7 @@ def test_broken_servers(name: str) -> None:
     broken = BROKEN[name]
     checks = [check for check in CHECKS if check.clause == broken.clause]
     target = in_process(lambda: broken.service(broken.hub()))
-    results = run(target, checks, Settings(["ascii", "json"], timeout=2.0))
+    results = run(target, checks, Settings(Profile(["ascii", "json"]), timeout=2.0))
     verdicts = {result.verdict for result in results}
     assert Verdict.FAILED in verdicts
     assert Verdict.BROKEN not in verdicts
@@ -107,7 +108,7 @@ def test_broken_servers_on_sockets(name: str) -> None:
     """A broken server fails over TCP just as well."""
     checks = [check for check in CHECKS if check.clause == BROKEN[name].clause]
     with serving(BROKEN[name]) as address:
-        results = run(address, checks, Settings(["ascii"], timeout=1.0))
+        results = run(address, checks, Settings(Profile(["ascii"]), timeout=1.0))
     assert Verdict.FAILED in {result.verdict for result in results}
 
 
@@ -116,7 +117,7 @@ def test_nothing_else_is_blamed(name: str) -> None:
     """Checks that have nothing to do with what is broken pass."""
     checks = [check for check in CHECKS if check.clause.startswith(("STATUS", "LEAVE-3", "GOODBYE-3"))]
     with serving(BROKEN[name]) as address:
-        results = run(address, checks, Settings(["ascii"], jobs=1))
+        results = run(address, checks, Settings(Profile(["ascii"]), jobs=1))
     assert {result.verdict for result in results} == {Verdict.PASSED}
 
 
@@ -190,7 +191,7 @@ def test_broken_check() -> None:
     """A check that fails by itself is the suite's fault, not the server's."""
     wrong = Check("REGISTER-2/nothing", "REGISTER-2", "divides by nothing", lambda stage: print(1 // 0))
     with serving(Broken("REGISTER-2")) as address:
-        [result] = run(address, [wrong], Settings(["json"]))
+        [result] = run(address, [wrong], Settings(Profile(["json"])))
     assert result.verdict is Verdict.BROKEN
     assert "ZeroDivisionError" in result.complaints[0]
 
@@ -252,7 +253,7 @@ def reference(*, private: bool = False) -> Service:
 @pytest.mark.parametrize("private", [False, True], ids=["open", "private"])
 def test_in_process(private: bool) -> None:
     """All checks pass on the reference in this process, each on a clock of its own."""
-    settings = Settings(available(), private=private)
+    settings = Settings(Profile(private=private))
     results = run(in_process(lambda: reference(private=private)), CHECKS, settings)
     assert {result.check.name: result.complaints for result in results if result.complaints} == {}
     assert len(results) > 4 * 190
@@ -279,7 +280,7 @@ def test_in_process_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("cut", [cut for cut in CUTS if cut != "whole"])
 def test_cuts(cut: str) -> None:
     """However what the suite sends is cut into writes, the reference passes all checks (CONN-4, CONN-5)."""
-    results = run(in_process(reference), CHECKS, Settings(["json", "pickle"], cuts=[cut]))
+    results = run(in_process(reference), CHECKS, Settings(Profile(["json", "pickle"]), cuts=[cut]))
     assert {result.check.name: result.complaints for result in results if result.complaints} == {}
     assert {result.how for result in results} == {f"json-{cut}", f"pickle-{cut}"}
 
@@ -293,7 +294,9 @@ def test_cuts_find_what_reads_wrongly(name: str, cut: str) -> None:
     checks = [check for check in CHECKS if check.clause.startswith(("INVITE", "STATUS", "SEND"))]
     broken = BROKEN[name]
     results = run(
-        in_process(lambda: broken.service(broken.hub())), checks, Settings(["ascii"], cuts=[cut], timeout=2.0)
+        in_process(lambda: broken.service(broken.hub())),
+        checks,
+        Settings(Profile(["ascii"]), cuts=[cut], timeout=2.0),
     )
     assert sum(result.verdict is Verdict.FAILED for result in results) > len(results) / 2
 
@@ -311,7 +314,9 @@ def test_cut_on_the_command_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("private", [False, True], ids=["open", "private"])
 def test_the_judge_allows_what_the_reference_does(private: bool) -> None:
     """The judge, who knows the specification only, finds nothing wrong in what happens in all checks."""
-    results = run(in_process(lambda: reference(private=private)), CHECKS, Settings(["json"], private=private))
+    results = run(
+        in_process(lambda: reference(private=private)), CHECKS, Settings(Profile(["json"], private))
+    )
     judged = 0
     for result in results:
         with suppress(Inconclusive):  # what was sent as bytes it cannot read
@@ -328,7 +333,7 @@ def test_the_judge_sees_what_is_wrong(name: str) -> None:
     broken = BROKEN[name]
     others = [check for check in CHECKS if check.clause != broken.clause]
     found = 0
-    for result in run(in_process(lambda: broken.service(broken.hub())), others, Settings(["json"])):
+    for result in run(in_process(lambda: broken.service(broken.hub())), others, Settings(Profile(["json"]))):
         with suppress(Inconclusive):
             found += bool(judge(result.transcript))
     assert found > 1

@@ -9,7 +9,7 @@ from improto.server import Hub, Policy
 from improto.service import Service
 from improto_conformance import NotConformant, check_server
 from improto_conformance.broken import BROKEN
-from improto_conformance.runner import Settings
+from improto_conformance.profile import Profile
 from improto_conformance.targets import NoTarget
 from programs import Programs
 
@@ -21,12 +21,12 @@ def make(*, private: bool = False) -> Service:
 
 def test_conformant() -> None:
     """What is right gives its results."""
-    assert {result.codec for result in check_server(make, codecs=["json", "ascii"])} == {"json", "ascii"}
+    assert {result.codec for result in check_server(make, Profile(["json", "ascii"]))} == {"json", "ascii"}
 
 
 def test_private() -> None:
     """A server with the private policy is checked by the checks for it."""
-    results = check_server(partial(make, private=True), codecs=["json"], private=True)
+    results = check_server(partial(make, private=True), Profile(["json"], private=True))
     assert any(result.check.clause == "JOIN-6" for result in results)
 
 
@@ -34,14 +34,12 @@ def test_not_conformant() -> None:
     """What is wrong is told of with the clause, what was expected and what happened."""
     broken = BROKEN["no-copy-for-the-sender"]
     with pytest.raises(NotConformant, match=r"(?s)SEND-3: .*violates .*SEND-3"):
-        check_server(
-            lambda: broken.service(broken.hub()), codecs=["json"], settings=Settings((), timeout=2.0)
-        )
+        check_server(lambda: broken.service(broken.hub()), Profile(["json"]), timeout=2.0)
 
 
 def test_running_server(programs: Programs) -> None:
     """A server that runs elsewhere is checked by its address, and one that is not there is told of."""
     _, url = programs.serve()
-    assert check_server(url, codecs=["json"])
+    assert check_server(url, Profile(["json"]))
     with pytest.raises(NoTarget):
         check_server("tcp://127.0.0.1:1")

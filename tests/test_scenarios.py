@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from improto_conformance.profile import Profile
 from improto_conformance.runner import Settings, Verdict, run
 from improto_conformance.targets import Target, tcp
 from improto_conformance.vectors import Vector, vectors
@@ -61,7 +62,7 @@ def verdict(address: Target, steps: list[dict[str, Any]]) -> Verdict:
     [result] = run(
         address,
         [scenario_check(Vector("scenario", "scenario/test", "JOIN-3", data))],
-        Settings(["json"], timeout=0.5),
+        Settings(Profile(["json"]), timeout=0.5),
     )
     return result.verdict
 
@@ -89,13 +90,13 @@ def test_party_of_another_codec(address: Target) -> None:
     """A scenario that fixes codecs is run once if it fixes all, and only where all of them are spoken."""
     data = {"policy": "any", "comment": "x", "steps": STEPS, "codecs": {"ann": "json", "bo": "ascii"}}
     check = scenario_check(Vector("scenario", "scenario/test", "CODEC-3", data))
-    results = run(address, [check], Settings(["json", "ascii", "msgpack"]))
+    results = run(address, [check], Settings(Profile(["json", "ascii", "msgpack"])))
     assert [result.verdict for result in results] == [Verdict.PASSED]
-    assert run(address, [check], Settings(["json", "msgpack"])) == []
+    assert run(address, [check], Settings(Profile(["json", "msgpack"]))) == []
 
 
 def test_policy_chooses_scenarios(address: Target) -> None:
     """A scenario for servers with the private policy is not run against others."""
     [check] = [check for check in scenario_checks() if check.name == "JOIN-6/scenario/join/private-refuses"]
-    assert run(address, [check], Settings(["json"])) == []
-    assert len(run(address, [replace(check, policy="any")], Settings(["json"]))) == 1
+    assert run(address, [check], Settings(Profile(["json"]))) == []
+    assert len(run(address, [replace(check, policy="any")], Settings(Profile(["json"])))) == 1

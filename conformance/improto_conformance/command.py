@@ -13,6 +13,7 @@ from improto_conformance import reports
 from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
 from improto_conformance.links import CUTS
+from improto_conformance.profile import Profile
 from improto_conformance.runner import Result, Settings, Verdict
 from improto_conformance.runner import run as run_checks
 from improto_conformance.targets import NoTarget, opened
@@ -75,10 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     checks = _chosen(arguments.only, arguments.skip)
     codecs: Sequence[str] = arguments.codec or available()
     settings = Settings(
-        codecs,
+        Profile(codecs, arguments.private),
         arguments.jobs,
         arguments.timeout,
-        arguments.private,
         arguments.cut or ["whole"],
         f"{os.getpid():x}-",
     )

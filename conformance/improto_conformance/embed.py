@@ -4,16 +4,15 @@ from improto_conformance import check_server
 
 def test_my_server():
 check_server(make)              # make() gives an improto.service.Service, new for each check
-check_server("tcp://localhost:6666", codecs=["json"])
+check_server("tcp://localhost:6666", Profile(["json"]))
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-from improto.codec import available
 from improto.service import Service
 from improto_conformance import reports
 from improto_conformance.checks import CHECKS
+from improto_conformance.profile import Profile
 from improto_conformance.runner import Result, Settings, Verdict, run
 from improto_conformance.targets import Target, in_process, opened
 from improto_spec import clauses
@@ -27,21 +26,22 @@ class NotConformant(AssertionError):
 
 def check_server(
     server: Callable[[], Service] | str,
+    profile: Profile | None = None,
     *,
-    codecs: Sequence[str] | None = None,
-    private: bool = False,
-    settings: Settings | None = None,
+    timeout: float = 5.0,
+    cuts: Sequence[str] = ("whole",),
 ) -> list[Result]:
     """Run all checks against what a function makes, or against a target such as `tcp://localhost:6666`.
 
-    Gives the results; NotConformant if one of them is not that the check has passed.  `codecs`: all that are
-    installed, unless given.  `private`: whether only invited users may join.  `settings`: anything else.
+    Gives the results; NotConformant if one of them is not that the check has passed.  `profile`: what the server
+    declares, such as `Profile(["json"], private=True)`.  `timeout`: seconds after which what has to come counts as
+    not coming.  `cuts`: how what is sent is cut into writes (`links.CUTS`).
     """
-    chosen = replace(settings or Settings(()), codecs=codecs or available(), private=private)
+    settings = Settings(profile or Profile(), timeout=timeout, cuts=cuts)
     if isinstance(server, str):
         with opened(server) as target:
-            return _judged(target, chosen)
-    return _judged(in_process(server), chosen)
+            return _judged(target, settings)
+    return _judged(in_process(server), settings)
 
 
 def _judged(target: Target, settings: Settings) -> list[Result]:

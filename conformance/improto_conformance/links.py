@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final, Protocol
@@ -11,6 +12,10 @@ __all__ = ["CUTS", "Connect", "Link", "SocketLink", "cutting"]
 
 class Link(Protocol):
     """The suite's end of one connection."""
+
+    def now(self) -> float:
+        """Give the time by which this connection goes, in seconds."""
+        ...
 
     def send(self, data: bytes) -> None:
         """Send bytes; one that the server has closed takes them and loses them."""
@@ -45,6 +50,10 @@ class SocketLink:
         self._timeout = timeout
         self._socket = socket.create_connection(address, timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def now(self) -> float:
+        """Give the system's time."""
+        return time.monotonic()
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
@@ -86,6 +95,9 @@ class _Cut:
         self._together = together  # the links that hold something back until somebody receives
         self._pieces = pieces
         self._held = bytearray()
+
+    def now(self) -> float:
+        return self._link.now()
 
     def send(self, data: bytes) -> None:
         self._held += data

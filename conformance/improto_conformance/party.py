@@ -4,7 +4,6 @@ No waiting for its own sake: a party waits for something that has to come, and a
 long a failure takes.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,19 +47,23 @@ class Party:
         self._waits = waits
         self._link = connect(waits.timeout)
         self._reader = codec.reader(Role.SERVER)
-        self._ended = False
+        self._ended = False  # by the server
+        self._left = False  # by this party
+        self._unnoted = b""  # what has come since the last entry about it
+        transcript.codecs[label] = codec.name
         self.roster: Mapping[str, str] = {}
         """The users in the latest roster."""
 
     def send(self, *messages: AnyMessage) -> None:
         """Send messages in one write."""
-        for message in messages:
-            self._note(Event.SENT, message)
-        self._link.send(self.encoded(*messages))
+        data = [self.encoded(message) for message in messages]
+        for message, written in zip(messages, data, strict=True):
+            self._note(Event.SENT, message, written)
+        self._link.send(b"".join(data))
 
     def send_bytes(self, data: bytes, *, one_by_one: bool = False) -> None:
         """Send bytes as they are, in one write or in as many as there are bytes."""
-        self._note(Event.RAW, data)
+        self._note(Event.RAW, data, data)
         for piece in [data[i : i + 1] for i in range(len(data))] if one_by_one else [data]:
             self._link.send(piece)
 
@@ -70,7 +73,7 @@ class Party:
 
     def wait(self, wanted: Callable[[Response], bool], what: str) -> Response:
         """Receive up to a message that is wanted; Stuck if it does not come."""
-        end = time.monotonic() + self._waits.timeout
+        end = self._link.now() + self._waits.timeout
         while True:
             message = self._receive(end, what)
             if wanted(message):
@@ -97,34 +100,42 @@ class Party:
 
     def read_to_end(self) -> None:
         """Receive until the server closes; Stuck if it does not."""
-        end = time.monotonic() + self._waits.timeout
+        end = self._link.now() + self._waits.timeout
         with suppress(_Closed):
             while True:
                 self._receive(end, "the end of the stream")
 
     def half_close(self) -> None:
         """Send no more, and go on receiving."""
+        self._note(Event.HALF_CLOSED, "")
         self._link.half_close()
 
     def reset(self) -> None:
         """Break the connection off."""
+        self._leave()
         self._link.reset()
 
     def close(self) -> None:
         """Close; harmless if that was done."""
+        self._leave()
         self._link.close()
+
+    def _leave(self) -> None:
+        if not self._left:
+            self._left = True
+            self._note(Event.RESET, "")
 
     def _receive(self, end: float, what: str) -> Response:
         while True:
             try:
                 message = self._reader.next(_LIMIT)
             except DecodeError as error:
-                self._note(Event.FAULT, str(error))
+                self._note_received(Event.FAULT, str(error))
                 if error.fatal:
                     raise Stuck(f"{self.label} cannot read what the server sends: {error}") from None
                 continue
             if isinstance(message, Response):
-                self._note(Event.RECEIVED, message)
+                self._note_received(Event.RECEIVED, message)
                 if isinstance(message, OnlineUsers):
                     self.roster = message.users
                 return message
@@ -134,17 +145,22 @@ class Party:
         if self._ended:
             raise _Closed(f"{self.label} waited for {what}, and the server closed the connection")
         try:
-            data = self._link.receive(end - time.monotonic())
+            data = self._link.receive(end - self._link.now())
         except TimeoutError:
             self._waits.expired += self._waits.timeout
             raise Stuck(f"{self.label} waited for {what}, which did not come") from None
         if not data:
             self._ended = True
-            self._note(Event.CLOSED, "closed")
+            self._note_received(Event.CLOSED, "closed")
+        self._unnoted += data
         return data
 
-    def _note(self, event: Event, item: AnyMessage | bytes | str) -> None:
-        self._transcript.entries.append(Entry(self.label, event, item))
+    def _note_received(self, event: Event, item: AnyMessage | str) -> None:
+        self._note(event, item, self._unnoted)
+        self._unnoted = b""
+
+    def _note(self, event: Event, item: AnyMessage | bytes | str, data: bytes = b"") -> None:
+        self._transcript.entries.append(Entry(self.label, event, item, self._link.now(), data))
 
 
 class _Closed(Stuck):

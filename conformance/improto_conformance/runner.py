@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
 from time import monotonic
@@ -13,6 +13,7 @@ from improto.messages import Error, Goodbye, OnlineUsers, Register
 from improto_conformance.check import Check, always
 from improto_conformance.links import cutting
 from improto_conformance.party import Stuck, Waits
+from improto_conformance.profile import Profile
 from improto_conformance.stage import Stage
 from improto_conformance.targets import NoTarget, Target
 from improto_conformance.transcript import Transcript
@@ -25,6 +26,8 @@ class Verdict(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    """What happened may be lawful or not."""
     BROKEN = "broken"
     """The suite itself is at fault."""
 
@@ -53,12 +56,11 @@ class Result:
 class Settings:
     """How to run."""
 
-    codecs: Sequence[str]
+    profile: Profile = field(default_factory=Profile)
+    """What the server declares of itself."""
     jobs: int = 4
     timeout: float = 5.0
     """Seconds after which what has to come counts as not coming."""
-    private: bool = False
-    """Whether the server lets only invited users join."""
     cuts: Sequence[str] = ("whole",)
     """How what is sent is cut into writes: each check runs in each way (`links.CUTS`)."""
     run: str = "0"
@@ -75,7 +77,7 @@ def run(
 
     NoTarget if the server does not even register a user.
     """
-    codecs = {name: load(name) for name in settings.codecs}
+    codecs = {name: load(name) for name in settings.profile.codecs}
     for codec in codecs.values():
         _probe(target, codec, settings)
     numbers = count()
@@ -86,7 +88,7 @@ def run(
         for check in checks
         if (check.codecs is None or name in check.codecs)
         and codecs.keys() >= set(check.needs)
-        and check.policy in ("any", "private" if settings.private else "open")
+        and check.policy in ("any", "private" if settings.profile.private else "open")
     ]
     results: list[Result] = []
     with ThreadPoolExecutor(settings.jobs) as pool:

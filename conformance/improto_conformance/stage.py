@@ -7,7 +7,7 @@ from improto.codec import Codec
 from improto.messages import Invitation, Invite, Join, OnlineUsers, Register
 from improto_conformance.links import Connect
 from improto_conformance.party import Party, Waits
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcript import Transcript
 
 __all__ = ["Stage"]
 
@@ -63,7 +63,7 @@ class Stage:
 
     def mark(self, name: str) -> None:
         """Mark the present place in the transcript for the judgement."""
-        self.transcript.entries.append(Entry("", Event.MARK, name))
+        self.transcript.mark(name)
 
     def close(self) -> None:
         """Close all connections."""

@@ -8,6 +8,7 @@ judgements ask the transcript for them.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from improto.messages import AnyMessage, Conversations, Error, Invitation, OnlineUsers
 
@@ -15,10 +16,15 @@ __all__ = ["Entry", "Event", "Transcript"]
 
 
 class Event(StrEnum):
-    """What kind of thing happened."""
+    """What kind of thing happened, told from the client's end of a connection."""
 
     SENT = "sent"
     RAW = "sent as bytes"
+    """Deliberately no message, or several, or a part of one."""
+    HALF_CLOSED = "half-closed"
+    """The client sends no more."""
+    RESET = "reset"
+    """The client broke the connection off, or closed it without reading on."""
     RECEIVED = "received"
     FAULT = "received nonsense"
     CLOSED = "closed by the server"
@@ -32,6 +38,11 @@ class Entry:
     party: str
     event: Event
     item: AnyMessage | bytes | str = ""
+    time: float = field(default=0.0, compare=False)
+    """Seconds, on the clock of the connection."""
+    data: bytes = field(default=b"", compare=False)
+    """What was sent, with its framing; or what has come since the last entry of this party about what it received,
+    so that all of them together are the stream."""
 
     def __str__(self) -> str:
         """Give a line for people."""
@@ -42,8 +53,20 @@ class Entry:
             shown = item
         else:
             shown = " ".join([item.COMMAND, *(ascii(value)[:200] for value in item.values())])
-        arrow = {Event.SENT: "→", Event.RAW: "→", Event.RECEIVED: "←", Event.FAULT: "←!", Event.CLOSED: "←|"}
-        return f"--- {shown}" if self.event is Event.MARK else f"{self.party:>8} {arrow[self.event]} {shown}"
+        return (
+            f"--- {shown}" if self.event is Event.MARK else f"{self.party:>8} {_ARROWS[self.event]} {shown}"
+        )
+
+
+_ARROWS: Final = {
+    Event.SENT: "→",
+    Event.RAW: "→",
+    Event.HALF_CLOSED: "→|",
+    Event.RESET: "→x",
+    Event.RECEIVED: "←",
+    Event.FAULT: "←!",
+    Event.CLOSED: "←|",
+}
 
 
 @dataclass
@@ -53,6 +76,13 @@ class Transcript:
     suffix: str = ""
     """What makes the names of this check's users different from all others on the server."""
     entries: list[Entry] = field(default_factory=list[Entry])
+    codecs: dict[str, str] = field(default_factory=dict[str, str])
+    """The name of the codec of each party."""
+
+    def mark(self, name: str) -> None:
+        """Mark the present place."""
+        time = self.entries[-1].time if self.entries else 0.0
+        self.entries.append(Entry("", Event.MARK, name, time))
 
     def name(self, party: str) -> str:
         """Give the username of a party."""

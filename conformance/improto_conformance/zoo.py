@@ -14,6 +14,7 @@ from typing import Final
 from improto.service import Service
 from improto_conformance.broken import BROKEN
 from improto_conformance.checks import CHECKS
+from improto_conformance.profile import Profile
 from improto_conformance.runner import Settings, Verdict
 from improto_conformance.runner import run as run_checks
 from improto_conformance.targets import in_process
@@ -112,6 +113,6 @@ def _vacuous(beasts: list[Beast]) -> list[str]:
 
 
 def _failed(make: Callable[[], Service], *, private: bool) -> tuple[str, ...]:
-    settings = Settings([_CODEC], jobs=1, timeout=_TIMEOUT, private=private)
+    settings = Settings(Profile([_CODEC], private), jobs=1, timeout=_TIMEOUT)
     results = run_checks(in_process(make), CHECKS, settings)
     return tuple(result.check.name for result in results if result.verdict is not Verdict.PASSED)

@@ -66,6 +66,10 @@ class Link:
         self._ending = False  # nothing follows what is unsent
         self._over = False  # the server writes no more
 
+    def now(self) -> float:
+        """Give the server's time, in seconds."""
+        return self._server.now
+
     def send(self, data: bytes) -> None:
         """Send bytes; a server that has closed does not see them."""
         self._unsent += data

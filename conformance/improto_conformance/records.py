@@ -1,0 +1,115 @@
+"""Transcripts as JSON lines, so that they can be kept, judged again, replayed and compared.
+
+    {"transcript": 1, "check": "JOIN-2/…", "clause": "JOIN-2", "codec": "json", "cut": "whole", "suffix": ".0", …}
+    {"time": 0.013, "connection": "ann", "direction": "to-server", "event": "sent", "bytes": "7b22…",
+     "message": {"type": "JOIN", "conversation": "7"}, "check": "JOIN-2/…", "clause": "JOIN-2"}
+
+The first line tells of the whole, each further line of one entry.  `bytes` are hexadecimal digits; those that one
+connection received are, all together, its stream, in the pieces in which they were noticed.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from improto.codec import load
+from improto.errors import DecodeError, ImprotoError
+from improto.messages import AnyMessage, Role
+from improto_conformance.transcript import Entry, Event, Transcript
+
+__all__ = ["NoRecord", "Record", "read", "write"]
+
+VERSION: Final = 1
+
+_TO_CLIENT: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
+
+
+class NoRecord(ImprotoError):
+    """What was read is no transcript of this form."""
+
+
+@dataclass
+class Record:
+    """A transcript and what it is of."""
+
+    transcript: Transcript
+    check: str = ""
+    """The name of the check, empty if it is of live traffic."""
+    clause: str = ""
+    codec: str = ""
+    cut: str = "whole"
+    private: bool = False
+    """Whether the server let only invited users join."""
+    about: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Anything else: the target, the verdict."""
+
+
+def write(record: Record) -> Iterator[str]:
+    """Give the lines of a record."""
+    seen = record.transcript
+    head = {
+        "transcript": VERSION,
+        "check": record.check,
+        "clause": record.clause,
+        "codec": record.codec,
+        "cut": record.cut,
+        "private": record.private,
+        "suffix": seen.suffix,
+        "codecs": seen.codecs,
+        "about": dict(record.about),
+    }
+    yield json.dumps(head, ensure_ascii=True)
+    for entry in seen.entries:
+        line = _line(entry) | {"check": record.check, "clause": record.clause}
+        yield json.dumps(line, ensure_ascii=True)
+
+
+def read(lines: Iterable[str]) -> Record:
+    """Make the record of its lines; NoRecord, which names the line, if they are none."""
+    number = 0
+    try:
+        found = enumerate(lines, 1)
+        number, first = next(found, (1, "{}"))
+        head = json.loads(first)
+        if head["transcript"] != VERSION:
+            raise NoRecord(f"it is of version {head['transcript']!r}, and {VERSION} is read here")
+        seen = Transcript(head["suffix"], codecs=dict(head["codecs"]))
+        for number, line in found:  # noqa: B007  (for the message below)
+            seen.entries.append(_entry(json.loads(line)))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, DecodeError) as error:
+        raise NoRecord(
+            f"line {number} is no line of a transcript ({error!r}); write one with --report DIR"
+        ) from None
+    about = {str(key): str(value) for key, value in head["about"].items()}
+    return Record(seen, head["check"], head["clause"], head["codec"], head["cut"], head["private"], about)
+
+
+def _line(entry: Entry) -> dict[str, Any]:
+    line: dict[str, Any] = {"time": round(entry.time, 6)}
+    if entry.event is not Event.MARK:
+        line["connection"] = entry.party
+        line["direction"] = "to-client" if entry.event in _TO_CLIENT else "to-server"
+    line["event"] = entry.event.name.lower()
+    if entry.data:
+        line["bytes"] = entry.data.hex()
+    match entry.item:
+        case str(text):
+            if text:
+                line["text"] = text
+        case bytes():
+            pass  # it is the entry's data
+        case message:
+            line["message"] = json.loads(load("json").encode(message))
+    return line
+
+
+def _entry(line: Mapping[str, Any]) -> Entry:
+    event, data = Event[line["event"].upper()], bytes.fromhex(line.get("bytes", ""))
+    item: AnyMessage | bytes | str = line.get("text", "")
+    if event is Event.RAW:
+        item = data
+    elif "message" in line:
+        sender = Role.SERVER if event in _TO_CLIENT else Role.CLIENT
+        item = load("json").decode(json.dumps(line["message"]).encode(), sender)
+    return Entry(line.get("connection", ""), event, item, float(line["time"]), data)

@@ -1,0 +1,79 @@
+"""Transcripts as JSON lines."""
+
+import json
+
+import pytest
+
+from improto.codec import available, load
+from improto.messages import Role
+from improto.server import Hub
+from improto.service import Service
+from improto_conformance.checks import CHECKS
+from improto_conformance.profile import Profile
+from improto_conformance.records import NoRecord, Record, read, write
+from improto_conformance.runner import Result, Settings, run
+from improto_conformance.targets import in_process
+from improto_conformance.transcript import Event, Transcript
+
+
+def make() -> Service:
+    """Make the reference server."""
+    return Service(Hub(), [load(name) for name in available()])
+
+
+def results(codec: str) -> list[Result]:
+    """Run all checks in one codec."""
+    return run(in_process(make), CHECKS, Settings(Profile([codec]), jobs=1))
+
+
+@pytest.mark.parametrize("codec", available())
+def test_round_trip(codec: str) -> None:
+    """What all checks leave behind is the same after writing and reading, times and bytes included."""
+    for result in results(codec):
+        record = Record(result.transcript, result.check.name, result.check.clause, codec, about={"a": "b"})
+        again = read(write(record))
+        assert again.transcript == record.transcript
+        for old, new in zip(record.transcript.entries, again.transcript.entries, strict=True):
+            assert new.data == old.data
+            assert new.time == pytest.approx(old.time, abs=1e-6)
+        assert (again.check, again.clause, again.codec, again.about) == (
+            result.check.name,
+            result.check.clause,
+            codec,
+            {"a": "b"},
+        )
+
+
+def test_bytes_are_the_stream() -> None:
+    """The bytes of all that a connection received are its stream: a reader takes the same messages out of it."""
+    for result in results("msgpack"):
+        seen = result.transcript
+        for party, codec in seen.codecs.items():
+            reader = load(codec).reader(Role.SERVER)
+            for entry in seen.of(party):
+                if entry.event in (Event.RECEIVED, Event.CLOSED):
+                    reader.feed(entry.data)
+                if entry.event is Event.RECEIVED:
+                    assert reader.next(1 << 24) == entry.item
+            assert reader.next(1 << 24) is None
+
+
+HEAD = next(write(Record(Transcript())))
+
+
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        ([], "line 1"),
+        (["{"], "line 1"),
+        (["[]"], "line 1"),
+        (['{"transcript": 2}'], "version 2"),
+        ([json.dumps({"transcript": 1}), "{}"], "line 1"),
+        ([HEAD, '{"event": "sung"}'], "line 2"),
+        ([HEAD, "[" * 100_000], "line 2"),
+    ],
+)
+def test_no_record(lines: list[str], place: str) -> None:
+    """What is no transcript is refused with the place."""
+    with pytest.raises(NoRecord, match=place):
+        read(lines)
