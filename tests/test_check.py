@@ -26,7 +26,8 @@ from improto_conformance.checks import CHECKS
 from improto_conformance.judge import Inconclusive, judge
 from improto_conformance.links import CUTS
 from improto_conformance.profile import Profile
-from improto_conformance.runner import Settings, Verdict, run
+from improto_conformance.results import Verdict
+from improto_conformance.runner import Settings, run
 from improto_conformance.targets import Target, in_process, tcp
 from improto_conformance.transcript import Entry, Event, Transcript
 from improto_spec import clauses
@@ -320,7 +321,7 @@ def test_the_judge_allows_what_the_reference_does(private: bool) -> None:
     judged = 0
     for result in results:
         with suppress(Inconclusive):  # what was sent as bytes it cannot read
-            assert judge(result.transcript, private=private) == [], result.check.name
+            assert judge(result.transcript, Profile(private=private)) == [], result.check.name
             judged += 1
     assert judged > 150
 

@@ -25,6 +25,7 @@ from improto.messages import (
 )
 from improto_conformance.judge import Complaint, Inconclusive, judge
 from improto_conformance.model import Rules, World, handle
+from improto_conformance.profile import Profile
 from improto_conformance.transcript import Entry, Event, Transcript
 
 
@@ -243,7 +244,7 @@ def test_a_search_may_take_too_long() -> None:
 def test_private_servers_are_judged_by_their_policy() -> None:
     """What is right under one policy is wrong under the other."""
     script = TALK + CY + "cy > JOIN 1; cy < ERROR not-invited; cy > LIST; cy < LISTED;"
-    assert judge(seen(script), private=True) == []
+    assert judge(seen(script), Profile(private=True)) == []
     assert judge(seen(script)) != []
 
 

@@ -11,7 +11,8 @@ from improto.service import Service
 from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
 from improto_conformance.records import NoRecord, Record, read, write
-from improto_conformance.runner import Result, Settings, run
+from improto_conformance.results import Result
+from improto_conformance.runner import Settings, run
 from improto_conformance.targets import in_process
 from improto_conformance.transcript import Event, Transcript
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from improto_conformance.profile import Profile
-from improto_conformance.runner import Settings, Verdict, run
+from improto_conformance.results import Verdict
+from improto_conformance.runner import Settings, run
 from improto_conformance.targets import Target, tcp
 from improto_conformance.vectors import Vector, vectors
 from improto_conformance.vectors.scenarios import scenario_check, scenario_checks

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from improto.messages import Message, OnlineUsers, Register
+from improto_conformance.results import Aim
 from improto_conformance.stage import Stage
 from improto_conformance.transcript import Event, Transcript
 
@@ -22,13 +23,9 @@ Complaints = Iterable[str]
 
 
 @dataclass(eq=False)
-class Check:
-    """One behaviour that a clause demands: how to provoke it, and how to tell."""
+class Check(Aim):
+    """One behaviour that a clause demands of a server: how to provoke it, and how to tell."""
 
-    name: str
-    """For reports and for `--only`: the clause and what is provoked."""
-    clause: str
-    title: str
     stimulus: Callable[[Stage], None]
     codecs: tuple[str, ...] | None = None
     """The codecs in which it makes sense; None for all."""

@@ -13,7 +13,8 @@ from improto.service import Service
 from improto_conformance import reports
 from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
-from improto_conformance.runner import Result, Settings, Verdict, run
+from improto_conformance.results import Result, Verdict
+from improto_conformance.runner import Settings, run
 from improto_conformance.targets import Target, in_process, opened
 from improto_spec import clauses
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from improto.errors import ImprotoError
-from improto.limits import Limits
 from improto.messages import (
     AnyMessage,
     Code,
@@ -30,6 +29,7 @@ from improto.messages import (
     Status,
 )
 from improto_conformance.model import DEFAULTS, Effect, Output, Rules, World, handle, leave_all
+from improto_conformance.profile import Profile
 from improto_conformance.transcript import Entry, Event, Transcript
 
 __all__ = ["Complaint", "Inconclusive", "judge"]
@@ -55,16 +55,15 @@ class Inconclusive(ImprotoError):
     """The transcript cannot be judged: raised with the reason."""
 
 
-def judge(
-    seen: Transcript, *, private: bool = False, limits: Limits = DEFAULTS, budget: int = _BUDGET
-) -> list[Complaint]:
+def judge(seen: Transcript, profile: Profile | None = None, *, budget: int = _BUDGET) -> list[Complaint]:
     """Complain of what no order of the requests explains; Inconclusive if that cannot be told."""
     shapes = list(_shapes(seen))
     if shapes:
         return shapes
     raw = next((i for i, entry in enumerate(seen.entries) if entry.event is Event.RAW), None)
     # A run may end anywhere, so what came before the first RAW is a transcript of its own.
-    entries, rules = seen.entries[:raw], Rules(private, limits)
+    declared = profile or Profile()
+    entries, rules = seen.entries[:raw], Rules(declared.private, declared.limits)
     found = _Search(seen, entries, rules, budget).run()
     # A transcript does not tell of a client's reset, which is a GOODBYE (CONN-19).
     if found and not _Search(seen, entries, rules, budget, resets=True).run():

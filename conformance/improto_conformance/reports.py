@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from improto.cli.text import escaped
-from improto_conformance.runner import Result, Verdict
+from improto_conformance.results import Result, Verdict
 from improto_spec import Clause
 
 __all__ = ["failure", "summary", "write"]

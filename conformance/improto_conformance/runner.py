@@ -4,7 +4,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import count
 from time import monotonic
 
@@ -14,42 +13,11 @@ from improto_conformance.check import Check, always
 from improto_conformance.links import cutting
 from improto_conformance.party import Stuck, Waits
 from improto_conformance.profile import Profile
+from improto_conformance.results import Result, Verdict
 from improto_conformance.stage import Stage
 from improto_conformance.targets import NoTarget, Target
-from improto_conformance.transcript import Transcript
 
-__all__ = ["Result", "Settings", "Verdict", "run"]
-
-
-class Verdict(StrEnum):
-    """What is said of a server, a check and a codec."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    INCONCLUSIVE = "inconclusive"
-    """What happened may be lawful or not."""
-    BROKEN = "broken"
-    """The suite itself is at fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One check in one codec and one cut."""
-
-    check: Check
-    codec: str
-    cut: str
-    verdict: Verdict
-    complaints: tuple[str, ...]
-    transcript: Transcript
-    seconds: float
-    expired: float
-    """Seconds that were waited in vain."""
-
-    @property
-    def how(self) -> str:
-        """The codec, and the cut if it is not `whole`."""
-        return self.codec if self.cut == "whole" else f"{self.codec}-{self.cut}"
+__all__ = ["Settings", "run"]
 
 
 @dataclass(frozen=True, slots=True)

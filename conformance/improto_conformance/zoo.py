@@ -15,7 +15,8 @@ from improto.service import Service
 from improto_conformance.broken import BROKEN
 from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
-from improto_conformance.runner import Settings, Verdict
+from improto_conformance.results import Verdict
+from improto_conformance.runner import Settings
 from improto_conformance.runner import run as run_checks
 from improto_conformance.targets import in_process
 from improto_conformance.variants import VARIANTS
