@@ -33,6 +33,10 @@ class Check(Aim):
     """Further codecs that the server has to speak."""
     policy: str = "any"
     """The policy under which it makes sense: `open`, `private` or `any`."""
+    transport: str = "any"
+    """Where it makes sense: on a byte `stream`, on a `websocket`, whose messages are frames, or on `any`."""
+    half_close: bool = False
+    """Whether a party of it half-closes, which not every transport can."""
     judgement: Callable[[Transcript], Complaints] = field(default=lambda seen: ("this check judges nothing",))
 
     def judge(self, judgement: Callable[[Transcript], Complaints]) -> Callable[[Transcript], Complaints]:
@@ -45,13 +49,19 @@ _registered: list[Check] = []
 
 
 def check(
-    clause: str, title: str, *, codecs: tuple[str, ...] | None = None, policy: str = "any"
+    clause: str,
+    title: str,
+    *,
+    codecs: tuple[str, ...] | None = None,
+    policy: str = "any",
+    transport: str = "any",
+    half_close: bool = False,
 ) -> Callable[[Callable[[Stage], None]], Check]:
     """Make a stimulus into a check of a clause."""
 
     def register(stimulus: Callable[[Stage], None]) -> Check:
         name = f"{clause}/{stimulus.__name__.replace('_', '-')}"
-        made = Check(name, clause, title, stimulus, codecs, policy=policy)
+        made = Check(name, clause, title, stimulus, codecs, (), policy, transport, half_close)
         _registered.append(made)
         return made
 

@@ -48,7 +48,10 @@ def _server(arguments: argparse.Namespace) -> int:
     try:
         with opened(arguments.target) as target:
             results = run_checks(target, checks, settings, checking.reporter(arguments))
+            left_out = sum(not target.fits(check) for check in checks)
     except NoTarget as error:
         print(f"improto: {error}")
         return checking.NO_TARGET
+    if left_out:
+        print(f"{left_out} checks do not fit {target.transport}")
     return checking.conclude(results, arguments)

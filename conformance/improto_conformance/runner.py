@@ -54,9 +54,7 @@ def run(
         for name, codec in codecs.items()
         for cut in settings.cuts
         for check in checks
-        if (check.codecs is None or name in check.codecs)
-        and codecs.keys() >= set(check.needs)
-        and check.policy in ("any", "private" if settings.profile.private else "open")
+        if target.fits(check) and _applies(check, name, settings.profile)
     ]
     results: list[Result] = []
     with ThreadPoolExecutor(settings.jobs) as pool:
@@ -64,6 +62,15 @@ def run(
             results.append(future.result())
             report(results[-1])
     return results
+
+
+def _applies(check: Check, codec: str, profile: Profile) -> bool:
+    """Tell whether a check makes sense in a codec, for a server that declares this."""
+    return (
+        (check.codecs is None or codec in check.codecs)
+        and set(profile.codecs) >= set(check.needs)
+        and check.policy in ("any", "private" if profile.private else "open")
+    )
 
 
 def _probe(target: Target, codec: Codec, settings: Settings) -> None:

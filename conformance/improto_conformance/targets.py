@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from improto.bindings.memory import Server
 from improto.errors import ImprotoError, UsageError
 from improto.service import Service
+from improto_conformance.check import Check
 from improto_conformance.links import Connect, SocketLink
 
 __all__ = ["NoTarget", "Target", "in_process", "opened", "tcp"]
@@ -45,6 +46,17 @@ class Target:
 
     where: str
     begin: Callable[[], Connect]
+    transport: str = "tcp"
+    """What the checks that do not fit it are counted under."""
+    stream: bool = True
+    """Whether it carries bytes, or else messages."""
+    half_closes: bool = True
+    """Whether a client can end its stream and still receive."""
+
+    def fits(self, check: Check) -> bool:
+        """Tell whether a check makes sense on this transport."""
+        wanted = ("any", "stream" if self.stream else "websocket")
+        return check.transport in wanted and (self.half_closes or not check.half_close)
 
 
 def tcp(host: str, port: int) -> Target:
@@ -59,7 +71,7 @@ def in_process(make: Callable[[], Service]) -> Target:
         server = Server(make())
         return lambda timeout: server.connect()
 
-    return Target("the server in this process", begin)
+    return Target("the server in this process", begin, "inproc")
 
 
 @contextmanager

@@ -115,6 +115,7 @@ def _(seen: Transcript) -> Complaints:
     "CONN-24",
     "after a malformed pickle, whose end nobody knows, the connection is closed",
     codecs=("pickle",),
+    transport="stream",
 )
 def malformed_pickle(stage: Stage) -> None:
     [ann] = stage.enter("ann")

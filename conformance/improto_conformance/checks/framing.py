@@ -15,7 +15,7 @@ from improto_conformance.stage import Stage
 from improto_conformance.transcript import Transcript
 
 
-@check("CONN-4", "a message is understood when its bytes come one by one")
+@check("CONN-4", "a message is understood when its bytes come one by one", transport="stream")
 def byte_by_byte(stage: Stage) -> None:
     ann, bo = stage.connect("ann"), stage.connect("bo")
     ann.send_bytes(ann.encoded(Register(ann.name, "x")), one_by_one=True)
@@ -35,7 +35,7 @@ def _(seen: Transcript) -> Complaints:
         yield f"ann was to hear its own message, and heard {heard}"
 
 
-@check("CONN-5", "all of many messages in one write are handled, in order")
+@check("CONN-5", "all of many messages in one write are handled, in order", transport="stream")
 def many_in_one(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     stage.mark("sent")
@@ -65,7 +65,7 @@ def _(seen: Transcript) -> Complaints:
         yield "REGISTER and LIST_CONVERSATIONS in one write were both to be answered"
 
 
-@check("CONN-20", "after a half-close the replies to what was sent before still come")
+@check("CONN-20", "after a half-close the replies to what was sent before still come", half_close=True)
 def half_close(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     ann.send(*[ListConversations()] * 5)
@@ -84,6 +84,8 @@ def _(seen: Transcript) -> Complaints:
     "CONN-21",
     "a message that the end of the stream cuts off is not executed",
     codecs=("ascii", "json", "msgpack"),
+    transport="stream",
+    half_close=True,
 )
 def cut_off(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
@@ -113,12 +115,12 @@ def _status_as_sent(seen: Transcript) -> Complaints:
             yield "the carriage return was not to become part of the status"
 
 
-@check("ASCII-2", "lines may end in CR LF, and blank ones are skipped", codecs=("ascii",))
+@check("ASCII-2", "lines may end in CR LF, and blank ones are skipped", codecs=("ascii",), transport="stream")
 def ascii_lines(stage: Stage) -> None:
     _line_ends(stage)
 
 
-@check("JSON-4", "lines may end in CR LF, and blank ones are skipped", codecs=("json",))
+@check("JSON-4", "lines may end in CR LF, and blank ones are skipped", codecs=("json",), transport="stream")
 def json_lines(stage: Stage) -> None:
     _line_ends(stage)
 

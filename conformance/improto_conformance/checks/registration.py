@@ -216,7 +216,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("heir", [Code.NOT_MEMBER])
 
 
-@check("CONN-19", "a connection that is reset in mid-message frees the name")
+@check("CONN-19", "a connection that is reset in mid-message frees the name", transport="stream")
 def reset(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     bo.wait_to_see(ann.name, "here")

@@ -42,6 +42,8 @@ def scenario_check(vector: Vector) -> Check:
         codecs=tuple(sorted(set(fixed.values())))[:1] if everybody_is_fixed else None,
         needs=tuple(fixed.values()),
         policy=data["policy"],
+        transport="stream" if any("bytes" in step for step in steps) else "any",
+        half_close=any("half-close" in step for step in steps),
         judgement=partial(_judge, steps),
     )
 
