@@ -37,6 +37,10 @@ class Check(Aim):
     """Where it makes sense: on a byte `stream`, on a `websocket`, whose messages are frames, or on `any`."""
     half_close: bool = False
     """Whether a party of it half-closes, which not every transport can."""
+    defaults: bool = False
+    """Whether it holds for the default limits only (LIMIT-25)."""
+    alone: bool = False
+    """Whether it uses names and ids of its own choice, so that nothing else may run against the server meanwhile."""
     judgement: Callable[[Transcript], Complaints] = field(default=lambda seen: ("this check judges nothing",))
 
     def judge(self, judgement: Callable[[Transcript], Complaints]) -> Callable[[Transcript], Complaints]:

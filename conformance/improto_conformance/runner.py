@@ -8,6 +8,7 @@ from itertools import count
 from time import monotonic
 
 from improto.codec import Codec, load
+from improto.limits import Limits
 from improto.messages import Error, Goodbye, OnlineUsers, Register
 from improto_conformance.check import Check, always
 from improto_conformance.links import cutting
@@ -41,7 +42,9 @@ def run(
     settings: Settings,
     report: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Run checks in all codecs that they are for; `report` is told of each in the order of the list.
+    """Run checks in all codecs that they are for; `report` is told of each result.
+
+    Those that have to be alone come first, one after the other; then all others in the order of the list.
 
     NoTarget if the server does not even register a user.
     """
@@ -57,8 +60,13 @@ def run(
         if target.fits(check) and _applies(check, name, settings.profile)
     ]
     results: list[Result] = []
+    # These go first: as yet there are no conversations but foreign ones.
+    for each in (each for each in work if each[0].alone):
+        results.append(_run_one(target, *each, settings))
+        report(results[-1])
     with ThreadPoolExecutor(settings.jobs) as pool:
-        for future in [pool.submit(_run_one, target, *each, settings) for each in work]:
+        together = [each for each in work if not each[0].alone]
+        for future in [pool.submit(_run_one, target, *each, settings) for each in together]:
             results.append(future.result())
             report(results[-1])
     return results
@@ -70,6 +78,7 @@ def _applies(check: Check, codec: str, profile: Profile) -> bool:
         (check.codecs is None or codec in check.codecs)
         and set(profile.codecs) >= set(check.needs)
         and check.policy in ("any", "private" if profile.private else "open")
+        and (not check.defaults or profile.limits == Limits())
     )
 
 

@@ -1,0 +1,59 @@
+"""Tests of the runner: which checks it runs against a server, and in what order."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from improto.codec import load
+from improto.limits import Limits
+from improto.server import Hub
+from improto.service import Service
+from improto_conformance.check import Check
+from improto_conformance.profile import Profile
+from improto_conformance.runner import Settings, run
+from improto_conformance.stage import Stage
+from improto_conformance.targets import Target, in_process
+
+
+def made(name: str = "REGISTER-2/one", stimulus: Callable[[Stage], None] = lambda stage: None) -> Check:
+    """Make a check that nothing keeps from passing."""
+    return Check(name, "REGISTER-2", "passes", stimulus, judgement=lambda seen: ())
+
+
+def target() -> Target:
+    """Give the reference in this process."""
+    return in_process(lambda: Service(Hub(), [load("json"), load("ascii")]))
+
+
+@pytest.mark.parametrize(
+    ("wants", "times"),
+    [
+        ({}, 2),
+        ({"codecs": ("json",)}, 1),
+        ({"codecs": ("pickle",)}, 0),
+        ({"needs": ("json", "pickle")}, 0),
+        ({"policy": "private"}, 0),
+        ({"defaults": True}, 0),
+    ],
+)
+def test_what_applies(wants: dict[str, object], times: int) -> None:
+    """A check runs once in each codec that is declared, unless what is declared makes it senseless."""
+    check = made()
+    for field, value in wants.items():
+        setattr(check, field, value)
+    assert len(run(target(), [check], Settings(Profile(["ascii", "json"], limits=Limits(name=32))))) == times
+
+
+def test_alone() -> None:
+    """Checks that have to be alone run before all others."""
+    order: list[str] = []
+
+    def note(name: str, stage: Stage) -> None:
+        order.append(name)
+
+    checks = [made(f"REGISTER-2/{name}", partial(note, name)) for name in "abcd"]
+    checks[1].alone = checks[3].alone = True
+    results = run(target(), checks, Settings(Profile(["json"]), jobs=1))
+    assert order == ["b", "d", "a", "c"]
+    assert [result.check.name[-1] for result in results] == order
