@@ -81,7 +81,8 @@ def test_reference(tmp_path: Path) -> None:
     assert re.findall(r"(\w+): (\d+) of \2 checks", output) != []
     suites = ElementTree.parse(tmp_path / "junit.xml").getroot().findall("testsuite")
     assert [suite.get("name") for suite in suites] == available()
-    records = json.loads((tmp_path / "report.json").read_text())
+    [told] = json.loads((tmp_path / "report.json").read_text())["runs"]
+    records = told["results"]
     assert len(records) == sum(int(suite.get("tests", 0)) for suite in suites) > 40 * len(suites)
     assert len(list((tmp_path / "transcripts").iterdir())) == len(records)
 
@@ -309,7 +310,8 @@ def test_cut_on_the_command_line(tmp_path: Path) -> None:
     )
     assert code == 0, output
     assert "json-bytes: " in output
-    assert {entry["cut"] for entry in json.loads((tmp_path / "report.json").read_text())} == {"bytes"}
+    [told] = json.loads((tmp_path / "report.json").read_text())["runs"]
+    assert {entry["cut"] for entry in told["results"]} == {"bytes"}
 
 
 @pytest.mark.parametrize("private", [False, True], ids=["open", "private"])

@@ -1,32 +1,56 @@
-"""What all roles of `improto check` have in common: which checks run, what is written of them, the exit code."""
+"""What all roles of `improto check` have in common: which checks run, what is told and written, the exit code."""
 
 import argparse
+import shlex
+import sys
+import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from improto.codec import available
-from improto.errors import UsageError
+from improto.errors import ImprotoError, UsageError
 from improto_conformance import reports
 from improto_conformance.links import CUTS
+from improto_conformance.profile import Profile
+from improto_conformance.reports.run import NO_TARGET, OWN_FAULT
 from improto_conformance.results import Aim, Result, Verdict
+from improto_conformance.targets import NoTarget
 from improto_spec import clauses
 
-__all__ = ["NO_TARGET", "add_options", "chosen", "conclude", "reporter"]
-
-_CONFORMANT: Final = 0
-_FAILURE: Final = 1
-NO_TARGET: Final = 3
-"""The exit code if the target cannot be started, reached or understood."""
-_NOTHING: Final = 4
-_OWN_FAULT: Final = 5
+__all__ = ["Subject", "add_options", "carry_out", "chosen"]
 
 _AnyAim = TypeVar("_AnyAim", bound=Aim)
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is checked."""
+
+    role: str
+    """`server` or `client`."""
+    target: str
+    """As the user named it."""
+    profile: Profile = field(default_factory=Profile)
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that all roles have."""
+    _add_choice(parser)
+    add = parser.add_argument
+    add(
+        "--timeout",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="seconds to wait for what has to come (default: %(default)s)",
+    )
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    """Add those that choose what runs and what is told of it: all that the command of one failure has anew."""
     add = parser.add_argument
     add("--codec", action="append", choices=available(), help="may be given again (default: all)")
     add("--only", action="append", metavar="PATTERN", help="checks to run, e.g. 'JOIN-*' or 'CONN-4/*'")
@@ -38,14 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="how to cut what is sent into writes; may be given again (default: whole)",
     )
     add("--jobs", type=int, default=4, metavar="N", help="checks at a time (default: %(default)s)")
-    add(
-        "--timeout",
-        type=float,
-        default=5.0,
-        metavar="S",
-        help="seconds to wait for what has to come (default: %(default)s)",
-    )
-    add("--report", type=Path, metavar="DIR", help="write junit.xml, report.json and transcripts there")
+    add("--report", type=Path, metavar="DIR", help="write report.json, junit.xml and transcripts there")
     add("-v", "--verbose", action="store_true", help="name the checks that pass, too")
 
 
@@ -61,30 +78,94 @@ def chosen(checks: Sequence[_AnyAim], arguments: argparse.Namespace) -> list[_An
     return [check for check in checks if (only is None or matches(check, only)) and not matches(check, skip)]
 
 
-def reporter(arguments: argparse.Namespace) -> Callable[[Result], None]:
-    """Give what tells of each result on the terminal as soon as there is one."""
-    texts = clauses()
+def carry_out(
+    arguments: argparse.Namespace, subject: Subject, work: Callable[[Callable[[Result], None]], object]
+) -> int:
+    """Do the work, tell of each result that it reports, write the reports, and give the exit code.
 
-    def report(result: Result) -> None:
+    0 conformant or known failures only, 1 not, 3 no target, 4 nothing conclusive, 5 the suite's own fault, 130
+    interrupted; what has run so far is written then, too.
+    """
+    teller = _Teller(arguments, subject)
+    interrupted = False
+    try:
+        work(teller.tell)
+    except NoTarget as error:
+        print(f"improto: {error}")
+        return NO_TARGET
+    except KeyboardInterrupt:
+        interrupted = True
+    except ImprotoError:
+        raise
+    except Exception:  # what no check is to blame for is no failure of the target, either
+        traceback.print_exc()
+        print(f"improto: {_OWN_FAULT}", file=sys.stderr)
+        return OWN_FAULT
+    return teller.conclude(interrupted=interrupted)
+
+
+_OWN_FAULT: Final = "this is a fault of the suite; report it to its authors with the lines above"
+
+
+class _Teller:
+    """Tells of each result as soon as there is one, and keeps all for the end."""
+
+    def __init__(self, arguments: argparse.Namespace, subject: Subject) -> None:
+        self._arguments = arguments
+        self._subject = subject
+        self._command = _command()
+        self._results: list[Result] = []
+        if arguments.report is not None:
+            try:
+                reports.clear(arguments.report)
+            except OSError as error:
+                raise UsageError(f"--report {arguments.report}: {error.strerror}; name a folder") from None
+
+    def tell(self, result: Result) -> None:
+        """Print what has to be said of a result, and write its transcript."""
+        self._results.append(result)
+        subject, folder = self._subject, self._arguments.report
+        if folder is not None:
+            about = {"target": subject.target, "role": subject.role}
+            reports.keep(result, folder, about, private=subject.profile.private)
         if result.verdict is not Verdict.PASSED:
-            print("\n".join(reports.failure(result, texts)), end="\n\n", flush=True)
-        elif arguments.verbose:
+            again = [*self._command, *_only(result)]
+            print("\n".join(reports.failure(result, clauses(), shlex.join(again))), end="\n\n", flush=True)
+        elif self._arguments.verbose:
             print(f"passed {result.check.name} [{result.how}]: {result.check.title}", flush=True)
 
-    return report
+    def conclude(self, *, interrupted: bool) -> int:
+        """Write the reports, print the summary, and give the exit code."""
+        run = reports.Run(
+            self._results,
+            self._subject.role,
+            self._subject.target,
+            self._command,
+            asdict(self._subject.profile),
+            _options(self._arguments),
+            interrupted=interrupted,
+        )
+        if self._arguments.report is not None:
+            reports.write(run, self._arguments.report, clauses())
+        print("\n".join(reports.summary(run)))
+        return reports.outcome(run)[0]
 
 
-def conclude(results: Sequence[Result], arguments: argparse.Namespace) -> int:
-    """Write the reports, print the summary, and give the exit code.
+def _command() -> list[str]:
+    """Give the words of this command without those that choose checks and reports."""
+    choice = argparse.ArgumentParser(add_help=False)
+    _add_choice(choice)
+    return ["improto", *choice.parse_known_args(sys.argv[1:])[1]]
 
-    0 conformant, 1 not, 4 nothing conclusive, 5 the suite's own fault.
-    """
-    if arguments.report is not None:
-        reports.write(results, arguments.report, clauses())
-    print("\n".join(reports.summary(results)))
-    verdicts = {result.verdict for result in results}
-    if Verdict.BROKEN in verdicts:
-        return _OWN_FAULT
-    if Verdict.FAILED in verdicts:
-        return _FAILURE
-    return _CONFORMANT if verdicts - {Verdict.INCONCLUSIVE} else _NOTHING
+
+def _only(result: Result) -> list[str]:
+    return ["--only", result.check.name, "--codec", result.codec, "--cut", result.cut]
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    plain = (str, int, float, bool, list, type(None))
+    return {
+        name: value if isinstance(value, plain) else str(value)
+        for name, value in sorted(vars(arguments).items())
+        if not callable(value)
+    }

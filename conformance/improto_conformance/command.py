@@ -2,15 +2,17 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from typing import Final
 
 from improto.codec import available
 from improto_conformance import checking
 from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
+from improto_conformance.results import Result
 from improto_conformance.runner import Settings
 from improto_conformance.runner import run as run_checks
-from improto_conformance.targets import NoTarget, opened
+from improto_conformance.targets import opened
 
 __all__ = ["HELP", "configure", "run"]
 
@@ -38,20 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _server(arguments: argparse.Namespace) -> int:
     checks = checking.chosen(CHECKS, arguments)
+    profile = Profile(arguments.codec or available(), arguments.private)
     settings = Settings(
-        Profile(arguments.codec or available(), arguments.private),
-        arguments.jobs,
-        arguments.timeout,
-        arguments.cut or ["whole"],
-        f"{os.getpid():x}-",
+        profile, arguments.jobs, arguments.timeout, arguments.cut or ["whole"], f"{os.getpid():x}-"
     )
-    try:
+
+    def work(report: Callable[[Result], None]) -> None:
         with opened(arguments.target) as target:
-            results = run_checks(target, checks, settings, checking.reporter(arguments))
-            left_out = sum(not target.fits(check) for check in checks)
-    except NoTarget as error:
-        print(f"improto: {error}")
-        return checking.NO_TARGET
-    if left_out:
-        print(f"{left_out} checks do not fit {target.transport}")
-    return checking.conclude(results, arguments)
+            run_checks(target, checks, settings, report)
+            if left_out := sum(not target.fits(check) for check in checks):
+                print(f"{left_out} checks do not fit {target.transport}")
+
+    return checking.carry_out(arguments, checking.Subject("server", arguments.target, profile), work)

@@ -50,5 +50,5 @@ def _judged(target: Target, settings: Settings) -> list[Result]:
     failed = [result for result in results if result.verdict is not Verdict.PASSED]
     if failed or not results:
         lines = [line for result in failed[:10] for line in (*reports.failure(result, clauses()), "")]
-        raise NotConformant("\n".join([*lines, *reports.summary(results)]))
+        raise NotConformant("\n".join([*lines, *reports.summary(reports.Run(results, target=target.where))]))
     return results

@@ -49,3 +49,8 @@ class Result:
     def how(self) -> str:
         """The codec, and the cut if it is not `whole`."""
         return self.codec if self.cut == "whole" else f"{self.codec}-{self.cut}"
+
+    @property
+    def file(self) -> str:
+        """The name of the file for its transcript."""
+        return f"{self.check.name.replace('/', '_')}.{self.how}.jsonl"

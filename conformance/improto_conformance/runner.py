@@ -64,11 +64,14 @@ def run(
     for each in (each for each in work if each[0].alone):
         results.append(_run_one(target, *each, settings))
         report(results[-1])
-    with ThreadPoolExecutor(settings.jobs) as pool:
+    pool = ThreadPoolExecutor(settings.jobs)
+    try:
         together = [each for each in work if not each[0].alone]
         for future in [pool.submit(_run_one, target, *each, settings) for each in together]:
             results.append(future.result())
             report(results[-1])
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever interrupts waits for the checks that run, and no others
     return results
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from improto.messages import AnyMessage, Conversations, Error, Invitation, OnlineUsers
+from improto_conformance.complaints import Difference
 
 __all__ = ["Entry", "Event", "Transcript"]
 
@@ -148,17 +149,17 @@ class Transcript:
         """Complain unless a party received exactly this, beside rosters and lists."""
         heard = self.heard(party, since, until)
         if heard != list(wanted):
-            yield f"{party} was to receive {_shown(wanted)} and received {_shown(heard)}"
+            yield Difference.of(party, f"receive {_shown(wanted)}", f"received {_shown(heard)}")
 
     def expect_open(self, party: str) -> Iterator[str]:
         """Complain if the server closed the party's connection."""
         if self.closed(party):
-            yield f"the connection of {party} was to stay open and was closed"
+            yield Difference.of(f"the connection of {party}", "stay open", "was closed")
 
     def expect_closed(self, party: str) -> Iterator[str]:
         """Complain unless the server closed the party's connection."""
         if not self.closed(party):
-            yield f"the connection of {party} was to be closed and stayed open"
+            yield Difference.of(f"the connection of {party}", "be closed", "stayed open")
 
 
 def _shown(items: Sequence[AnyMessage | str]) -> str:

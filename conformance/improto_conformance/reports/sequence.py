@@ -1,0 +1,84 @@
+"""A transcript as a sequence diagram in text: a column for each party, the last one for the server.
+
+    ann      bo       server
+     ●────────┼────────▶│   SEND_MESSAGE '7' 'hello'
+     │        │◀────────●   MESSAGE '7' 'ann' 'hello'
+
+Everything that a peer has said is escaped and cut.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from improto.cli.text import escaped
+from improto_conformance.complaints import cut
+from improto_conformance.transcript import Entry, Event
+
+__all__ = ["SHOWN", "diagram", "label", "parties", "told_of"]
+
+SHOWN: Final = 12
+"""So many entries are shown on a terminal: the last ones."""
+
+_WIDTH: Final = 110  # of a line
+_LANES: Final = 54  # of it, at most, for the columns
+_LANE: Final = 9
+_VALUE: Final = 60  # characters of one field
+
+_PHRASES: Final = {
+    Event.HALF_CLOSED: "(sends no more)",
+    Event.RESET: "(leaves the connection)",
+    Event.CLOSED: "(closes the connection)",
+}
+
+
+def diagram(entries: Sequence[Entry], server: str = "server") -> Iterator[str]:
+    """Give the lines of the diagram of the last entries."""
+    told = told_of(entries)
+    last = told[-SHOWN:]
+    if len(told) > len(last):
+        yield f"… {len(told) - len(last)} more before"
+    lanes = [*(party for party in parties(told) if any(party == entry.party for entry in last)), server]
+    width = max(2, min(_LANE, _LANES // len(lanes)))
+    yield "".join(f"{escaped(cut(name, width - 1)):<{width}}" for name in lanes[:-1]) + server
+    for entry in last:
+        yield f"{_drawn(entry, lanes, width)}   {label(entry)}"[:_WIDTH]
+
+
+def told_of(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Give entries without the clean-up at their end."""
+    end = len(entries)
+    while end and entries[end - 1].event is Event.RESET:
+        end -= 1
+    return entries[:end]
+
+
+def parties(entries: Sequence[Entry]) -> list[str]:
+    """Give the parties in the order in which they appear."""
+    return list(dict.fromkeys(entry.party for entry in entries if entry.party))
+
+
+def label(entry: Entry) -> str:
+    """Say what an entry is, escaped and with long values cut."""
+    match entry.item:
+        case bytes(data):
+            return f"bytes {cut(ascii(data[: 2 * _VALUE]), _VALUE)}"
+        case str(text) if entry.event is Event.FAULT:
+            return escaped(cut(f"nonsense: {text}", _WIDTH))
+        case str(text):
+            return _PHRASES.get(entry.event) or escaped(cut(text, _WIDTH))
+        case message:
+            return " ".join([message.COMMAND, *(cut(ascii(value), _VALUE) for value in message.values())])
+
+
+def _drawn(entry: Entry, lanes: Sequence[str], width: int) -> str:
+    if entry.event is Event.MARK:
+        return " " + "┄" * (width * (len(lanes) - 1) + 1)
+    line = [" "] * (width * (len(lanes) - 1) + 1)
+    line[::width] = "│" * len(lanes)
+    begin, end = width * lanes.index(entry.party), len(line) - 1
+    line[begin + 1 : end] = ["┼" if letter == "│" else "─" for letter in line[begin + 1 : end]]
+    if entry.event in (Event.RECEIVED, Event.FAULT, Event.CLOSED):
+        line[begin + 1], line[end] = "◀", "●"
+    else:
+        line[begin], line[end - 1] = "●", "▶"
+    return " " + "".join(line)

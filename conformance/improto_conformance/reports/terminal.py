@@ -1,0 +1,57 @@
+"""What people read on a terminal."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from improto.cli.text import escaped
+from improto_conformance.complaints import sides
+from improto_conformance.reports.run import Run, outcome
+from improto_conformance.reports.sequence import diagram
+from improto_conformance.results import Result, Verdict
+from improto_spec import Clause
+
+__all__ = ["failure", "summary"]
+
+_ADVICE = (
+    "the suite itself is at fault here: report this to its authors, with the version that --version gives"
+)
+
+
+def failure(result: Result, clauses: Mapping[str, Clause], *again: str) -> Iterator[str]:
+    """Tell of a failure: the clause with its text, what is wrong, what happened last, and how to see it again.
+
+    `again`: the commands for that.
+    """
+    clause = clauses[result.check.clause]
+    yield f"{result.verdict.name} {result.check.name} [{result.how}]: {result.check.title}"
+    yield f"  {clause.id} ({clause.level}): {clause.text}"
+    if result.verdict is Verdict.BROKEN:
+        yield f"  {_ADVICE}"
+        yield from (f"  | {escaped(line)}" for text in result.complaints for line in text.splitlines())
+    else:
+        for complaint in result.complaints:
+            expected, actual = sides(complaint, result.check.title)
+            yield f"  expected: {escaped(expected)}"
+            yield f"  actual:   {escaped(actual)}"
+    yield from (f"    {line}" for line in diagram(result.transcript.entries))
+    yield from (f"  again: {command}" for command in again)
+
+
+def summary(run: Run) -> Iterator[str]:
+    """Give a line for each codec and cut, the time waited in vain, and the verdict."""
+    for how in dict.fromkeys(result.how for result in run.results):
+        mine = [result for result in run.results if result.how == how]
+        counts = Counter(result.verdict for result in mine)
+        seconds = sum(result.seconds for result in mine)
+        further = "".join(
+            f", {counts[verdict]} {verdict.value}"
+            for verdict in (Verdict.KNOWN, Verdict.INCONCLUSIVE, Verdict.BROKEN)
+            if counts[verdict]
+        )
+        yield (
+            f"{how:>8}: {counts[Verdict.PASSED]} of {len(mine)} checks passed, "
+            f"{counts[Verdict.FAILED]} failed{further}  ({seconds:.1f} s)"
+        )
+    yield from (f"STALE {escaped(line)}" for line in run.stale)
+    yield f"{sum(result.expired for result in run.results):.1f} s in expired waits"
+    yield outcome(run)[1]
