@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import select
 import socket
 import subprocess
 import sys
@@ -175,18 +173,14 @@ def test_another_protocol() -> None:
     assert "does not speak ascii" in output
 
 
-def test_no_process_is_left(tmp_path: Path) -> None:
-    """A target is ended with whatever it started itself."""
+def test_last_words(tmp_path: Path) -> None:
+    """If a check fails, what the started program has printed last is shown."""
     script = tmp_path / "server.sh"
-    script.write_text(f'#!/bin/sh\n{IMPROTO} serve --port "$1" &\necho $! > "{tmp_path}/pid"\nwait\n')
-    code, output = check(f"cmd:sh {script} {{port}}", "--only", "REGISTER-2", "--codec", "json")
-    assert code == 0, output
-    with suppress(ProcessLookupError):
-        handle = os.pidfd_open(int((tmp_path / "pid").read_text()))
-        try:
-            assert select.select([handle], [], [], DEADLINE)[0], "the server still runs"
-        finally:
-            os.close(handle)
+    script.write_text('echo "out of \033 cheese"; exec "$@"\n')
+    wrong = f"{sys.executable} -m improto_conformance.broken no-copy-for-the-sender {{port}}"
+    code, output = check(f"cmd:sh {script} {wrong}", "--only", "SEND-3/*", "--codec", "json")
+    assert code == 1
+    assert "The program's last words:\n  out of \\x1b cheese\n" in output
 
 
 def test_broken_check() -> None:

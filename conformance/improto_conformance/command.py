@@ -5,11 +5,12 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from improto.cli.text import escaped
 from improto.codec import available
 from improto_conformance import checking
 from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
-from improto_conformance.results import Result
+from improto_conformance.results import Result, Verdict
 from improto_conformance.runner import Settings
 from improto_conformance.runner import run as run_checks
 from improto_conformance.targets import opened
@@ -47,7 +48,13 @@ def _server(arguments: argparse.Namespace) -> int:
 
     def work(report: Callable[[Result], None]) -> None:
         with opened(arguments.target) as target:
-            run_checks(target, checks, settings, report)
+            passed = False
+            try:
+                results = run_checks(target, checks, settings, report)
+                passed = all(result.verdict is Verdict.PASSED for result in results)
+            finally:
+                if not passed and (said := target.last_words()):
+                    print("The program's last words:", *map(escaped, said), sep="\n  ")
             if left_out := sum(not target.fits(check) for check in checks):
                 print(f"{left_out} checks do not fit {target.transport}")
 

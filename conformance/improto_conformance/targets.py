@@ -5,35 +5,34 @@
     inproc:module:factory   what a function gives, a `Service`, in this process: each check has its own, on a
                             clock of its own, so that waiting takes no time
 
-A program is ended with its whole process group, also if the suite itself fails.
+A program is ended with all that it has started, also if the suite itself is killed (`supervise`).
 """
 
 import os
 import shlex
-import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from tempfile import TemporaryFile
-from typing import IO, cast
+from shutil import which
+from typing import cast
 from urllib.parse import urlsplit
 
 from improto.bindings.memory import Server
+from improto.cli.text import escaped
 from improto.errors import ImprotoError, UsageError
 from improto.service import Service
 from improto_conformance.check import Check
 from improto_conformance.links import Connect, SocketLink
+from improto_conformance.supervise import Program, supervised
 
 __all__ = ["NoTarget", "Target", "in_process", "opened", "tcp"]
 
 _START = 10.0  # seconds that a program may take to listen
-_STOP = 5.0  # … and to end after SIGTERM
 
 
 class NoTarget(ImprotoError):
@@ -52,6 +51,8 @@ class Target:
     """Whether it carries bytes, or else messages."""
     half_closes: bool = True
     """Whether a client can end its stream and still receive."""
+    last_words: Callable[[], Sequence[str]] = tuple
+    """Gives the last lines that a started program has printed."""
 
     def fits(self, check: Check) -> bool:
         """Tell whether a check makes sense on this transport."""
@@ -81,8 +82,8 @@ def opened(target: str) -> Generator[Target]:
     UsageError if `target` is not one; NoTarget if it cannot be started or reached.
     """
     if target.startswith("cmd:"):
-        with _started(target.removeprefix("cmd:")) as taken:
-            yield tcp("127.0.0.1", taken)
+        with _started(target.removeprefix("cmd:")) as started:
+            yield started
         return
     if target.startswith("inproc:"):
         yield in_process(_factory(target.removeprefix("inproc:")))
@@ -119,32 +120,21 @@ def _factory(name: str) -> Callable[[], Service]:
 
 
 @contextmanager
-def _started(command: str) -> Generator[int]:
+def _started(command: str) -> Generator[Target]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     words = [word.replace("{port}", str(port)) for word in shlex.split(command)]
     if not words:
         raise UsageError("cmd: needs a program; write cmd:'PROGRAM {port}'")
-    with TemporaryFile() as said:  # no pipe: whoever writes much into one that nobody reads stops there
-        try:
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise NoTarget(f"{words[0]!r} cannot be started ({error.strerror}); check the command") from None
-        try:
-            _await(process, port, words[0], said)
-            yield port
-        finally:
-            _end(process)
+    if which(words[0]) is None:
+        raise NoTarget(f"{words[0]!r} cannot be started (there is no such program); check the command")
+    with supervised(words) as program:
+        _await(program, port, words[0])
+        yield replace(tcp("127.0.0.1", port), last_words=program.last_words)
 
 
-def _await(process: "subprocess.Popen[bytes]", port: int, name: str, said: IO[bytes]) -> None:
-    """Wait until the program listens."""
+def _await(program: Program, port: int, name: str) -> None:
+    """Wait until a program listens."""
     end = time.monotonic() + _START
     while time.monotonic() < end:
         try:
@@ -154,20 +144,16 @@ def _await(process: "subprocess.Popen[bytes]", port: int, name: str, said: IO[by
         else:
             return
         # Waiting for the end of the program is the pause between two tries.
-        try:
-            code = process.wait(0.05)
-        except subprocess.TimeoutExpired:
-            continue
-        said.seek(0)
-        last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
-        raise NoTarget(f"{name!r} ended with exit code {code} before it listened on port {port}: {last}")
-    raise NoTarget(f"{name!r} does not listen on port {port} after {_START:g} s; does it use {{port}}?")
+        code = program.wait(0.05)
+        if code is not None:
+            raise NoTarget(
+                f"{name!r} ended with exit code {code} before it listened on port {port}{_quoted(program)}"
+            )
+    raise NoTarget(
+        f"{name!r} does not listen on port {port} after {_START:g} s; does it use {{port}}?{_quoted(program)}"
+    )
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the program in order if it does so in time, and then whatever is left of its process group."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signum)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP)
+def _quoted(program: Program) -> str:
+    words = program.last_words()
+    return f"; its last words: {escaped(words[-1])}" if words else ""
