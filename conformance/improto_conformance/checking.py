@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from improto.codec import available
 from improto.errors import ImprotoError, UsageError
-from improto_conformance import reports
+from improto_conformance import known, reports
 from improto_conformance.links import CUTS
 from improto_conformance.profile import Profile
 from improto_conformance.reports.run import NO_TARGET, OWN_FAULT
@@ -34,6 +34,8 @@ class Subject:
     target: str
     """As the user named it."""
     profile: Profile = field(default_factory=Profile)
+    checks: Sequence[Aim] = ()
+    """All that there are for the role, whether they are chosen or not."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +65,13 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     )
     add("--jobs", type=int, default=4, metavar="N", help="checks at a time (default: %(default)s)")
     add("--report", type=Path, metavar="DIR", help="write report.json, junit.xml and transcripts there")
+    add(
+        "--known-failing",
+        type=Path,
+        metavar="FILE",
+        help="fail only for what is not in this file of known failures, or is there and passes now",
+    )
+    add("--fix", action="store_true", help="rewrite the file of --known-failing from this run")
     add("-v", "--verbose", action="store_true", help="name the checks that pass, too")
 
 
@@ -115,6 +124,7 @@ class _Teller:
         self._subject = subject
         self._command = _command()
         self._results: list[Result] = []
+        self._known = _baseline(arguments)
         if arguments.report is not None:
             try:
                 reports.clear(arguments.report)
@@ -123,19 +133,25 @@ class _Teller:
 
     def tell(self, result: Result) -> None:
         """Print what has to be said of a result, and write its transcript."""
+        result = known.judged(result, self._known)
         self._results.append(result)
         subject, folder = self._subject, self._arguments.report
         if folder is not None:
             about = {"target": subject.target, "role": subject.role}
             reports.keep(result, folder, about, private=subject.profile.private)
-        if result.verdict is not Verdict.PASSED:
+        if result.verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.BROKEN):
             again = [*self._command, *_only(result)]
             print("\n".join(reports.failure(result, clauses(), shlex.join(again))), end="\n\n", flush=True)
-        elif self._arguments.verbose:
-            print(f"passed {result.check.name} [{result.how}]: {result.check.title}", flush=True)
+        elif self._arguments.verbose or result.verdict is Verdict.KNOWN:
+            print(f"{result.verdict} {result.check.name} [{result.how}]: {result.check.title}", flush=True)
 
     def conclude(self, *, interrupted: bool) -> int:
         """Write the reports, print the summary, and give the exit code."""
+        names = {check.name for check in self._subject.checks}
+        if self._arguments.fix and not interrupted:
+            self._known = known.fixed(self._known, self._results, names)
+            self._arguments.known_failing.write_text(known.write(self._known), encoding="utf-8")
+            self._results = [known.judged(result, self._known) for result in self._results]
         run = reports.Run(
             self._results,
             self._subject.role,
@@ -143,12 +159,22 @@ class _Teller:
             self._command,
             asdict(self._subject.profile),
             _options(self._arguments),
-            interrupted=interrupted,
+            list(known.stale(self._known, self._results, names)),
+            interrupted,
         )
         if self._arguments.report is not None:
             reports.write(run, self._arguments.report, clauses())
         print("\n".join(reports.summary(run)))
         return reports.outcome(run)[0]
+
+
+def _baseline(arguments: argparse.Namespace) -> list[known.Known]:
+    path = arguments.known_failing
+    if path is None:
+        if arguments.fix:
+            raise UsageError("--fix rewrites a file of known failures; name it with --known-failing")
+        return []
+    return [] if arguments.fix and not path.exists() else known.read(path)
 
 
 def _command() -> list[str]:

@@ -58,4 +58,4 @@ def _server(arguments: argparse.Namespace) -> int:
             if left_out := sum(not target.fits(check) for check in checks):
                 print(f"{left_out} checks do not fit {target.transport}")
 
-    return checking.carry_out(arguments, checking.Subject("server", arguments.target, profile), work)
+    return checking.carry_out(arguments, checking.Subject("server", arguments.target, profile, CHECKS), work)

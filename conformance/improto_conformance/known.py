@@ -1,0 +1,156 @@
+"""Known failures, a baseline: what fails is told from what fails since.
+
+    [[known]]
+    check = "SEND-3/to-the-sender"
+    how = ["json", "json-*"]                     # codecs and cuts; all if it is left out
+    reason = "ann was to receive Message('#', 'ann', 'hello') and received nothing"
+    note = "will be mended with the new dispatcher"       # anything; kept
+
+A failure is known only for its reason: the complaint without what differs from run to run.  An entry that fits no
+failure any more is stale.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+from improto.cli.text import escaped
+from improto.errors import UsageError
+from improto_conformance.complaints import cut
+from improto_conformance.results import Result, Verdict
+from improto_conformance.transcript import Transcript
+
+__all__ = ["Known", "fixed", "judged", "read", "reason", "stale", "write"]
+
+_HEAD: Final = """\
+# Failures that are known: `improto check … --known-failing FILE` fails for all others, and for those that are gone.
+# `--fix` rewrites this file; `note` is yours.
+"""
+
+_LONG: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One failure that is known."""
+
+    check: str
+    reason: str
+    how: tuple[str, ...] = ("*",)
+    note: str = ""
+
+    def covers(self, result: Result) -> bool:
+        """Tell whether it is about the check of a result, in its codec and cut."""
+        return self.check == result.check.name and any(fnmatchcase(result.how, way) for way in self.how)
+
+
+def reason(complaint: str, seen: Transcript) -> str:
+    """Give a complaint without ids, numbers, foreign users and long texts."""
+    text = escaped(complaint)
+    if seen.suffix:
+        text = text.replace(seen.suffix, "")
+    for id in seen.conversations:
+        text = text.replace(ascii(id), "'#'")
+    text = re.sub(r"\{[^{}]*\}", "{…}", text)  # rosters and lists: whoever is there
+    text = re.sub(r"(.)\1{9,}", r"\1…", text)
+    return cut(re.sub(r"[A-Za-z0-9_-]*[0-9][A-Za-z0-9_-]*", "#", text), _LONG)
+
+
+def judged(result: Result, entries: Sequence[Known]) -> Result:
+    """Give a failure as known if each of its complaints is."""
+    known = {entry.reason for entry in entries if entry.covers(result)}
+    if result.verdict is Verdict.FAILED and _reasons(result) <= known:
+        return replace(result, verdict=Verdict.KNOWN)
+    return result
+
+
+def stale(entries: Sequence[Known], results: Sequence[Result], names: Collection[str]) -> Iterator[str]:
+    """Name the entries that fit no failure any more; `names`: all checks that there are."""
+    for entry in entries:
+        if entry.check not in names:
+            yield f"{entry.check}: there is no such check any more"
+        for result in results:
+            if entry.covers(result) and not _still(entry, result):
+                now = "passes now" if result.verdict is Verdict.PASSED else "fails for another reason now"
+                yield f"{entry.check} [{result.how}]: {now}"
+
+
+def fixed(entries: Sequence[Known], results: Sequence[Result], names: Collection[str]) -> list[Known]:
+    """Give entries for just the failures of a run, beside those for what did not run."""
+    kept: list[Known] = []
+    for entry in entries:
+        how = tuple(way for way in entry.how if _holds(replace(entry, how=(way,)), results))
+        if how and entry.check in names:
+            kept.append(replace(entry, how=how))
+    new: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        if result.verdict in (Verdict.FAILED, Verdict.KNOWN):
+            known = {entry.reason for entry in kept if entry.covers(result)}
+            for why in sorted(_reasons(result) - known):
+                new.setdefault((result.check.name, why), []).append(result.how)
+    for (check, why), hows in new.items():
+        ran = [result.how for result in results if result.check.name == check]
+        everywhere = len(ran) > 1 and set(ran) == set(hows)
+        note = next((entry.note for entry in entries if (entry.check, entry.reason) == (check, why)), "")
+        kept.append(Known(check, why, ("*",) if everywhere else tuple(hows), note))
+    return kept
+
+
+def read(path: Path) -> list[Known]:
+    """Read a baseline; UsageError, which names the place, if it is none."""
+    try:
+        found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        return [_entry(table) for table in found.get("known", [])]
+    except OSError as error:
+        raise UsageError(f"--known-failing {path}: {error.strerror}; write it with --fix") from None
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"--known-failing {path}: {error}; mend it, or write it anew with --fix") from None
+
+
+def write(entries: Sequence[Known]) -> str:
+    """Give the text of a baseline."""
+    return _HEAD + "".join(f"\n[[known]]\n{''.join(_lines(entry))}" for entry in entries)
+
+
+def _reasons(result: Result) -> set[str]:
+    return {reason(complaint, result.transcript) for complaint in result.complaints}
+
+
+def _still(entry: Known, result: Result) -> bool:
+    """Tell whether a result lets an entry about it stand."""
+    if result.verdict in (Verdict.FAILED, Verdict.KNOWN):
+        return entry.reason in _reasons(result)
+    return result.verdict is not Verdict.PASSED  # else nothing is known of it
+
+
+def _holds(entry: Known, results: Sequence[Result]) -> bool:
+    return all(_still(entry, result) for result in results if entry.covers(result))
+
+
+def _entry(table: Any) -> Known:
+    entry: Any = Known(**table)  # of whatever types
+    texts = (entry.check, entry.reason, entry.note, *entry.how)
+    if isinstance(entry.how, str) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(
+            f"in the entry for {entry.check!a} how is no list of texts, or the others are no texts"
+        )
+    return Known(entry.check, entry.reason, tuple(entry.how), entry.note)
+
+
+def _lines(entry: Known) -> Iterator[str]:
+    yield f"check = {_text(entry.check)}\n"
+    if entry.how != ("*",):
+        yield f"how = [{', '.join(map(_text, entry.how))}]\n"
+    yield f"reason = {_text(entry.reason)}\n"
+    if entry.note:
+        yield f"note = {_text(entry.note)}\n"
+
+
+def _text(text: str) -> str:
+    """Write a text as TOML, whose basic strings are JSON's but for U+007F."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
