@@ -1,6 +1,7 @@
 """Tests of the vectors: that they are well formed, and that our own codecs and wire layer are as they say."""
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
@@ -8,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from improto.codec import load
+from improto.codec import Codec, Reader, detect, load
+from improto.errors import DecodeError
+from improto.limits import Limits
+from improto.messages import AnyMessage, Code, Error, ListConversations, Role
 from improto_conformance.vectors import Vector, vectors
 from improto_conformance.vectors.judge import (
     judge_message,
@@ -97,3 +101,60 @@ def test_tags_keep_messages() -> None:
         if vector.kind == "message" and "message" in vector.data:
             message = read_message(vector.data["message"])
             assert read_message(json.loads(json.dumps(write_message(message)))) == message
+
+
+NEXT: dict[str, AnyMessage] = {"client": ListConversations(), "server": Error("x: y")}
+"""What may follow any other message."""
+
+
+def drained(reader: Reader, limit: int) -> list[AnyMessage | str]:
+    """Give all that a reader has: messages, codes of errors, and whether it cannot go on."""
+    items: list[AnyMessage | str] = []
+    while True:
+        try:
+            item = reader.next(limit)
+        except DecodeError as error:
+            items.append(error.code)
+            if error.fatal:
+                return [*items, "closed"]
+        else:
+            if item is None:
+                return items
+            items.append(item)
+
+
+def decoded(codec: Codec, payload: bytes, sender: Role) -> AnyMessage | str:
+    """Give the message or the code of the error."""
+    try:
+        return codec.decode(payload, sender)
+    except DecodeError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("vector", of("message"))
+def test_payloads_on_streams(vector: Vector) -> None:
+    """A payload is the same on a stream, once its bytes are there, unless its vector says otherwise."""
+    data = vector.data
+    codec, sender, payload = load(data["codec"]), Role(data["from"]), read_bytes(data["bytes"])
+    limit = Limits().payload(sender, registered=True)
+    item, reader = decoded(codec, payload, sender), codec.reader(sender)
+    reader.feed(codec.frame(payload))
+    first = drained(reader, limit)
+    reader.feed(codec.frame(codec.encode(NEXT[sender])))
+    same = first == [item, "closed"] or (first == [item] and drained(reader, limit) == [NEXT[sender]])
+    assert same == data.get("stream", True)
+
+
+@pytest.mark.parametrize("vector", [each for each in of("stream") if not each.values[0].data["closed"]])
+def test_unfinished_streams(vector: Vector) -> None:
+    """After a stream another message is read as such, unless the vector says that something is unfinished."""
+    data, sent = vector.data, read_bytes(vector.data["bytes"])
+    start = sent.lstrip(b" \r\n") or b"{"
+    codec = load(data["codec"] if data["codec"] != "auto" else detect(start) or "json")
+    more = sent + codec.frame(codec.encode(NEXT[data["from"]]))
+    before, after = (
+        take_stream(vector, [sent]),
+        take_stream(replace(vector, data={**data, "bytes": more.hex()}), [more]),
+    )
+    finished = after.items in [(*before.items, last) for last in (NEXT[data["from"]], Code.NOT_REGISTERED)]
+    assert finished != data.get("unfinished", False)

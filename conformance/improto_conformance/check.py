@@ -80,13 +80,16 @@ def registered() -> list[Check]:
 def always(seen: Transcript) -> Iterator[str]:
     """Complain of what no server may do, whatever a check is about."""
     names: dict[str, set[str]] = {}  # under which a party may be online
+    nameless: set[str] = set()  # parties that may have registered in bytes that only the check can read
     for party, event, item in ((entry.party, entry.event, entry.item) for entry in seen.entries):
         mine = names.setdefault(party, {seen.name(party)})
         if event is Event.FAULT:
             yield f"CODEC-7: {party} received what is no message of a server: {item!r}"
         elif isinstance(item, Register):
             mine.add(item.username)
-        elif isinstance(item, OnlineUsers) and mine.isdisjoint(item.users):
+        elif event is Event.RAW:
+            nameless.add(party)
+        elif isinstance(item, OnlineUsers) and party not in nameless and mine.isdisjoint(item.users):
             yield f"PRESENCE-3: {party} received a roster without itself"
         elif isinstance(item, Message) and item.conversation not in seen.conversations:
             yield f"CONV-5: {party} received a message for {item.conversation!r}, which nobody announced"

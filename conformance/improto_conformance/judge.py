@@ -76,6 +76,7 @@ def judge(seen: Transcript, profile: Profile | None = None, *, budget: int = _BU
 def _shapes(seen: Transcript) -> Iterator[Complaint]:
     """Complain of what is wrong whatever the order was."""
     names: dict[str, set[str]] = {}
+    nameless: set[str] = set()  # parties that may have registered in bytes, under whatever name
     for index, (party, event, item) in enumerate((e.party, e.event, e.item) for e in seen.entries):
         mine = names.setdefault(party, set())
         if event is Event.FAULT:
@@ -85,6 +86,7 @@ def _shapes(seen: Transcript) -> Iterator[Complaint]:
         elif event is not Event.RECEIVED:
             if event is Event.RAW:
                 mine.add(seen.name(party))
+                nameless.add(party)
         elif isinstance(item, Error) and item.code is None:
             yield Complaint("ERROR-2", f"{party} received an ERROR without a code: {item.message!r}", index)
         elif isinstance(item, Error) and len(item.message) > DEFAULTS.explanation:
@@ -93,7 +95,7 @@ def _shapes(seen: Transcript) -> Iterator[Complaint]:
             )
         elif not isinstance(item, Error) and not mine:
             yield Complaint("CONN-16", f"{party} received something before it registered", index)
-        elif isinstance(item, OnlineUsers) and mine.isdisjoint(item.users):
+        elif isinstance(item, OnlineUsers) and party not in nameless and mine.isdisjoint(item.users):
             yield Complaint("PRESENCE-3", f"{party} received a roster without itself", index)
 
 

@@ -61,6 +61,11 @@ class Party:
             self._note(Event.SENT, message, written)
         self._link.send(b"".join(data))
 
+    def send_as(self, message: AnyMessage, data: bytes) -> None:
+        """Send a message in a form of its own, which `data` is."""
+        self._note(Event.SENT, message, data)
+        self._link.send(data)
+
     def send_bytes(self, data: bytes, *, one_by_one: bool = False) -> None:
         """Send bytes as they are, in one write or in as many as there are bytes."""
         self._note(Event.RAW, data, data)

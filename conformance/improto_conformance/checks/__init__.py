@@ -2,11 +2,12 @@
 
 from improto_conformance.check import Check, registered
 from improto_conformance.checks import conversations, delivery, errors, framing, presence, registration
+from improto_conformance.vectors.forms import form_checks
 from improto_conformance.vectors.scenarios import scenario_checks
 
 __all__ = ["CHECKS"]
 
 _TOPICS = (registration, presence, conversations, delivery, errors, framing)  # imported, so registered
 
-CHECKS: list[Check] = registered() + scenario_checks()
-"""All checks, in the order of the topics; then those that the scenario vectors make."""
+CHECKS: list[Check] = registered() + scenario_checks() + form_checks()
+"""All checks, in the order of the topics; then those that the vectors make."""

@@ -1,0 +1,135 @@
+"""Tests of the checks that the message and stream vectors make of servers."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from improto.codec import Codec, available, load
+from improto.limits import Limits
+from improto.messages import AnyMessage, Register, Role, Status
+from improto.server import Hub
+from improto.service import Service
+from improto_codecs.ascii_codec import AsciiCodec
+from improto_codecs.json_codec import JsonCodec
+from improto_conformance.checks import CHECKS
+from improto_conformance.profile import Profile
+from improto_conformance.results import Result, Verdict
+from improto_conformance.runner import Settings, run
+from improto_conformance.targets import in_process
+from improto_conformance.transcript import Event
+from improto_conformance.vectors import vectors
+from improto_conformance.vectors.forms import form_checks
+
+JSON = load("json")
+
+
+def reference(*codecs: Codec) -> Service:
+    """Make the reference server."""
+    return Service(Hub(), codecs or [load(name) for name in available()])
+
+
+def checked(make: Callable[[], Service], *names: str, codecs: list[str] | None = None) -> list[Result]:
+    """Run some checks."""
+    checks = [check for check in CHECKS if check.name in names]
+    assert len(checks) == len(names)
+    return run(in_process(make), checks, Settings(Profile(codecs or ["json"]), jobs=1, timeout=2.0))
+
+
+def test_all_vectors_are_used() -> None:
+    """Nearly all that clients send in vectors is sent to servers."""
+    sent = {
+        str(entry.item)
+        for result in run(in_process(reference), form_checks(), Settings())
+        for entry in result.transcript.entries
+        if entry.event is Event.MARK
+    }
+    all_ = {
+        v.id for v in vectors().values() if v.kind in ("message", "stream") and v.data["from"] == "client"
+    }
+    assert sent <= all_
+    assert len(sent) > 0.96 * len(all_)
+    assert {"json/stream-http-before-register", "pickle/two-messages"} <= all_ - sent
+
+
+class Stripping(JsonCodec):
+    """Reads a status without the spaces at its ends."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read one object."""
+        message = super().decode(payload, sender)
+        return Status(message.status.strip()) if isinstance(message, Status) else message
+
+
+class Converting(JsonCodec):
+    """Takes a number for a text."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read one object."""
+        return super().decode(payload.replace(b":7}", b':"7"}'), sender)
+
+
+class Renaming(JsonCodec):
+    """Registers under a name in capitals."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read one object."""
+        message = super().decode(payload, sender)
+        return (
+            Register(message.username.upper(), message.status) if isinstance(message, Register) else message
+        )
+
+
+class Narrow(AsciiCodec):
+    """Refuses quotes where a bare word would do."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read one line."""
+        return super().decode(b"?" if b'"7"' in payload else payload, sender)
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "words"),
+    [
+        (Stripping(), "LIMIT-22/forms", "was to show"),
+        (Converting(), "JSON-13/forms", "was to be answered with invalid"),
+        (Renaming(), "REGISTER-1/forms", "was to show"),
+        (Narrow(), "ASCII-5/forms", "was with malformed"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Codec) else None,
+)
+def test_broken_codecs(codec: Codec, name: str, words: str) -> None:
+    """A server whose codec makes something else of a vector fails, and the complaint names the vector."""
+    [result] = checked(lambda: reference(codec), name, codecs=[codec.name])
+    assert result.verdict is Verdict.FAILED
+    assert words in result.complaints[0]
+    assert result.complaints[0].split(" ")[0] in vectors()
+
+
+def test_strangers() -> None:
+    """Conversations and names of others are let alone, which is no failure."""
+
+    def make() -> Service:
+        hub = Hub()
+        service = Service(hub, [JSON])
+        for name in ("bo", "alice"):
+            peer = service.connect(0.0)
+            service.receive(peer, JSON.frame(JSON.encode(Register(name, ""))))
+            service.turn(0.0)
+        invite = json.dumps({"type": "INVITE", "users": ["bo"]}).encode()
+        for _ in range(7):
+            service.receive(peer, JSON.frame(invite))
+        service.turn(0.0)
+        return service
+
+    results = checked(make, "JOIN-1/forms", "REGISTER-1/forms", "INVITE-1/forms", "CONN-14/streams")
+    assert {result.verdict for result in results} == {Verdict.PASSED}
+    assert not any(entry.item == "json/join" for result in results for entry in result.transcript.entries)
+
+
+def test_other_limits() -> None:
+    """Vectors that depend on the limits are left out for a server that has others."""
+    profile = Profile(["json"], limits=Limits(name=32))
+    names = [result.check.name for result in run(in_process(reference), form_checks(), Settings(profile))]
+    assert "JSON-13/forms" in names
+    assert not {"LIMIT-5/forms", "LIMIT-2/streams"} & set(names)
