@@ -21,11 +21,12 @@ from improto.service import Service
 from improto_conformance.broken import BROKEN, Broken, serve
 from improto_conformance.check import Check, always
 from improto_conformance.checks import CHECKS
+from improto_conformance.copies import in_memory
 from improto_conformance.judge import Inconclusive, judge
 from improto_conformance.links import CUTS
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings, run
+from improto_conformance.runner import Settings, conduct, run
 from improto_conformance.targets import Target, in_process, tcp
 from improto_conformance.transcript import Entry, Event, Transcript
 from improto_spec import clauses
@@ -89,18 +90,6 @@ def test_private_reference() -> None:
     """A server with the policy *private*, declared, passes too."""
     code, output = check(f"{REFERENCE} --private", "--private", "--codec", "json")
     assert code == 0, output
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_servers(name: str) -> None:
-    """A broken server fails a check of the clause that it violates, by a complaint of that check's own."""
-    broken = BROKEN[name]
-    checks = [check for check in CHECKS if check.clause == broken.clause]
-    target = in_process(lambda: broken.service(broken.hub()))
-    results = run(target, checks, Settings(Profile(["ascii", "json"]), timeout=2.0))
-    verdicts = {result.verdict for result in results}
-    assert Verdict.FAILED in verdicts
-    assert Verdict.BROKEN not in verdicts
 
 
 @pytest.mark.parametrize("name", ["no-copy-for-the-sender", "one-read-a-message"])
@@ -186,8 +175,7 @@ def test_last_words(tmp_path: Path) -> None:
 def test_broken_check() -> None:
     """A check that fails by itself is the suite's fault, not the server's."""
     wrong = Check("REGISTER-2/nothing", "REGISTER-2", "divides by nothing", lambda stage: print(1 // 0))
-    with serving(Broken("REGISTER-2")) as address:
-        [result] = run(address, [wrong], Settings(Profile(["json"])))
+    [result] = run(in_process(reference), [wrong], Settings(Profile(["json"])))
     assert result.verdict is Verdict.BROKEN
     assert "ZeroDivisionError" in result.complaints[0]
 
@@ -288,12 +276,8 @@ def test_cuts(cut: str) -> None:
 def test_cuts_find_what_reads_wrongly(name: str, cut: str) -> None:
     """A server that takes a read for a message fails many checks when the suite cuts otherwise, whatever they are about."""
     checks = [check for check in CHECKS if check.clause.startswith(("INVITE", "STATUS", "SEND"))]
-    broken = BROKEN[name]
-    results = run(
-        in_process(lambda: broken.service(broken.hub())),
-        checks,
-        Settings(Profile(["ascii"]), cuts=[cut], timeout=2.0),
-    )
+    settings = Settings(Profile(["ascii"]), cuts=[cut], timeout=2.0)
+    results = conduct(in_memory(BROKEN[name].copy()), checks, settings)
     assert sum(result.verdict is Verdict.FAILED for result in results) > len(results) / 2
 
 
@@ -330,7 +314,7 @@ def test_the_judge_sees_what_is_wrong(name: str) -> None:
     broken = BROKEN[name]
     others = [check for check in CHECKS if check.clause != broken.clause]
     found = 0
-    for result in run(in_process(lambda: broken.service(broken.hub())), others, Settings(Profile(["json"]))):
+    for result in run(in_memory(broken.copy()), others, Settings(Profile(["json"]))):
         with suppress(Inconclusive):
             found += bool(judge(result.transcript))
     assert found > 1

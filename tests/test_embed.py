@@ -34,7 +34,7 @@ def test_not_conformant() -> None:
     """What is wrong is told of with the clause, what was expected and what happened."""
     broken = BROKEN["no-copy-for-the-sender"]
     with pytest.raises(NotConformant, match=r"(?s)SEND-3 .*violates .*SEND-3"):
-        check_server(lambda: broken.service(broken.hub()), Profile(["json"]), timeout=2.0)
+        check_server(broken.copy().service, Profile(["json"]), timeout=2.0)
 
 
 def test_running_server(programs: Programs) -> None:

@@ -18,7 +18,7 @@ from improto_conformance.results import Result, Verdict
 from improto_conformance.stage import Stage
 from improto_conformance.targets import NoTarget, Target
 
-__all__ = ["Settings", "run"]
+__all__ = ["Settings", "conduct", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,23 @@ def run(
     settings: Settings,
     report: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
+    """Do as `conduct`, but see first whether there is a server at all; NoTarget if it does not register a user."""
+    for name in settings.profile.codecs:
+        _probe(target, load(name), settings)
+    return conduct(target, checks, settings, report)
+
+
+def conduct(
+    target: Target,
+    checks: Sequence[Check],
+    settings: Settings,
+    report: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
     """Run checks in all codecs that they are for; `report` is told of each result.
 
     Those that have to be alone come first, one after the other; then all others in the order of the list.
-
-    NoTarget if the server does not even register a user.
     """
     codecs = {name: load(name) for name in settings.profile.codecs}
-    for codec in codecs.values():
-        _probe(target, codec, settings)
     numbers = count()
     work = [
         (check, codec, cut, f".{settings.run}{next(numbers)}")

@@ -14,12 +14,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from shutil import which
-from typing import cast
+from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from improto.bindings.memory import Server
@@ -27,10 +27,10 @@ from improto.cli.text import escaped
 from improto.errors import ImprotoError, UsageError
 from improto.service import Service
 from improto_conformance.check import Check
-from improto_conformance.links import Connect, SocketLink
+from improto_conformance.links import Connect, Link, SocketLink
 from improto_conformance.supervise import Program, supervised
 
-__all__ = ["NoTarget", "Target", "in_process", "opened", "tcp"]
+__all__ = ["Host", "NoTarget", "Target", "hosted", "in_process", "opened", "tcp"]
 
 _START = 10.0  # seconds that a program may take to listen
 
@@ -65,14 +65,73 @@ def tcp(host: str, port: int) -> Target:
     return Target(f"the server at {host}:{port}", lambda: partial(SocketLink, (host, port)))
 
 
+class Host(Protocol):
+    """A server in this process."""
+
+    def connect(self) -> Link:
+        """Give a client's end of a new connection."""
+        ...
+
+
 def in_process(make: Callable[[], Service]) -> Target:
     """Give what `make` makes as a target; each check has a server of its own."""
+    return hosted(lambda: Server(make()))
+
+
+def hosted(make: Callable[[], Host]) -> Target:
+    """Give servers in this process as a target; each check has its own.  What they raise is their fault."""
 
     def begin() -> Connect:
-        server = Server(make())
-        return lambda timeout: server.connect()
+        made = cache(make)
+
+        def connect(timeout: float) -> Link:
+            with _blaming():
+                return _Guarded(made().connect())
+
+        return connect
 
     return Target("the server in this process", begin, "inproc")
+
+
+class _Guarded:
+    """A link to a server in this process, which may raise anything."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def now(self) -> float:
+        return self._link.now()
+
+    def send(self, data: bytes) -> None:
+        with _blaming():
+            self._link.send(data)
+
+    def receive(self, timeout: float) -> bytes:
+        with _blaming():
+            return self._link.receive(timeout)
+
+    def half_close(self) -> None:
+        with _blaming():
+            self._link.half_close()
+
+    def reset(self) -> None:
+        with _blaming():
+            self._link.reset()
+
+    def close(self) -> None:
+        with suppress(ConnectionError), _blaming():
+            self._link.close()
+
+
+@contextmanager
+def _blaming() -> Generator[None]:
+    """Make what a server raises an error of its connection, and so a complaint, not a fault of the suite."""
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except Exception as error:
+        raise ConnectionError(f"the server raised {error!r}") from error
 
 
 @contextmanager

@@ -1,119 +1,212 @@
 """`improto zoo`: the suite against itself.
 
-Each broken server has to fail a check of the clause that it violates, and each variant has to pass all checks.
-A check that no broken server fails may check nothing: it is named.
+Each beast that is wrong on purpose has to fail a check of the clause that it violates, and each lawful one has to
+pass all checks.  A check that no beast fails may check nothing: it is named.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from improto.service import Service
+from improto.errors import UsageError
 from improto_conformance.broken import BROKEN
+from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
+from improto_conformance.copies import in_memory
 from improto_conformance.profile import Profile
-from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings
-from improto_conformance.runner import run as run_checks
-from improto_conformance.targets import in_process
+from improto_conformance.results import Aim, Result, Verdict
+from improto_conformance.runner import Settings, conduct
+from improto_conformance.targets import Target, in_process
 from improto_conformance.variants import VARIANTS
+from improto_conformance.workers import outcomes
 
-__all__ = ["HELP", "Beast", "configure", "matrix", "meet", "run"]
+__all__ = ["HELP", "KINDS", "Beast", "Kind", "Met", "configure", "matrix", "meet", "run"]
 
-HELP: Final = (
-    "try the suite on servers that are wrong on purpose, and on others that are right in another way"
-)
+HELP: Final = "try the suite on beasts that are wrong on purpose, and on others that are right in another way"
 
-_CODEC: Final = "json"
 _TIMEOUT: Final = 10.0  # seconds of the servers' own clocks
+_UNSURE: Final = (Verdict.INCONCLUSIVE, Verdict.BROKEN)
+_PATIENCE: Final = 20.0  # seconds until a check that gives no result has failed
+
+
+class Beast(Protocol):
+    """What the suite is tried on."""
+
+    @property
+    def clause(self) -> str:
+        """The one that it violates, or that allows it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Beast:
-    """One server and what the suite says of it."""
+class Kind:
+    """Beasts of one kind, and how the suite meets them."""
 
+    lawful: bool
+    beasts: Mapping[str, Beast]
+    checks: Sequence[Aim]
+    meet: Callable[[str], Iterator[Aim | Result]]
+    """Gives each check before it is tried on the beast of this name, and then its results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What the suite says of one beast."""
+
+    kind: str
     name: str
     clause: str
     """The one that it violates, or that allows it."""
-    broken: bool
-    failed: tuple[str, ...]
-    """The names of the checks that it failed."""
+    lawful: bool
+    failed: tuple[str, ...] = ()
+    """The checks that it failed; the last one may have hung, or ended the process."""
+    unsure: tuple[str, ...] = ()
+    """The checks that were inconclusive, or at fault themselves."""
+
+    @property
+    def own(self) -> list[str]:
+        """Those of the failed checks that are about its clause."""
+        return [name for name in self.failed if name.startswith(f"{self.clause}/")]
 
     @property
     def well(self) -> bool:
         """Whether the suite is right about it."""
-        if not self.broken:
-            return not self.failed
-        return any(name.startswith(f"{self.clause}/") for name in self.failed)
+        return not self.unsure and (not self.failed if self.lawful else bool(self.own))
+
+
+def _broken_server(name: str) -> Iterator[Aim | Result]:
+    broken = BROKEN[name]
+    own_first = sorted(CHECKS, key=lambda check: check.clause != broken.clause)
+    target = in_memory(broken.copy(), private=broken.private)
+    return _tried(target, own_first, Profile([broken.codec], broken.private))
+
+
+def _lawful_server(name: str) -> Iterator[Aim | Result]:
+    variant = VARIANTS[name]
+    return _tried(in_process(variant.make), CHECKS, Profile(private=variant.private))
+
+
+def _tried(target: Target, checks: Sequence[Check], profile: Profile) -> Iterator[Aim | Result]:
+    settings = Settings(profile, jobs=1, timeout=_TIMEOUT)
+    for check in checks:
+        yield check
+        yield from conduct(target, [check], settings)
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "broken server": Kind(False, BROKEN, CHECKS, _broken_server),
+    "lawful server": Kind(True, VARIANTS, CHECKS, _lawful_server),
+}
+"""All that there are."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `zoo`."""
-    parser.add_argument("--matrix", type=Path, metavar="FILE", help="write what failed what, as Markdown")
+    add = parser.add_argument
+    add("--matrix", type=Path, metavar="FILE", help="write what failed what, as Markdown")
+    add(
+        "--only", action="append", metavar="PATTERN", help="names or clauses of beasts to meet, e.g. 'JOIN-*'"
+    )
+    add(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="beasts at a time (default: all cores)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Meet all; 0 if the suite is right about each of them, else 1."""
-    with ProcessPoolExecutor() as pool:
-        beasts = list(pool.map(meet, [*BROKEN, *VARIANTS]))
+    chosen = [
+        (kind, name)
+        for kind in KINDS
+        for name, beast in KINDS[kind].beasts.items()
+        if arguments.only is None
+        or any(fnmatchcase(each, pattern) for each in (name, beast.clause) for pattern in arguments.only)
+    ]
+    if arguments.jobs < 1 or not chosen:
+        raise UsageError("--jobs must be more than 0, and --only the pattern of a beast's name or clause")
+    met: list[Met] = []
+    for one in meet(chosen, arguments.jobs):
+        met.append(one)
+        if not one.well:
+            print("\n".join(_wrong(one)), flush=True)
     if arguments.matrix is not None:
-        arguments.matrix.write_text("\n".join(matrix(beasts)) + "\n", encoding="utf-8")
-    wrong = [beast for beast in beasts if not beast.well]
-    for beast in wrong:
-        got = ", ".join(beast.failed) or "nothing"
-        print(f"WRONG {beast.name} ({beast.clause}): failed {got}")
-    killed = sum(beast.well for beast in beasts if beast.broken)
-    spared = sum(beast.well for beast in beasts if not beast.broken)
-    vacuous = _vacuous(beasts)
-    print(f"{killed} of {len(BROKEN)} broken servers failed a check of the clause that they violate")
-    print(f"{spared} of {len(VARIANTS)} lawful servers passed")
-    print(f"{len(vacuous)} of {len(CHECKS)} checks failed none of them")
-    return 1 if wrong else 0
+        arguments.matrix.write_text("\n".join(matrix(met)) + "\n", encoding="utf-8")
+    print("\n".join(_summary(met)))
+    return 0 if all(one.well for one in met) else 1
 
 
-def meet(name: str) -> Beast:
-    """Run all checks on a broken server or a variant."""
-    if name in BROKEN:
-        broken = BROKEN[name]
-        failed = _failed(lambda: broken.service(broken.hub()), private=False)
-        return Beast(name, broken.clause, True, failed)
-    variant = VARIANTS[name]
-    return Beast(name, variant.clause, False, _failed(variant.make, private=variant.private))
+def meet(chosen: Iterable[tuple[str, str]], jobs: int = 1) -> Iterator[Met]:
+    """Meet beasts, given by kind and name, so many at a time."""
+    for (kind, name), given, done in outcomes(_meet, chosen, jobs=jobs, patience=_PATIENCE):
+        if not done:
+            given.append((given[-1][0], Verdict.FAILED))
+        beast, lawful = KINDS[kind].beasts[name], KINDS[kind].lawful
+        failed = dict.fromkeys(check for check, verdict in given if verdict is Verdict.FAILED)
+        unsure = dict.fromkeys(check for check, verdict in given if verdict in _UNSURE)
+        yield Met(kind, name, beast.clause, lawful, tuple(failed), tuple(unsure))
 
 
-def matrix(beasts: list[Beast]) -> Iterator[str]:
+def _meet(which: tuple[str, str]) -> Iterator[tuple[str, Verdict | None]]:
+    """Give the name of each check before it is tried, and with the verdict afterwards."""
+    kind, name = which
+    for item in KINDS[kind].meet(name):
+        yield (item.check.name, item.verdict) if isinstance(item, Result) else (item.name, None)
+
+
+def matrix(met: Sequence[Met]) -> Iterator[str]:
     """Give the lines of the matrix."""
-    yield "# What the suite says of servers that are wrong on purpose, and of lawful ones"
+    yield "# What the suite says of beasts that are wrong on purpose, and of lawful ones"
     yield ""
-    yield "Made by `improto zoo --matrix FILE`, in the json codec.  Checks that fail a server are named by clause."
+    yield "Made by `improto zoo --matrix FILE`.  Checks that fail a beast are named by clause."
     yield ""
-    yield "| server | violates | failed by its own clause | and by |"
-    yield "|---|---|---|---|"
-    for beast in (beast for beast in beasts if beast.broken):
-        own = [name for name in beast.failed if name.startswith(f"{beast.clause}/")]
-        others = dict.fromkeys(name.partition("/")[0] for name in beast.failed if name not in own)
-        yield f"| {beast.name} | {beast.clause} | {len(own)} | {', '.join(others)} |"
+    yield from _summary(met)
+    for kind in dict.fromkeys(one.kind for one in met):
+        beasts = [one for one in met if one.kind == kind]
+        yield ""
+        if KINDS[kind].lawful:
+            yield f"| {kind} | by | failed |"
+            yield "|---|---|---|"
+            for one in beasts:
+                yield f"| {one.name} | {one.clause} | {', '.join(one.failed) or 'none'} |"
+        else:
+            yield f"| {kind} | violates | failed by its own clause | and by |"
+            yield "|---|---|---|---|"
+            for one in beasts:
+                others = dict.fromkeys(name.partition("/")[0] for name in one.failed if name not in one.own)
+                own = ", ".join(name.partition("/")[2] for name in one.own)
+                yield f"| {one.name} | {one.clause} | {own} | {', '.join(others)} |"
     yield ""
-    yield "| lawful server | by | failed |"
-    yield "|---|---|---|"
-    for beast in (beast for beast in beasts if not beast.broken):
-        yield f"| {beast.name} | {beast.clause} | {', '.join(beast.failed) or 'none'} |"
+    yield "Checks that failed none of them:"
     yield ""
-    vacuous = _vacuous(beasts)
-    yield f"Checks that failed none of them: {len(vacuous)} of {len(CHECKS)}."
-    yield ""
-    yield from (f"- {name}" for name in vacuous)
+    yield from (f"- {name}" for name in _vacuous(met))
 
 
-def _vacuous(beasts: list[Beast]) -> list[str]:
-    killing = {name for beast in beasts if beast.broken for name in beast.failed}
-    return [check.name for check in CHECKS if check.name not in killing]
+def _wrong(one: Met) -> Iterator[str]:
+    yield f"WRONG {one.kind} {one.name} ({one.clause}): failed {', '.join(one.failed) or 'nothing'}"
+    if one.unsure:
+        yield f"  inconclusive or at fault: {', '.join(one.unsure)}"
 
 
-def _failed(make: Callable[[], Service], *, private: bool) -> tuple[str, ...]:
-    settings = Settings(Profile([_CODEC], private), jobs=1, timeout=_TIMEOUT)
-    results = run_checks(in_process(make), CHECKS, settings)
-    return tuple(result.check.name for result in results if result.verdict is not Verdict.PASSED)
+def _summary(met: Sequence[Met]) -> Iterator[str]:
+    for kind in dict.fromkeys(one.kind for one in met):
+        beasts = [one for one in met if one.kind == kind]
+        what = "passed" if KINDS[kind].lawful else "failed a check of the clause that they violate"
+        yield f"{sum(one.well for one in beasts)} of {len(beasts)} {kind}s {what}"
+    yield f"{len(_vacuous(met))} of {len(_checks(met))} checks failed none of them"
+
+
+def _checks(met: Sequence[Met]) -> list[str]:
+    """Give the names of the checks of all kinds that were met."""
+    return list(dict.fromkeys(check.name for one in met for check in KINDS[one.kind].checks))
+
+
+def _vacuous(met: Sequence[Met]) -> list[str]:
+    killing = {name for one in met if not one.lawful for name in one.failed}
+    return [name for name in _checks(met) if name not in killing]

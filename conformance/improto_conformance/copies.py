@@ -1,0 +1,128 @@
+"""Copies of the reference with other source text: each whole, apart from the suite's own, and made in milliseconds.
+
+    copy = load({"improto/server.py": text})        what is not given is as it is installed
+    in_memory(copy)                                 a target: bytes are all that passes between suite and copy
+    copy.module("improto.bindings.asyncio")         any module of it, such as to serve it on a socket
+
+A copy has module objects of its own, which `sys.modules` does not know: an edit can break nothing but the copy.
+Of a module with the installed text the code is compiled once and executed again for each copy.
+"""
+
+import builtins
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, Final, cast
+
+from improto.codec import ENTRY_POINTS
+from improto_conformance.targets import Target, hosted
+
+__all__ = ["Copy", "in_memory", "load", "source"]
+
+_COPIED: Final = ("improto", "improto_codecs")
+
+
+class Copy:
+    """The reference's packages once more.  Made by `load`."""
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        """Execute nothing yet: a module is executed when it is first imported."""
+        self._sources = sources
+        self._modules: dict[str, ModuleType] = {}
+        self._builtins = {**vars(builtins), "__import__": self._import}
+
+    def module(self, name: str) -> Any:
+        """Give a module of the copy; what executing it raises comes out."""
+        module = self._modules.get(name)
+        if module is None:
+            parent, _, child = name.rpartition(".")
+            package = self.module(parent) if parent else None
+            module = self._modules[name] = ModuleType(name)
+            vars(module)["__builtins__"] = self._builtins
+            module.__package__ = name if _path(name).endswith("/__init__.py") else parent
+            exec(self._code(name), vars(module))
+            if package is not None:
+                setattr(package, child, module)
+        return module
+
+    def service(self, *, private: bool = False, settle: float = 1.0) -> Any:
+        """Give a new `Service` that speaks all codecs; `private` and `settle` are those of its `Policy`."""
+        server, service = self.module("improto.server"), self.module("improto.service")
+        return service.Service(server.Hub(server.Policy(private=private, settle=settle)), self._codecs())
+
+    def _codecs(self) -> list[Any]:
+        points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+        return [getattr(self.module(point.module), point.attr)() for point in points if _copied(point.module)]
+
+    def _code(self, name: str) -> CodeType:
+        path = _path(name)
+        text = self._sources.get(path)
+        return _installed(path) if text is None else compile(text, path, "exec")
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        """Do what `import` does in the copy: its own modules first."""
+        if level:
+            assert globals is not None
+            name = resolve_name("." * level + name, cast(str, globals["__package__"]))
+        if not _copied(name):
+            return __import__(name, globals, locals, fromlist or ())
+        module: ModuleType = self.module(name)
+        if not fromlist:
+            return cast(ModuleType, self.module(name.partition(".")[0]))
+        for each in fromlist:
+            if not hasattr(module, each):  # a submodule that nobody has imported yet
+                self.module(f"{name}.{each}")
+        return module
+
+
+def load(sources: Mapping[str, str]) -> Copy:
+    """Give a copy with these texts, by path, in place of the installed ones.  KeyError if there is no such file."""
+    for path in sources:
+        source(path)
+    return Copy(sources)
+
+
+@cache
+def source(path: str) -> str:
+    """Give the installed text of a file, such as `improto/server.py`.  KeyError if a copy has no such file."""
+    package, _, rest = path.partition("/")
+    spec = find_spec(package) if package in _COPIED else None
+    file = None if spec is None or spec.origin is None else Path(spec.origin).parent / rest
+    if file is None or not file.is_file():
+        raise KeyError(f"the reference has no file {path!r}")
+    return file.read_text(encoding="utf-8")
+
+
+def in_memory(copy: Copy, *, private: bool = False) -> Target:
+    """Give a copy as a target, in this process and on a virtual clock."""
+    return hosted(lambda: copy.module("improto.bindings.memory").Server(copy.service(private=private)))
+
+
+@cache
+def _path(name: str) -> str:
+    """Give the file of a module."""
+    path = name.replace(".", "/")
+    try:
+        source(f"{path}.py")
+    except KeyError:
+        return f"{path}/__init__.py"
+    return f"{path}.py"
+
+
+@cache
+def _installed(path: str) -> CodeType:
+    return compile(source(path), path, "exec")
+
+
+def _copied(name: str) -> bool:
+    return name.partition(".")[0] in _COPIED

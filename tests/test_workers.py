@@ -1,0 +1,37 @@
+"""Tests of calls in processes of their own."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from improto_conformance.workers import Outcome, outcomes
+
+
+def busy(item: int) -> Iterator[int]:
+    """Yield the item, and then: come to an end, hang, end the process, or raise."""
+    yield item
+    if item == 1:
+        while True:
+            time.process_time()
+    if item == 2:
+        os._exit(1)
+    if item == 3:
+        raise ValueError(item)
+
+
+def test_outcomes() -> None:
+    """A call that hangs and one that ends its process are told from those that come to an end; the others go on."""
+    assert list(outcomes(busy, [0, 1, 2, 4], jobs=2, patience=0.5)) == [
+        Outcome(0, [0], True),
+        Outcome(1, [1], False),
+        Outcome(2, [2], False),
+        Outcome(4, [4], True),
+    ]
+
+
+def test_raised() -> None:
+    """What a call raises comes out."""
+    with pytest.raises(ValueError, match="3"):
+        list(outcomes(busy, [3], jobs=1, patience=5.0))
