@@ -5,7 +5,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -64,7 +64,12 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         help="how to cut what is sent into writes; may be given again (default: whole)",
     )
     add("--jobs", type=int, default=4, metavar="N", help="checks at a time (default: %(default)s)")
-    add("--report", type=Path, metavar="DIR", help="write report.json, junit.xml and transcripts there")
+    add(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write report.json, junit.xml, summary.md and transcripts there",
+    )
     add(
         "--known-failing",
         type=Path,
@@ -121,9 +126,16 @@ class _Teller:
 
     def __init__(self, arguments: argparse.Namespace, subject: Subject) -> None:
         self._arguments = arguments
-        self._subject = subject
-        self._command = _command()
+        self._names = {check.name for check in subject.checks}
         self._results: list[Result] = []
+        self._run = reports.Run(
+            self._results,
+            subject.role,
+            subject.target,
+            _command(),
+            asdict(subject.profile),
+            _options(arguments),
+        )
         self._known = _baseline(arguments)
         if arguments.report is not None:
             try:
@@ -135,35 +147,27 @@ class _Teller:
         """Print what has to be said of a result, and write its transcript."""
         result = known.judged(result, self._known)
         self._results.append(result)
-        subject, folder = self._subject, self._arguments.report
-        if folder is not None:
-            about = {"target": subject.target, "role": subject.role}
-            reports.keep(result, folder, about, private=subject.profile.private)
+        if self._arguments.report is not None:
+            reports.keep(self._run, result, self._arguments.report)
         if result.verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.BROKEN):
-            again = [*self._command, *_only(result)]
+            again = [*self._run.command, *_only(result)]
             print("\n".join(reports.failure(result, clauses(), shlex.join(again))), end="\n\n", flush=True)
         elif self._arguments.verbose or result.verdict is Verdict.KNOWN:
             print(f"{result.verdict} {result.check.name} [{result.how}]: {result.check.title}", flush=True)
 
     def conclude(self, *, interrupted: bool) -> int:
         """Write the reports, print the summary, and give the exit code."""
-        names = {check.name for check in self._subject.checks}
         if self._arguments.fix and not interrupted:
-            self._known = known.fixed(self._known, self._results, names)
+            self._known = known.fixed(self._known, self._results, self._names)
             self._arguments.known_failing.write_text(known.write(self._known), encoding="utf-8")
-            self._results = [known.judged(result, self._known) for result in self._results]
-        run = reports.Run(
-            self._results,
-            self._subject.role,
-            self._subject.target,
-            self._command,
-            asdict(self._subject.profile),
-            _options(self._arguments),
-            list(known.stale(self._known, self._results, names)),
-            interrupted,
+        run = replace(
+            self._run,
+            results=[known.judged(result, self._known) for result in self._results],
+            stale=list(known.stale(self._known, self._results, self._names)),
+            interrupted=interrupted,
         )
         if self._arguments.report is not None:
-            reports.write(run, self._arguments.report, clauses())
+            reports.write([run], self._arguments.report, clauses())
         print("\n".join(reports.summary(run)))
         return reports.outcome(run)[0]
 

@@ -53,4 +53,4 @@ class Result:
     @property
     def file(self) -> str:
         """The name of the file for its transcript."""
-        return f"{self.check.name.replace('/', '_')}.{self.how}.jsonl"
+        return f"{self.check.name}.{self.how}.jsonl".replace("/", "_")

@@ -1,21 +1,50 @@
-"""Results as JSON, which `improto merge` and `improto diff` read again."""
+"""Runs as JSON, which `improto merge` and `improto diff` read again.
+
+`report.schema.json`, beside this module, is the schema.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
+from improto.errors import UsageError
+from improto_conformance import records
 from improto_conformance.complaints import Difference
+from improto_conformance.records import NoRecord
 from improto_conformance.reports.run import Run, outcome
-from improto_conformance.results import Result
+from improto_conformance.results import Aim, Result, Verdict
+from improto_conformance.transcript import Transcript
 
-__all__ = ["VERSION", "data"]
+__all__ = ["NAME", "VERSION", "data", "read"]
 
+NAME: Final = "report.json"
 VERSION: Final = 1
 
 
-def data(*runs: Run) -> str:
+def data(runs: Sequence[Run]) -> str:
     """Give runs as the text of a report.json."""
     return json.dumps({"report": VERSION, "runs": [_run(run) for run in runs]}, indent=1) + "\n"
+
+
+def read(folder: Path) -> list[Run]:
+    """Read the runs of a report with their transcripts; UsageError, which names the file, if there is none."""
+    path = folder / NAME
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["report"] != VERSION:
+            raise UsageError(f"{path} is of version {found['report']!r}, and {VERSION} is read here")
+        return [_read_run(run, folder) for run in found["runs"]]
+    except OSError as error:
+        what = error.filename or path
+        raise UsageError(f"{what}: {error.strerror}; name a folder that --report has written") from None
+    except NoRecord as error:
+        raise UsageError(f"{folder / 'transcripts'}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is no report ({error!r}); name a folder that --report has written"
+        ) from None
 
 
 def _run(run: Run) -> Mapping[str, Any]:
@@ -33,11 +62,11 @@ def _run(run: Run) -> Mapping[str, Any]:
         "stale": list(run.stale),
         "exit": code,
         "verdict": verdict,
-        "results": [_result(result) for result in run.results],
+        "results": [_result(result, run) for result in run.results],
     }
 
 
-def _result(result: Result) -> Mapping[str, Any]:
+def _result(result: Result, run: Run) -> Mapping[str, Any]:
     return {
         "check": result.check.name,
         "clause": result.check.clause,
@@ -48,7 +77,7 @@ def _result(result: Result) -> Mapping[str, Any]:
         "complaints": [_complaint(complaint) for complaint in result.complaints],
         "seconds": round(result.seconds, 4),
         "expired": round(result.expired, 4),
-        "transcript": f"transcripts/{result.file}",
+        "transcript": run.transcript(result),
     }
 
 
@@ -56,3 +85,43 @@ def _complaint(complaint: str) -> Mapping[str, str]:
     if isinstance(complaint, Difference):
         return {"text": complaint, "expected": complaint.expected, "actual": complaint.actual}
     return {"text": complaint}
+
+
+def _read_run(found: Mapping[str, Any], folder: Path) -> Run:
+    results: list[Result] = []
+    run = Run(
+        results,
+        found["role"],
+        found["target"],
+        tuple(found["command"]),
+        found["profile"],
+        found["options"],
+        tuple(found["stale"]),
+        found["interrupted"],
+        found["name"],
+        found["date"],
+        found["suite"],
+    )
+    for entry in found["results"]:
+        bare = Result(
+            Aim(entry["check"], entry["clause"], entry["title"]),
+            entry["codec"],
+            entry["cut"],
+            Verdict(entry["verdict"]),
+            tuple(_read_complaint(complaint) for complaint in entry["complaints"]),
+            Transcript(),
+            entry["seconds"],
+            entry["expired"],
+        )
+        # The path is made here, not taken from the file, which may be anybody's.
+        with (folder / run.transcript(bare)).open(encoding="utf-8") as lines:
+            results.append(replace(bare, transcript=records.read(lines).transcript))
+    return run
+
+
+def _read_complaint(found: Mapping[str, str]) -> str:
+    if "expected" not in found:
+        return found["text"]
+    made = Difference(found["text"])
+    made.expected, made.actual = found["expected"], found["actual"]
+    return made

@@ -1,6 +1,6 @@
 """Results as JUnit XML, which CI servers read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from improto.cli.text import escaped
@@ -20,34 +20,34 @@ _ELEMENTS = {
 }
 
 
-def junit(run: Run, clauses: Mapping[str, Clause]) -> bytes:
-    """Give the document: a suite for each codec and cut, a case for each check."""
-    root = ElementTree.Element("testsuites", name=f"improto {run.name}".strip())
-    for how in dict.fromkeys(result.how for result in run.results):
-        mine = [result for result in run.results if result.how == how]
-        elements = [_ELEMENTS.get(result.verdict) for result in mine]
-        suite = ElementTree.SubElement(
-            root,
-            "testsuite",
-            name=how,
-            timestamp=run.date,
-            tests=str(len(mine)),
-            failures=str(elements.count("failure")),
-            errors=str(elements.count("error")),
-            skipped=str(elements.count("skipped")),
-            time=f"{sum(result.seconds for result in mine):.3f}",
-        )
-        for result in mine:
-            _case(suite, result, clauses)
+def junit(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> bytes:
+    """Give the document: a suite for each codec and cut of each run, a case for each check."""
+    root = ElementTree.Element("testsuites", name="improto")
+    for run in runs:
+        for name, results in run.columns().items():
+            elements = [_ELEMENTS.get(result.verdict) for result in results]
+            suite = ElementTree.SubElement(
+                root,
+                "testsuite",
+                name=name,
+                timestamp=run.date,
+                tests=str(len(results)),
+                failures=str(elements.count("failure")),
+                errors=str(elements.count("error")),
+                skipped=str(elements.count("skipped")),
+                time=f"{sum(result.seconds for result in results):.3f}",
+            )
+            for result in results:
+                _case(suite, name, result, clauses)
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def _case(suite: ElementTree.Element, result: Result, clauses: Mapping[str, Clause]) -> None:
+def _case(suite: ElementTree.Element, name: str, result: Result, clauses: Mapping[str, Clause]) -> None:
     case = ElementTree.SubElement(
         suite,
         "testcase",
-        classname=result.how,
+        classname=name,
         name=result.check.name,
         time=f"{result.seconds:.3f}",
     )

@@ -6,9 +6,21 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
+from improto_conformance.known import reason
 from improto_conformance.results import Result, Verdict
 
-__all__ = ["CONFORMANT", "FAILURE", "INTERRUPTED", "NOTHING", "NO_TARGET", "OWN_FAULT", "Run", "outcome"]
+__all__ = [
+    "CONFORMANT",
+    "FAILURE",
+    "INTERRUPTED",
+    "NOTHING",
+    "NO_TARGET",
+    "OWN_FAULT",
+    "Group",
+    "Run",
+    "groups",
+    "outcome",
+]
 
 # The exit codes of `improto check`; 2 is wrong usage.
 CONFORMANT: Final = 0
@@ -45,16 +57,54 @@ class Run:
     name: str = ""
     """What tells it from others that it is merged with."""
     date: str = field(default_factory=_now)
-    """When it ended, in UTC."""
+    """When it began, in UTC."""
     suite: str = field(default_factory=lambda: version("improto"))
 
     def of(self, verdict: Verdict) -> list[Result]:
         """Give the results of a verdict."""
         return [result for result in self.results if result.verdict is verdict]
 
+    def transcript(self, result: Result) -> str:
+        """Give where the transcript of a result is in the folder of a report."""
+        return "/".join(["transcripts", *([self.name.replace("/", "_")] if self.name else []), result.file])
+
+    def columns(self) -> dict[str, list[Result]]:
+        """Give the results by codec and cut, under what tells them from those of other runs."""
+        found: dict[str, list[Result]] = {}
+        for result in self.results:
+            found.setdefault(f"{self.name} {result.how}".strip(), []).append(result)
+        return found
+
     def violated(self, verdict: Verdict) -> str:
         """Name the clauses of the failures of a verdict."""
         return ", ".join(sorted({result.check.clause for result in self.of(verdict)}))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Results that say the same: one check, one verdict, and one reason, in some codecs, cuts and runs."""
+
+    run: Run
+    result: Result
+    """The first of them."""
+    where: list[str]
+    """The columns of all."""
+
+
+def groups(runs: Sequence[Run]) -> list[Group]:
+    """Group all results that did not pass, what the target is to blame for first."""
+    found: dict[object, Group] = {}
+    for run in runs:
+        for column, results in run.columns().items():
+            for result in results:
+                if result.verdict is not Verdict.PASSED:
+                    why = tuple(reason(complaint, result.transcript) for complaint in result.complaints)
+                    key = (result.check.name, result.verdict, why)
+                    found.setdefault(key, Group(run, result, [])).where.append(column)
+    return sorted(found.values(), key=lambda group: _SEVERITY.index(group.result.verdict))
+
+
+_SEVERITY: Final = [Verdict.FAILED, Verdict.BROKEN, Verdict.INCONCLUSIVE, Verdict.KNOWN, Verdict.PASSED]
 
 
 def outcome(run: Run) -> tuple[int, str]:

@@ -39,8 +39,7 @@ def failure(result: Result, clauses: Mapping[str, Clause], *again: str) -> Itera
 
 def summary(run: Run) -> Iterator[str]:
     """Give a line for each codec and cut, the time waited in vain, and the verdict."""
-    for how in dict.fromkeys(result.how for result in run.results):
-        mine = [result for result in run.results if result.how == how]
+    for name, mine in run.columns().items():
         counts = Counter(result.verdict for result in mine)
         seconds = sum(result.seconds for result in mine)
         further = "".join(
@@ -49,7 +48,7 @@ def summary(run: Run) -> Iterator[str]:
             if counts[verdict]
         )
         yield (
-            f"{how:>8}: {counts[Verdict.PASSED]} of {len(mine)} checks passed, "
+            f"{name:>8}: {counts[Verdict.PASSED]} of {len(mine)} checks passed, "
             f"{counts[Verdict.FAILED]} failed{further}  ({seconds:.1f} s)"
         )
     yield from (f"STALE {escaped(line)}" for line in run.stale)

@@ -1,0 +1,54 @@
+"""`improto merge DIR… --report OUT`: makes one report of several runs."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from improto.errors import UsageError
+from improto_conformance import reports
+from improto_conformance.reports.run import Run
+from improto_spec import clauses
+
+__all__ = ["HELP", "configure", "merged", "run"]
+
+HELP: Final = "make one report of those of several runs, with a matrix of all"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `merge`."""
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="what --report has written, or this command"
+    )
+    parser.add_argument("--report", type=Path, metavar="OUT", required=True, help="where to write the report")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read all, write one, and say of each run what its verdict was; 0, whatever that was."""
+    if arguments.report.resolve() in [folder.resolve() for folder in arguments.folders]:
+        raise UsageError(
+            f"{arguments.report} is one of those that are read; name another folder for --report"
+        )
+    runs = merged(arguments.folders)
+    try:
+        reports.clear(arguments.report)
+    except OSError as error:
+        raise UsageError(f"--report {arguments.report}: {error.strerror}; name a folder") from None
+    for each in runs:
+        for result in each.results:
+            reports.keep(each, result, arguments.report)
+        print(f"{each.name}: {reports.outcome(each)[1]}")
+    reports.write(runs, arguments.report, clauses())
+    return 0
+
+
+def merged(folders: list[Path]) -> list[Run]:
+    """Read the runs of reports, each by the name of its folder unless it has one; UsageError if one is none."""
+    runs: list[Run] = []
+    for folder in folders:
+        for found in reports.read(folder):
+            wanted = found.name or folder.resolve().name
+            taken = [each.name for each in runs]
+            names = [wanted, *(f"{wanted}-{number}" for number in range(2, len(taken) + 2))]
+            runs.append(replace(found, name=next(name for name in names if name not in taken)))
+    return runs

@@ -1,0 +1,22 @@
+"""Runs to make reports of: a server that does not send messages to their senders, in this process."""
+
+from dataclasses import asdict
+
+from improto_conformance.broken import BROKEN
+from improto_conformance.checks import CHECKS
+from improto_conformance.copies import in_memory
+from improto_conformance.profile import Profile
+from improto_conformance.reports import Run
+from improto_conformance.runner import Settings, run
+
+_BROKEN = BROKEN["no-copy-for-the-sender"]
+
+
+def a_run(*codecs: str, name: str = "") -> Run:
+    """Run three checks, of which the second fails."""
+    names = ("SEND-2/to-all-members", "SEND-3/to-the-sender", "SEND-4/to-nobody-else")
+    checks = [check for check in CHECKS if check.name in names]
+    profile = Profile(list(codecs) or ["json"])
+    results = run(in_memory(_BROKEN.copy()), checks, Settings(profile, jobs=1))
+    command = ["improto", "check", "server", "tcp://here:1"]
+    return Run(results, "server", "tcp://here:1", command, asdict(profile), {"timeout": 5.0}, name=name)
