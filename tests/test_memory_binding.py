@@ -106,3 +106,10 @@ def test_slow_reader() -> None:
     while got.count(b"CONVERSATIONS") < 20_000:
         got += link.receive(1.0)
     assert len(read(got)) == 20_000
+
+
+def test_prompt() -> None:
+    """A prompt server deals with what is sent before anybody receives."""
+    hall = Server(Service(Hub(), [JSON]), prompt=True)
+    send(hall.connect(), Register("ann", "here"))
+    assert hall.service.hub.online == {"ann": "here"}

@@ -105,7 +105,9 @@ def source(path: str) -> str:
 
 def in_memory(copy: Copy, *, private: bool = False) -> Target:
     """Give a copy as a target, in this process and on a virtual clock."""
-    return hosted(lambda: copy.module("improto.bindings.memory").Server(copy.service(private=private)))
+    return hosted(
+        lambda: copy.module("improto.bindings.memory").Server(copy.service(private=private), prompt=True)
+    )
 
 
 @cache

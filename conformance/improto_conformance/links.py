@@ -5,7 +5,9 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Final, Protocol
+from itertools import pairwise
+from random import Random
+from typing import Final, NamedTuple, Protocol
 
 __all__ = ["CUTS", "Connect", "Link", "SocketLink", "cutting"]
 
@@ -85,15 +87,18 @@ class SocketLink:
         self._socket.close()
 
 
+_Pieces = Callable[[bytes, Random], Iterable[bytes]]
+"""Cuts what is to be sent into pieces, with what decides where."""
+
+
 class _Cut:
     """A link that sends what it is given in pieces of its own choice."""
 
-    def __init__(
-        self, link: Link, together: "list[_Cut]", pieces: Callable[[bytes], Iterable[bytes]]
-    ) -> None:
+    def __init__(self, link: Link, together: "list[_Cut]", cut: "_Way", random: Random) -> None:
         self._link = link
         self._together = together  # the links that hold something back until somebody receives
-        self._pieces = pieces
+        self._cut = cut
+        self._random = random
         self._held = bytearray()
 
     def now(self) -> float:
@@ -102,14 +107,14 @@ class _Cut:
     def send(self, data: bytes) -> None:
         self._held += data
         self._together.append(self)
-        if self._pieces is not _all_at_once:
+        if not self._cut.holds:
             self.flush()
 
     def flush(self) -> None:
         """Send what is held back."""
         data = bytes(self._held)
         self._held.clear()
-        for piece in self._pieces(data):
+        for piece in self._cut.pieces(data, self._random):
             self._link.send(piece)
 
     def receive(self, timeout: float) -> bytes:
@@ -133,37 +138,57 @@ class _Cut:
         self._together.clear()
 
 
-def _all_at_once(data: bytes) -> Iterable[bytes]:
+class _Way(NamedTuple):
+    """A way to cut."""
+
+    pieces: _Pieces
+    holds: bool = False
+    """Whether what is sent waits until somebody receives, so that a piece may hold parts of several messages."""
+
+
+def _all_at_once(data: bytes, _: Random) -> Iterable[bytes]:
     return [data] if data else []
 
 
-def _one_by_one(data: bytes) -> Iterable[bytes]:
+def _one_by_one(data: bytes, _: Random) -> Iterable[bytes]:
     # Long ones come in larger pieces, or a run would be about nothing else.
     size = 1 if len(data) <= _LONG else 1 + len(data) // _LONG
     return (data[at : at + size] for at in range(0, len(data), size))
 
 
-def _in_thirds(data: bytes) -> Iterable[bytes]:
+def _in_thirds(data: bytes, _: Random) -> Iterable[bytes]:
     size = max(1, -(-len(data) // 3))
     return (data[at : at + size] for at in range(0, len(data), size))
 
 
-_LONG: Final = 4096
+def _sampled(data: bytes, random: Random) -> Iterable[bytes]:
+    count = random.randint(0, min(_MOST, max(0, len(data) - 1)))
+    places = [0, *sorted(random.sample(range(1, len(data)), count)), len(data)] if data else []
+    return (data[start:end] for start, end in pairwise(places))
 
-CUTS: Final[Mapping[str, Callable[[bytes], Iterable[bytes]] | None]] = {
+
+_LONG: Final = 512
+_MOST: Final = 5  # places at which what is sent is cut
+
+CUTS: Final[Mapping[str, _Way | None]] = {
     "whole": None,
-    "bytes": _one_by_one,
-    "thirds": _in_thirds,
-    "coalesced": _all_at_once,
+    "bytes": _Way(_one_by_one),
+    "thirds": _Way(_in_thirds),
+    "coalesced": _Way(_all_at_once, holds=True),
+    "sampled": _Way(_sampled, holds=True),
 }
-"""How what the suite sends is cut into writes: as each check has it, each byte on its own, each write in three,
-or all that is sent before anybody receives in one (CONN-4, CONN-5)."""
+"""How what the suite sends is cut into writes (CONN-4, CONN-5): as each check has it, each byte on its own, each write
+in three, all that is sent before anybody receives in one, or the same cut at a few places, wherever messages end."""
 
 
-def cutting(connect: Connect, cut: str) -> Connect:
-    """Give what connects for one check with a link that cuts in one of the ways of `CUTS`."""
-    pieces = CUTS[cut]
-    if pieces is None:
+def cutting(connect: Connect, cut: str, seed: str) -> Connect:
+    """Give what connects for one check with a link that cuts in one of the ways of `CUTS`.
+
+    `seed` decides where, if that is a matter of chance: with the same one it is the same each time.
+    """
+    way = CUTS[cut]
+    if way is None:
         return connect
     together: list[_Cut] = []
-    return lambda timeout: _Cut(connect(timeout), together, pieces)
+    random = Random(seed)
+    return lambda timeout: _Cut(connect(timeout), together, way, random)

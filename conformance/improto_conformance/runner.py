@@ -118,7 +118,7 @@ def _probe(target: Target, codec: Codec, settings: Settings) -> None:
 
 def _run_one(target: Target, check: Check, codec: Codec, cut: str, suffix: str, settings: Settings) -> Result:
     waits = Waits(settings.timeout)
-    stage = Stage(cutting(target.begin(), cut), codec, suffix, waits)
+    stage = Stage(cutting(target.begin(), cut, f"{check.name} {codec.name}"), codec, suffix, waits)
     start = monotonic()
     try:
         complaints = _complaints(check, stage)

@@ -75,7 +75,7 @@ class Host(Protocol):
 
 def in_process(make: Callable[[], Service]) -> Target:
     """Give what `make` makes as a target; each check has a server of its own."""
-    return hosted(lambda: Server(make()))
+    return hosted(lambda: Server(make(), prompt=True))  # so that cuts are seen
 
 
 def hosted(make: Callable[[], Host]) -> Target:

@@ -22,9 +22,13 @@ _HIGH_WATER: Final = 64 * 1024
 class Server:
     """Runs one `Service` for the links that it gives out."""
 
-    def __init__(self, service: Service) -> None:
-        """Begin at second 0 with nobody connected."""
+    def __init__(self, service: Service, *, prompt: bool = False) -> None:
+        """Begin at second 0 with nobody connected.
+
+        `prompt`: do the work as soon as somebody sends, so that each `send` is a read of its own.
+        """
         self.service = service
+        self.prompt = prompt
         self.now = 0.0
         """The clock, in seconds; it moves in `Link.receive` only."""
         self._links: dict[int, Link] = {}
@@ -74,6 +78,8 @@ class Link:
         """Send bytes; a server that has closed does not see them."""
         self._unsent += data
         self._pass_on()
+        if self._server.prompt:
+            self._server.run()
 
     def receive(self, timeout: float) -> bytes:
         """Give what the server has written, empty at its end; TimeoutError if nothing comes in so many seconds."""

@@ -1,0 +1,82 @@
+"""Tests of the links: how what the suite sends is cut into writes."""
+
+import pytest
+
+from improto.bindings.memory import Server
+from improto.codec import load
+from improto.server import Hub
+from improto.service import Peer, Service
+from improto_conformance.checks import CHECKS
+from improto_conformance.links import CUTS, Link, cutting
+from improto_conformance.profile import Profile
+from improto_conformance.results import Verdict
+from improto_conformance.runner import Settings, run
+from improto_conformance.targets import in_process
+
+DATA = bytes(range(256)) * 2
+
+
+class Noting(Service):
+    """Notes what arrives, read by read."""
+
+    def __init__(self) -> None:
+        """Serve json."""
+        super().__init__(Hub(), [load("json")])
+        self.reads: list[bytes] = []
+
+    def receive(self, peer: Peer, data: bytes) -> None:
+        """Note it, and do nothing."""
+        self.reads.append(data)
+
+
+class Forgetful(Service):
+    """Loses the first bytes of a message if the read in which they came ended another one."""
+
+    def receive(self, peer: Peer, data: bytes) -> None:
+        """Receive what does not hang over."""
+        end = data.rfind(b"\n") + 1
+        super().receive(peer, data[:end] if end and len(data) - end < 9 else data)
+
+
+def reads(cut: str, seed: str, *sent: bytes) -> list[bytes]:
+    """Send in one of the ways, receive, and give what the server has read each time."""
+    service = Noting()
+    server = Server(service, prompt=True)
+
+    def connect(timeout: float) -> Link:
+        return server.connect()
+
+    link = cutting(connect, cut, seed)(1.0)
+    for data in sent:
+        link.send(data)
+    with pytest.raises(TimeoutError):
+        link.receive(0.0)
+    return service.reads
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_all_arrives(cut: str) -> None:
+    """All that is sent arrives once and in order, however it is cut."""
+    assert b"".join(reads(cut, "x", DATA, b"", b"a", DATA)) == DATA + b"a" + DATA
+
+
+def test_sampled() -> None:
+    """Places are a matter of chance that the seed decides, and do not heed where a write ends."""
+    runs = [reads("sampled", seed, DATA, DATA) for seed in "abcdefgh"]
+    assert runs == [reads("sampled", seed, DATA, DATA) for seed in "abcdefgh"]
+    assert len({tuple(map(len, run)) for run in runs}) > 4
+    assert any(len(run) > 1 for run in runs)
+    assert not any(DATA in run for run in runs)
+
+
+def test_only_an_odd_cut_finds_it() -> None:
+    """A server that fails only for pieces with the end of one message and the beginning of another is found."""
+    checks = [check for check in CHECKS if check.clause.startswith(("JOIN", "INVITE", "STATUS"))]
+
+    def failed(cut: str) -> int:
+        target = in_process(lambda: Forgetful(Hub(), [load("json")]))
+        results = run(target, checks, Settings(Profile(["json"]), cuts=[cut], timeout=2.0))
+        return sum(result.verdict is Verdict.FAILED for result in results)
+
+    assert [failed(cut) for cut in ("whole", "bytes", "coalesced")] == [0, 0, 0]
+    assert failed("sampled")
