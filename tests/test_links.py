@@ -3,7 +3,7 @@
 import pytest
 
 from improto.bindings.memory import Server
-from improto.codec import load
+from improto.codec import Codec, load
 from improto.server import Hub
 from improto.service import Peer, Service
 from improto_conformance.checks import CHECKS
@@ -43,10 +43,10 @@ def reads(cut: str, seed: str, *sent: bytes) -> list[bytes]:
     service = Noting()
     server = Server(service, prompt=True)
 
-    def connect(timeout: float) -> Link:
+    def connect(timeout: float, codec: Codec) -> Link:
         return server.connect()
 
-    link = cutting(connect, cut, seed)(1.0)
+    link = cutting(connect, cut, seed)(1.0, load("ascii"))
     for data in sent:
         link.send(data)
     with pytest.raises(TimeoutError):

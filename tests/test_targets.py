@@ -1,17 +1,27 @@
 """Tests of targets: what each of them can carry, and which checks fit it."""
 
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import trustme
 
 from improto.codec import load
+from improto.errors import UsageError
 from improto.server import Hub
 from improto.service import Service
+from improto_conformance.addresses import Tls
 from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
+from improto_conformance.probe import probe
 from improto_conformance.profile import Profile
+from improto_conformance.results import Result
 from improto_conformance.runner import Settings, run
-from improto_conformance.targets import in_process
+from improto_conformance.targets import NoTarget, in_process, opened
+from programs import DEADLINE
+from relays import Relays, relays
 
 IN_PROCESS = in_process(lambda: Service(Hub(), [load("json")]))
 
@@ -41,3 +51,86 @@ def test_what_does_not_fit_is_left_out() -> None:
     results = run(target, CHECKS, Settings(Profile(["json"])))
     assert results
     assert not any(isinstance(result.check, Check) and result.check.half_close for result in results)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Relays]:
+    """Give the reference and its relays."""
+    with relays() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    """Give an authority that signs certificates."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusted(ca: trustme.CA, tmp_path: Path) -> str:
+    """Give the file with the authority's own certificate."""
+    path = tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(path)
+    return str(path)
+
+
+def check_all(target: str, codec: str, tls: Tls) -> list[Result]:
+    """Run all checks that fit and expect that they pass, and that nothing is waited for in vain."""
+    with opened(target, tls) as found:
+        results = run(found, CHECKS, Settings(Profile([codec]), jobs=16))
+        left_out = [check.half_close for check in CHECKS if not found.fits(check)]
+    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
+    assert not any(result.expired for result in results)
+    assert any(left_out) is target.startswith("tls:")
+    return results
+
+
+def test_tls(server: Relays, ca: trustme.CA, trusted: str) -> None:
+    """All checks that fit pass behind TLS, with a certificate that is trusted; those that half-close do not fit."""
+    check_all(f"tls://localhost:{server.tls(ca)}", "msgpack", Tls(trusted))
+
+
+def test_unix(server: Relays, tmp_path: Path) -> None:
+    """All checks pass on a Unix socket."""
+    path = str(tmp_path / "socket")
+    server.unix(path)
+    check_all(f"unix:{path}", "pickle", Tls())
+
+
+@pytest.mark.parametrize("tls", [Tls(insecure=True), Tls(server_name="localhost")], ids=["insecure", "name"])
+@pytest.mark.parametrize("scheme", ["tls", "wss"])
+def test_names_in_certificates(server: Relays, ca: trustme.CA, trusted: str, scheme: str, tls: Tls) -> None:
+    """A certificate for another name is trusted if that name is given, and without it if any is."""
+    port = server.tls(ca) if scheme == "tls" else server.websocket(ca=ca)
+    with opened(f"{scheme}://127.0.0.1:{port}", tls if tls.insecure else replace(tls, ca=trusted)) as target:
+        probe(target, load("json"), "ann", DEADLINE)
+    with (
+        opened(f"{scheme}://127.0.0.1:{port}", Tls(trusted)) as target,
+        pytest.raises(NoTarget, match=r"certificate .* not trusted .*IP address mismatch.*--server-name"),
+    ):
+        probe(target, load("json"), "ann", DEADLINE)
+
+
+@pytest.mark.parametrize(
+    "target", ["ftp://x:1", "tcp://x", "tcp://:1", "tls://x", "tcp://x:99999", "ws://", "x", "unix"]
+)
+def test_no_target(target: str) -> None:
+    """What is no target is a wrong use of the command, and the message says what to write."""
+    with pytest.raises(UsageError, match="is no target; write tcp://HOST:PORT, tls://"), opened(target):
+        pass
+
+
+def test_no_certificates(tmp_path: Path) -> None:
+    """A file with certificates has to exist and to hold some."""
+    (tmp_path / "empty.pem").touch()
+    for name, reason in (("missing.pem", "No such file"), ("empty.pem", "it holds no certificate")):
+        with pytest.raises(UsageError, match=rf"{name}: {reason}"):
+            Tls(str(tmp_path / name)).context()
+
+
+def test_without_websockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package for WebSocket the message says how to install it."""
+    monkeypatch.delitem(sys.modules, "improto_conformance.websocket", raising=False)
+    monkeypatch.setitem(sys.modules, "websockets.client", None)
+    with pytest.raises(UsageError, match=r"pip install 'improto\[websocket\]'"), opened("ws://localhost"):
+        pass

@@ -8,6 +8,7 @@ from typing import Final
 from improto.cli.text import escaped
 from improto.codec import available
 from improto_conformance import checking
+from improto_conformance.addresses import Tls
 from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
@@ -28,7 +29,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server.add_argument(
         "target",
         metavar="TARGET",
-        help="tcp://HOST:PORT, cmd:'PROGRAM {port}' to start one, or inproc:MODULE:FUNCTION",
+        help="tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH, "
+        "cmd:'PROGRAM {port}' to start one, or inproc:MODULE:FUNCTION",
+    )
+    server.add_argument(
+        "--ca", default="", metavar="FILE", help="certificates to trust, for tls:// and wss://"
+    )
+    server.add_argument("--insecure", action="store_true", help="trust any certificate")
+    server.add_argument(
+        "--server-name", default="", metavar="NAME", help="whom the certificate has to be for"
     )
     server.add_argument("--private", action="store_true", help="the server lets only invited users join")
     checking.add_options(server)
@@ -46,8 +55,10 @@ def _server(arguments: argparse.Namespace) -> int:
         profile, arguments.jobs, arguments.timeout, arguments.cut or ["whole"], f"{os.getpid():x}-"
     )
 
+    tls = Tls(arguments.ca, arguments.insecure, arguments.server_name)
+
     def work(report: Callable[[Result], None]) -> None:
-        with opened(arguments.target) as target:
+        with opened(arguments.target, tls) as target:
             passed = False
             try:
                 results = run_checks(target, checks, settings, report)

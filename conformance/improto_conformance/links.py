@@ -9,7 +9,10 @@ from itertools import pairwise
 from random import Random
 from typing import Final, NamedTuple, Protocol
 
-__all__ = ["CUTS", "Connect", "Link", "SocketLink", "cutting"]
+from improto.codec import Codec
+from improto.errors import ImprotoError
+
+__all__ = ["CUTS", "Connect", "Link", "MessageLink", "Misframed", "Refused", "SocketLink", "cutting"]
 
 
 class Link(Protocol):
@@ -40,18 +43,37 @@ class Link(Protocol):
         ...
 
 
-Connect = Callable[[float], Link]
-"""Makes a link in at most so many seconds; OSError if that fails."""
+Connect = Callable[[float, Codec], Link]
+"""Makes a link, for a party that speaks a codec, in at most so many seconds; OSError if that fails."""
+
+
+class MessageLink:
+    """Marks a link that carries messages and not bytes: each `send` is one, and each `receive` gives one.
+
+    `receive` may raise Misframed.
+    """
+
+
+class Misframed(ImprotoError):
+    """A message did not come as its transport has to carry it; `data` is what it would be on a stream."""
+
+    def __init__(self, text: str, data: bytes) -> None:
+        """Say what is wrong with what."""
+        super().__init__(text)
+        self.data = data
+
+
+class Refused(OSError):
+    """There is a server, but it does not agree to what the transport needs; the text says to what."""
 
 
 class SocketLink:
-    """A link over TCP."""
+    """A link over a socket: TCP, TLS or Unix."""
 
-    def __init__(self, address: tuple[str, int], timeout: float) -> None:
-        """Connect in at most `timeout` seconds, which a send may take too; OSError if that fails."""
+    def __init__(self, connected: socket.socket, timeout: float) -> None:
+        """Use a socket that is connected; a send may take at most `timeout` seconds."""
         self._timeout = timeout
-        self._socket = socket.create_connection(address, timeout)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = connected
 
     def now(self) -> float:
         """Give the system's time."""
@@ -191,4 +213,4 @@ def cutting(connect: Connect, cut: str, seed: str) -> Connect:
         return connect
     together: list[_Cut] = []
     random = Random(seed)
-    return lambda timeout: _Cut(connect(timeout), together, way, random)
+    return lambda timeout, codec: _Cut(connect(timeout, codec), together, way, random)

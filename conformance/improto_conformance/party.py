@@ -12,7 +12,7 @@ from typing import TypeVar
 from improto.codec import Codec
 from improto.errors import DecodeError, ImprotoError
 from improto.messages import AnyMessage, Conversations, ListConversations, OnlineUsers, Response, Role
-from improto_conformance.links import Connect
+from improto_conformance.links import Connect, MessageLink, Misframed
 from improto_conformance.transcript import Entry, Event, Transcript
 
 __all__ = ["Party", "Stuck", "Waits"]
@@ -45,7 +45,7 @@ class Party:
         self.codec = codec
         self._transcript = transcript
         self._waits = waits
-        self._link = connect(waits.timeout)
+        self.link = connect(waits.timeout, codec)
         self._reader = codec.reader(Role.SERVER)
         self._ended = False  # by the server
         self._left = False  # by this party
@@ -55,22 +55,23 @@ class Party:
         """The users in the latest roster."""
 
     def send(self, *messages: AnyMessage) -> None:
-        """Send messages in one write."""
+        """Send messages in one write, or each in its frame."""
         data = [self.encoded(message) for message in messages]
         for message, written in zip(messages, data, strict=True):
             self._note(Event.SENT, message, written)
-        self._link.send(b"".join(data))
+        for piece in data if isinstance(self.link, MessageLink) else [b"".join(data)]:
+            self.link.send(piece)
 
     def send_as(self, message: AnyMessage, data: bytes) -> None:
         """Send a message in a form of its own, which `data` is."""
         self._note(Event.SENT, message, data)
-        self._link.send(data)
+        self.link.send(data)
 
     def send_bytes(self, data: bytes, *, one_by_one: bool = False) -> None:
         """Send bytes as they are, in one write or in as many as there are bytes."""
         self._note(Event.RAW, data, data)
         for piece in [data[i : i + 1] for i in range(len(data))] if one_by_one else [data]:
-            self._link.send(piece)
+            self.link.send(piece)
 
     def encoded(self, *messages: AnyMessage) -> bytes:
         """Give messages as they stand on the stream."""
@@ -78,7 +79,7 @@ class Party:
 
     def wait(self, wanted: Callable[[Response], bool], what: str) -> Response:
         """Receive up to a message that is wanted; Stuck if it does not come."""
-        end = self._link.now() + self._waits.timeout
+        end = self.link.now() + self._waits.timeout
         while True:
             message = self._receive(end, what)
             if wanted(message):
@@ -105,7 +106,7 @@ class Party:
 
     def read_to_end(self) -> None:
         """Receive until the server closes; Stuck if it does not."""
-        end = self._link.now() + self._waits.timeout
+        end = self.link.now() + self._waits.timeout
         with suppress(_Closed):
             while True:
                 self._receive(end, "the end of the stream")
@@ -113,17 +114,17 @@ class Party:
     def half_close(self) -> None:
         """Send no more, and go on receiving."""
         self._note(Event.HALF_CLOSED, "")
-        self._link.half_close()
+        self.link.half_close()
 
     def reset(self) -> None:
         """Break the connection off."""
         self._leave()
-        self._link.reset()
+        self.link.reset()
 
     def close(self) -> None:
         """Close; harmless if that was done."""
         self._leave()
-        self._link.close()
+        self.link.close()
 
     def _leave(self) -> None:
         if not self._left:
@@ -150,7 +151,10 @@ class Party:
         if self._ended:
             raise _Closed(f"{self.label} waited for {what}, and the server closed the connection")
         try:
-            data = self._link.receive(end - self._link.now())
+            data = self.link.receive(end - self.link.now())
+        except Misframed as error:
+            self._note(Event.FAULT, str(error), error.data)
+            return b""
         except TimeoutError:
             self._waits.expired += self._waits.timeout
             raise Stuck(f"{self.label} waited for {what}, which did not come") from None
@@ -165,7 +169,7 @@ class Party:
         self._unnoted = b""
 
     def _note(self, event: Event, item: AnyMessage | bytes | str, data: bytes = b"") -> None:
-        self._transcript.entries.append(Entry(self.label, event, item, self._link.now(), data))
+        self._transcript.entries.append(Entry(self.label, event, item, self.link.now(), data))
 
 
 class _Closed(Stuck):

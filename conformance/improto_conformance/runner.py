@@ -9,14 +9,14 @@ from time import monotonic
 
 from improto.codec import Codec, load
 from improto.limits import Limits
-from improto.messages import Error, Goodbye, OnlineUsers, Register
 from improto_conformance.check import Check, always
 from improto_conformance.links import cutting
 from improto_conformance.party import Stuck, Waits
+from improto_conformance.probe import probe
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
 from improto_conformance.stage import Stage
-from improto_conformance.targets import NoTarget, Target
+from improto_conformance.targets import Target
 
 __all__ = ["Settings", "conduct", "run"]
 
@@ -31,7 +31,7 @@ class Settings:
     timeout: float = 5.0
     """Seconds after which what has to come counts as not coming."""
     cuts: Sequence[str] = ("whole",)
-    """How what is sent is cut into writes: each check runs in each way (`links.CUTS`)."""
+    """How what is sent is cut into writes: each check runs in each way (`links.CUTS`); messages are not cut."""
     run: str = "0"
     """Makes the usernames of this run different from those of others."""
 
@@ -42,9 +42,9 @@ def run(
     settings: Settings,
     report: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Do as `conduct`, but see first whether there is a server at all; NoTarget if it does not register a user."""
+    """Do as `conduct`, but see first whether there is a server at all; NoTarget if not."""
     for name in settings.profile.codecs:
-        _probe(target, load(name), settings)
+        probe(target, load(name), f"probe-{name}.{settings.run}", settings.timeout)
     return conduct(target, checks, settings, report)
 
 
@@ -63,7 +63,7 @@ def conduct(
     work = [
         (check, codec, cut, f".{settings.run}{next(numbers)}")
         for name, codec in codecs.items()
-        for cut in settings.cuts
+        for cut in (settings.cuts if target.stream else ["whole"])
         for check in checks
         if target.fits(check) and _applies(check, name, settings.profile)
     ]
@@ -91,29 +91,6 @@ def _applies(check: Check, codec: str, profile: Profile) -> bool:
         and check.policy in ("any", "private" if profile.private else "open")
         and (not check.defaults or profile.limits == Limits())
     )
-
-
-def _probe(target: Target, codec: Codec, settings: Settings) -> None:
-    """See whether there is a server that speaks the codec at all: one clear line instead of a failure of each check."""
-    stage = Stage(target.begin(), codec, f".{settings.run}probe", Waits(settings.timeout))
-    where = target.where
-    try:
-        party = stage.connect("probe")
-        party.send(Register(party.name, ""))
-        answer = party.wait(lambda _: True, "an answer to REGISTER")
-        party.send(Goodbye())
-    except OSError as error:
-        raise NoTarget(f"{where} cannot be reached ({error.strerror or error}); is it running?") from None
-    except Stuck as error:
-        raise NoTarget(
-            f"{where} does not speak {codec.name} ({error}); name its codecs with --codec"
-        ) from None
-    finally:
-        stage.close()
-    if isinstance(answer, Error):
-        raise NoTarget(f"{where} registers nobody in {codec.name}: {answer.message!a}")
-    if not isinstance(answer, OnlineUsers):
-        raise NoTarget(f"{where} answers REGISTER with {answer.COMMAND}; it is no server of this protocol")
 
 
 def _run_one(target: Target, check: Check, codec: Codec, cut: str, suffix: str, settings: Settings) -> Result:

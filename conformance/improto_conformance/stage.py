@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, cast
 
 from improto.codec import Codec
 from improto.messages import Invitation, Invite, Join, OnlineUsers, Register
 from improto_conformance.links import Connect
 from improto_conformance.party import Party, Waits
 from improto_conformance.transcript import Transcript
+
+if TYPE_CHECKING:  # it needs a package that may not be installed
+    from improto_conformance.websocket import Dialer
 
 __all__ = ["Stage"]
 
@@ -60,6 +64,11 @@ class Stage:
         """Have each of these receive all that was caused so far."""
         for party in parties:
             party.barrier()
+
+    def handshake(self, offered: Sequence[str], *, origin: str | None = None) -> str:
+        """Offer subprotocols and compression on a new WebSocket, and tell what the server answered."""
+        dialer = cast("Dialer", self._connect)
+        return dialer.answer(self._waits.timeout, self.codec, offered, origin=origin)
 
     def mark(self, name: str) -> None:
         """Mark the present place in the transcript for the judgement."""

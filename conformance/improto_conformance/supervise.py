@@ -93,7 +93,7 @@ def _supervise(words: Sequence[str]) -> int:
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(signum, lambda *_: None)  # a handler, since what is ignored the program would inherit
+        signal.signal(signum, _wake)  # a handler, since what is ignored the program would inherit
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     try:
         program = subprocess.Popen(
@@ -114,6 +114,10 @@ def _supervise(words: Sequence[str]) -> int:
         os.read(wakeup, 4096)
     program.returncode = codes.get(program.pid, 0)
     return program.returncode
+
+
+def _wake(signum: int, frame: object) -> None:
+    """Do nothing: that a signal has come is seen at the pipe."""
 
 
 def _reap(codes: dict[int, int]) -> bool:

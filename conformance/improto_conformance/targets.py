@@ -1,6 +1,9 @@
 """What is checked: a server that listens somewhere, or a program that is started for the run.
 
     tcp://host:port         a server that runs already
+    tls://host:port         … behind TLS
+    unix:/path              … on a Unix socket
+    ws://host:port/path     … on a WebSocket, or with wss:// on one behind TLS
     cmd:'prog {port}'       a program that is to listen on 127.0.0.1 at the port it is given
     inproc:module:factory   what a function gives, a `Service`, in this process: each check has its own, on a
                             clock of its own, so that waiting takes no time
@@ -16,7 +19,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from shutil import which
 from typing import Protocol, cast
@@ -24,15 +27,23 @@ from urllib.parse import urlsplit
 
 from improto.bindings.memory import Server
 from improto.cli.text import escaped
+from improto.codec import Codec
 from improto.errors import ImprotoError, UsageError
 from improto.service import Service
+from improto_conformance.addresses import Tls, over_tcp, over_tls, over_unix
 from improto_conformance.check import Check
-from improto_conformance.links import Connect, Link, SocketLink
+from improto_conformance.links import Connect, Link
 from improto_conformance.supervise import Program, supervised
 
 __all__ = ["Host", "NoTarget", "Target", "hosted", "in_process", "opened", "tcp"]
 
 _START = 10.0  # seconds that a program may take to listen
+_PORTS = {"ws": 80, "wss": 443}
+_TRUST = Tls()
+_HINT = (
+    "write tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH, "
+    "cmd:'PROGRAM {port}' or inproc:MODULE:FUNCTION"
+)
 
 
 class NoTarget(ImprotoError):
@@ -62,7 +73,7 @@ class Target:
 
 def tcp(host: str, port: int) -> Target:
     """Give a server that listens on TCP as a target."""
-    return Target(f"the server at {host}:{port}", lambda: partial(SocketLink, (host, port)))
+    return _listening(f"{host}:{port}", "tcp", over_tcp(host, port))
 
 
 class Host(Protocol):
@@ -84,7 +95,7 @@ def hosted(make: Callable[[], Host]) -> Target:
     def begin() -> Connect:
         made = cache(make)
 
-        def connect(timeout: float) -> Link:
+        def connect(timeout: float, codec: Codec) -> Link:
             with _blaming():
                 return _Guarded(made().connect())
 
@@ -135,35 +146,58 @@ def _blaming() -> Generator[None]:
 
 
 @contextmanager
-def opened(target: str) -> Generator[Target]:
-    """Give a target, started for as long as the block runs.
+def opened(target: str, tls: Tls = _TRUST) -> Generator[Target]:
+    """Give a target, started for as long as the block runs; `tls` is for `tls://` and `wss://`.
 
-    UsageError if `target` is not one; NoTarget if it cannot be started or reached.
+    UsageError if `target` is not one; NoTarget if it cannot be started.
     """
     if target.startswith("cmd:"):
         with _started(target.removeprefix("cmd:")) as started:
             yield started
-        return
-    if target.startswith("inproc:"):
+    elif target.startswith("inproc:"):
         yield in_process(_factory(target.removeprefix("inproc:")))
-        return
+    elif target.startswith("unix:"):
+        path = urlsplit(target).path
+        yield _listening(path, "unix", over_unix(path))
+    else:
+        yield _at(target, tls)
+
+
+def _at(target: str, tls: Tls) -> Target:
+    """Give a target by its URL."""
     try:
         parts = urlsplit(target)
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+        if not host or port is None:
+            raise ValueError
     except ValueError:
-        host = port = None
-        parts = None
-    if parts is None or parts.scheme != "tcp" or not host or port is None:
-        raise UsageError(
-            f"{target!r} is no target; write tcp://HOST:PORT, cmd:'PROGRAM {{port}}' or inproc:MODULE:FUNCTION"
-        )
+        raise UsageError(f"{target!r} is no target; {_HINT}") from None
+    where = f"{host}:{port}"
+    match parts.scheme:
+        case "tcp":
+            return tcp(host, port)
+        case "tls":
+            return _listening(where, "tls", over_tls(host, port, tls), half_closes=False)
+        case "ws":
+            return _websocket(target, over_tcp(host, port), where)
+        case "wss":
+            return _websocket(target, over_tls(host, port, tls), where)
+        case _:
+            raise UsageError(f"{target!r} is no target; {_HINT}")
+
+
+def _listening(where: str, transport: str, connect: Connect, *, half_closes: bool = True) -> Target:
+    return Target(f"the server at {where}", lambda: connect, transport, half_closes=half_closes)
+
+
+def _websocket(target: str, dial: Connect, where: str) -> Target:
     try:
-        socket.create_connection((host, port), _START).close()
-    except OSError as error:
-        raise NoTarget(
-            f"nothing listens at {host}:{port} ({error.strerror or error}); start the server first"
-        ) from None
-    yield tcp(host, port)
+        from improto_conformance.websocket import Dialer
+    except ImportError:
+        raise UsageError("WebSocket needs the package websockets; pip install 'improto[websocket]'") from None
+    connect = Dialer(dial, target)
+    scheme = target.partition(":")[0]
+    return Target(f"the server at {where}", lambda: connect, scheme, stream=False, half_closes=False)
 
 
 def _factory(name: str) -> Callable[[], Service]:

@@ -85,6 +85,11 @@ class Transcript:
         time = self.entries[-1].time if self.entries else 0.0
         self.entries.append(Entry("", Event.MARK, name, time))
 
+    @property
+    def marks(self) -> list[str]:
+        """The marks, in order."""
+        return [str(entry.item) for entry in self.entries if entry.event is Event.MARK]
+
     def name(self, party: str) -> str:
         """Give the username of a party."""
         return party + self.suffix

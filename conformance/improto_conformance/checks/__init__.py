@@ -1,13 +1,29 @@
 """The checks of servers, by topic."""
 
 from improto_conformance.check import Check, registered
-from improto_conformance.checks import conversations, delivery, errors, framing, presence, registration
+from improto_conformance.checks import (
+    conversations,
+    delivery,
+    errors,
+    framing,
+    presence,
+    registration,
+    websocket,
+)
 from improto_conformance.vectors.forms import form_checks
 from improto_conformance.vectors.scenarios import scenario_checks
 
 __all__ = ["CHECKS"]
 
-_TOPICS = (registration, presence, conversations, delivery, errors, framing)  # imported, so registered
+_TOPICS = (
+    registration,
+    presence,
+    conversations,
+    delivery,
+    errors,
+    framing,
+    websocket,
+)  # imported, so registered
 
 CHECKS: list[Check] = registered() + scenario_checks() + form_checks()
 """All checks, in the order of the topics; then those that the vectors make."""

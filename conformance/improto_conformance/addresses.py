@@ -1,0 +1,89 @@
+"""Where a server can listen, and how a party connects there: TCP, TLS, a Unix socket."""
+
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from improto.codec import Codec
+from improto.errors import UsageError
+from improto_conformance.links import Connect, SocketLink
+
+__all__ = ["Tls", "over_tcp", "over_tls", "over_unix"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom to trust at the other end of TLS."""
+
+    ca: str = ""
+    """A file with the certificates to trust; empty for those that the system trusts."""
+    insecure: bool = False
+    """Whether to trust any certificate."""
+    server_name: str = ""
+    """The name that the certificate has to be for; empty for the host of the address."""
+
+    def context(self) -> ssl.SSLContext:
+        """Give what makes sockets secure; UsageError if the file cannot be used."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca or None)
+        except OSError as error:
+            reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            raise UsageError(f"{self.ca}: {reason}; name a PEM file with the certificates to trust") from None
+        if self.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def over_tcp(host: str, port: int) -> Connect:
+    """Give what connects over TCP."""
+    return _linked(lambda timeout: _tcp(host, port, timeout))
+
+
+def over_tls(host: str, port: int, tls: Tls) -> Connect:
+    """Give what connects over TLS."""
+    context = tls.context()
+
+    def dial(timeout: float) -> socket.socket:
+        plain = _tcp(host, port, timeout)
+        try:
+            return context.wrap_socket(plain, server_hostname=tls.server_name or host)
+        except BaseException:
+            plain.close()
+            raise
+
+    return _linked(dial)
+
+
+def over_unix(path: str) -> Connect:
+    """Give what connects over a Unix socket."""
+
+    def dial(timeout: float) -> socket.socket:
+        made = socket.socket(socket.AF_UNIX)
+        try:
+            # With a time-out of Python's own, a full backlog would be an error and not a wait.
+            whole = int(timeout)
+            limit = struct.pack("@ll", whole, int((timeout - whole) * 1e6))
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+            made.connect(path)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    return _linked(dial)
+
+
+def _tcp(host: str, port: int, timeout: float) -> socket.socket:
+    made = socket.create_connection((host, port), timeout)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def _linked(dial: Callable[[float], socket.socket]) -> Connect:
+    def connect(timeout: float, codec: Codec) -> SocketLink:
+        return SocketLink(dial(timeout), timeout)
+
+    return connect

@@ -1,0 +1,106 @@
+"""Sees whether there is a server of this protocol that speaks a codec at all.
+
+If not, one clear line says why, instead of a failure of each check.  A server that speaks the protocol wrongly is
+for the checks to judge: it is enough here that it tries.
+"""
+
+import ssl
+from typing import Final
+
+from improto.cli.text import escaped
+from improto.codec import Codec, available, load
+from improto.errors import DecodeError, RegistryError
+from improto.messages import AnyMessage, Code, Error, Goodbye, OnlineUsers, Register, Role
+from improto_conformance.links import Connect, Link, Misframed, Refused
+from improto_conformance.targets import NoTarget, Target
+
+__all__ = ["probe"]
+
+_LIMIT: Final = 16 * 1024 * 1024
+_TLS_ALERT: Final = b"\x15\x03"
+
+
+def probe(target: Target, codec: Codec, name: str, timeout: float) -> None:
+    """Register a user and leave again; NoTarget, with the reason, if nobody there answers as a server does."""
+    link = _connected(target, codec, timeout)
+    try:
+        link.send(codec.frame(codec.encode(Register(name, ""))))
+        reason = _answer(link, codec, timeout)
+        link.send(codec.frame(codec.encode(Goodbye())))
+    finally:
+        link.close()
+    if reason:
+        raise NoTarget(f"{target.where} {reason}")
+
+
+def _connected(target: Target, codec: Codec, timeout: float) -> Link:
+    connect: Connect = target.begin()
+    try:
+        return connect(timeout, codec)
+    except ssl.SSLCertVerificationError as error:
+        reason = f"has a certificate that is not trusted ({error.verify_message})"
+        raise NoTarget(f"{target.where} {reason}; give --ca FILE, --server-name or --insecure") from None
+    except ssl.SSLError as error:
+        reason = f"does not speak TLS ({error.reason}); write tcp:// or ws:// if it is not meant to"
+        raise NoTarget(f"{target.where} {reason}") from None
+    except Refused as error:
+        reason = f"is no WebSocket for this ({error}); is the path right, and does it speak {codec.name}?"
+        raise NoTarget(f"{target.where} {reason}") from None
+    except OSError as error:
+        reason = f"cannot be reached ({error.strerror or error}); is it running, and is the address right?"
+        raise NoTarget(f"{target.where} {reason}") from None
+
+
+def _answer(link: Link, codec: Codec, timeout: float) -> str:
+    """Give what is wrong with the answer to REGISTER, or nothing if a server tries to speak this protocol."""
+    reader, received, end = codec.reader(Role.SERVER), b"", link.now() + timeout
+    while True:
+        try:
+            data = link.receive(end - link.now())
+        except Misframed:
+            return ""  # for the checks of WebSocket
+        except TimeoutError:
+            if received:
+                return _stranger(received, codec)
+            return f"says nothing to a REGISTER in {codec.name} within {timeout:g} s; {_ADVICE}"
+        if not data:
+            if received:
+                return _stranger(received, codec)
+            return f"closes the connection at a REGISTER in {codec.name} without a word; {_ADVICE}"
+        received += data
+        reader.feed(data)
+        try:
+            answer = reader.next(_LIMIT)
+        except DecodeError as error:
+            return "" if error.code is Code.INVALID else _stranger(received, codec)
+        if isinstance(answer, Error):
+            return f"registers nobody in {codec.name}: {escaped(answer.message)}"
+        if answer is not None:
+            return ""
+
+
+_ADVICE: Final = "does it speak another codec (--codec), TLS (tls://) or WebSocket (ws://)?"
+
+
+def _stranger(received: bytes, codec: Codec) -> str:
+    """Tell from an answer in what is no message of a codec what the server speaks instead."""
+    if OnlineUsers.COMMAND.encode() in received:
+        return ""  # a roster in a wrong form
+    if received.startswith(_TLS_ALERT):
+        return "speaks TLS; write tls:// or wss://"
+    if received.startswith(b"HTTP/"):
+        return "is an HTTP server; for WebSocket write ws://, else look for the right port"
+    for other in available():
+        if other != codec.name and _first(received, other) is not None:
+            return f"speaks {other} and not {codec.name}; name its codecs with --codec"
+    shown = ascii(received[:60])[2:-1]
+    return f"answers a REGISTER in {codec.name} with {shown}, which is no message; is this the right port?"
+
+
+def _first(received: bytes, codec: str) -> AnyMessage | None:
+    try:
+        reader = load(codec).reader(Role.SERVER)
+        reader.feed(received)
+        return reader.next(_LIMIT)
+    except (DecodeError, RegistryError):
+        return None

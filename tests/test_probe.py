@@ -1,0 +1,135 @@
+"""Tests of the probe: one clear line when there is no server, or none for this codec."""
+
+import socket
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+
+import pytest
+import trustme
+
+from improto.codec import load
+from improto.server import Hub
+from improto.service import Service
+from improto_conformance.probe import probe
+from improto_conformance.targets import NoTarget, Target, in_process, opened, tcp
+from programs import DEADLINE
+from relays import relays
+
+ROSTERS_IN_WRONG_FORMS = [
+    b'{"type":"ONLINE_USERS","users":[["ann",""]]}\n',
+    b'{"type":"ONLINE_USERS","users":{"bo":""}}\n',
+    b'{"type":"ONLINE_USERS"}\n',
+    b'{"type":"ONLINE_USERS","users":{"ann":""}}',
+    b'ONLINE_USERS ["ann"]\n',
+    b'{"type":"INVITATION","conversation":"","source":""}\n',
+]
+
+
+@contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Generator[Target]:
+    """Give a server that answers once, whatever is said to it, and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                answer(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield tcp("127.0.0.1", int(server.getsockname()[1]))
+        finally:
+            thread.join()
+
+
+def says(data: bytes) -> Callable[[socket.socket], None]:
+    """Give what hears something out, answers with bytes and waits for the end."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(4096)
+
+    return answer
+
+
+def read_to_end(connection: socket.socket) -> None:
+    """Say nothing at all."""
+    while connection.recv(4096):
+        pass
+
+
+def fails(target: Target, codec: str, match: str, timeout: float = DEADLINE) -> None:
+    """Expect that the probe says why there is no server."""
+    with pytest.raises(NoTarget, match=match):
+        probe(target, load(codec), "ann", timeout)
+
+
+def test_server() -> None:
+    """A server is recognised, and its user is gone afterwards."""
+    with relays() as server:
+        for _ in range(2):
+            for codec in ("ascii", "json", "msgpack", "pickle"):
+                probe(tcp("127.0.0.1", server.port), load(codec), codec, DEADLINE)
+
+
+@pytest.mark.parametrize("answer", ROSTERS_IN_WRONG_FORMS)
+def test_wrong_forms(answer: bytes) -> None:
+    """A server that answers in a wrong form is one: the checks are to say what is wrong."""
+    with answering(says(answer)) as target:
+        probe(target, load("json"), "ann", DEADLINE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "codec", "match"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "json", "is an HTTP server; for WebSocket write ws://"),
+        (b"220 mail.example ESMTP\r\n", "ascii", r"with 220 mail.example ESMTP\\r\\n, which is no message"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "json", "speaks TLS; write tls://"),
+        (b"", "json", "closes the connection at a REGISTER in json without a word; .*--codec"),
+        (b"ERROR malformed\\:\\ x\n", "json", "which is no message"),
+        (b'ERROR "malformed: x"\n', "json", "speaks ascii and not json; name its codecs with --codec"),
+        (b'{"type":"ERROR","message":"forbidden: \\u001bno"}\n', "json", r"registers nobody.*: \\x1bno"),
+    ],
+)
+def test_strangers(answer: bytes, codec: str, match: str) -> None:
+    """What is no server of this protocol, or for this codec, is told of by what it answers."""
+    with answering(says(answer)) as target:
+        fails(target, codec, match)
+
+
+def test_silence() -> None:
+    """Who says nothing is told of after the time-out."""
+    with answering(read_to_end) as target:
+        fails(target, "json", "says nothing to a REGISTER in json within 0.1 s", timeout=0.1)
+
+
+def test_nobody() -> None:
+    """Where nothing listens, that is what is said."""
+    fails(tcp("127.0.0.1", 1), "json", r"cannot be reached \(Connection refused\); is it running")
+
+
+def test_tls_by_mistake() -> None:
+    """A port of TLS that is spoken to without is told of, and the other way round."""
+    with relays() as server:
+        fails(tcp("127.0.0.1", server.tls(trustme.CA())), "json", "TLS")
+        with opened(f"tls://127.0.0.1:{server.port}") as target:
+            fails(target, "json", r"does not speak TLS .*; write tcp://")
+
+
+def test_websocket_by_mistake() -> None:
+    """A port of WebSocket that is spoken to without is told of, and the other way round."""
+    with relays() as server:
+        fails(tcp("127.0.0.1", server.websocket()), "json", r"without a word; .* WebSocket \(ws://\)")
+        with opened(f"ws://127.0.0.1:{server.port}") as target:
+            fails(target, "json", "is no WebSocket for this")
+
+
+def test_codec_that_is_not_spoken() -> None:
+    """A server of another codec is told of by name, where it answers in that codec."""
+    target = in_process(lambda: Service(Hub(), [load("json")]))
+    fails(target, "ascii", "speaks json and not ascii")
+    fails(target, "msgpack", "says nothing to a REGISTER in msgpack")
