@@ -132,10 +132,16 @@ def test_junit(failing: Run) -> None:
     """JUnit counts failures, faults of the suite, and what is known or inconclusive apart."""
     result = failing.results[0]
     every = [replace(result, verdict=verdict, complaints=("x\x00",)) for verdict in Verdict]
-    root = ElementTree.fromstring(junit([replace(failing, results=every, name="night")], clauses()))
+    root = ElementTree.fromstring(junit([replace(failing, results=every, name="night\x1b")], clauses()))
     [suite] = root
     counted = {name: suite.get(name) for name in ("name", "tests", "failures", "errors", "skipped")}
-    assert counted == {"name": "night json", "tests": "5", "failures": "1", "errors": "1", "skipped": "2"}
+    assert counted == {
+        "name": "night\\x1b json",
+        "tests": "5",
+        "failures": "1",
+        "errors": "1",
+        "skipped": "2",
+    }
     assert [case[0].tag if len(case) else "" for case in suite] == [
         "",
         "failure",

@@ -1,7 +1,6 @@
 """What all roles of `improto check` have in common: which checks run, what is told and written, the exit code."""
 
 import argparse
-import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -68,7 +67,7 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         "--report",
         type=Path,
         metavar="DIR",
-        help="write report.json, junit.xml, summary.md and transcripts there",
+        help="write report.html, report.json, junit.xml, summary.md and transcripts there",
     )
     add(
         "--known-failing",
@@ -150,8 +149,8 @@ class _Teller:
         if self._arguments.report is not None:
             reports.keep(self._run, result, self._arguments.report)
         if result.verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.BROKEN):
-            again = [*self._run.command, *_only(result)]
-            print("\n".join(reports.failure(result, clauses(), shlex.join(again))), end="\n\n", flush=True)
+            again = reports.again(self._run, result)
+            print("\n".join(reports.failure(result, clauses(), again)), end="\n\n", flush=True)
         elif self._arguments.verbose or result.verdict is Verdict.KNOWN:
             print(f"{result.verdict} {result.check.name} [{result.how}]: {result.check.title}", flush=True)
 
@@ -186,10 +185,6 @@ def _command() -> list[str]:
     choice = argparse.ArgumentParser(add_help=False)
     _add_choice(choice)
     return ["improto", *choice.parse_known_args(sys.argv[1:])[1]]
-
-
-def _only(result: Result) -> list[str]:
-    return ["--only", result.check.name, "--codec", result.codec, "--cut", result.cut]
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from improto_conformance.records import write as lines
 from improto_conformance.reports import data
 from improto_conformance.reports.junit import junit
 from improto_conformance.reports.markdown import markdown
+from improto_conformance.reports.page import page
 from improto_conformance.reports.run import Run
 from improto_conformance.results import Result
 from improto_spec import Clause
 
 __all__ = ["clear", "keep", "write"]
 
+_PAGE: Final = "report.html"
 _JUNIT: Final = "junit.xml"
 _SUMMARY: Final = "summary.md"
 
@@ -24,7 +26,7 @@ def clear(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     transcripts = folder / "transcripts"
     old = [*transcripts.glob("*.jsonl"), *transcripts.glob("*/*.jsonl")]
-    for path in [*old, *(folder / name for name in (data.NAME, _JUNIT, _SUMMARY))]:
+    for path in [*old, *(folder / name for name in (data.NAME, _PAGE, _JUNIT, _SUMMARY))]:
         path.unlink(missing_ok=True)
 
 
@@ -48,5 +50,6 @@ def keep(run: Run, result: Result, folder: Path) -> Path:
 def write(runs: Sequence[Run], folder: Path, clauses: Mapping[str, Clause]) -> None:
     """Write what is said of whole runs."""
     (folder / data.NAME).write_text(data.data(runs), encoding="utf-8")
+    (folder / _PAGE).write_text(page(runs, clauses), encoding="utf-8")
     (folder / _JUNIT).write_bytes(junit(runs, clauses))
     (folder / _SUMMARY).write_text(markdown(runs, clauses), encoding="utf-8")

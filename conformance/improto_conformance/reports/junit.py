@@ -29,8 +29,8 @@ def junit(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> bytes:
             suite = ElementTree.SubElement(
                 root,
                 "testsuite",
-                name=name,
-                timestamp=run.date,
+                name=escaped(name),
+                timestamp=escaped(run.date),
                 tests=str(len(results)),
                 failures=str(elements.count("failure")),
                 errors=str(elements.count("error")),
@@ -47,8 +47,8 @@ def _case(suite: ElementTree.Element, name: str, result: Result, clauses: Mappin
     case = ElementTree.SubElement(
         suite,
         "testcase",
-        classname=name,
-        name=result.check.name,
+        classname=escaped(name),
+        name=escaped(result.check.name),
         time=f"{result.seconds:.3f}",
     )
     if result.verdict in _ELEMENTS:

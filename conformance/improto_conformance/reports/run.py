@@ -1,5 +1,6 @@
 """One run of the suite: what was checked and how, what came of it, and what is to be said of the whole."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,8 +17,10 @@ __all__ = [
     "NOTHING",
     "NO_TARGET",
     "OWN_FAULT",
+    "SEVERITY",
     "Group",
     "Run",
+    "again",
     "groups",
     "outcome",
 ]
@@ -101,10 +104,18 @@ def groups(runs: Sequence[Run]) -> list[Group]:
                     why = tuple(reason(complaint, result.transcript) for complaint in result.complaints)
                     key = (result.check.name, result.verdict, why)
                     found.setdefault(key, Group(run, result, [])).where.append(column)
-    return sorted(found.values(), key=lambda group: _SEVERITY.index(group.result.verdict))
+    return sorted(found.values(), key=lambda group: SEVERITY.index(group.result.verdict))
 
 
-_SEVERITY: Final = [Verdict.FAILED, Verdict.BROKEN, Verdict.INCONCLUSIVE, Verdict.KNOWN, Verdict.PASSED]
+SEVERITY: Final = [Verdict.FAILED, Verdict.BROKEN, Verdict.INCONCLUSIVE, Verdict.KNOWN, Verdict.PASSED]
+"""The verdicts, the gravest first."""
+
+
+def again(run: Run, result: Result) -> str:
+    """Give the command that runs just one check again, in its codec and cut."""
+    return shlex.join(
+        [*run.command, "--only", result.check.name, "--codec", result.codec, "--cut", result.cut]
+    )
 
 
 def outcome(run: Run) -> tuple[int, str]:
