@@ -2,14 +2,22 @@
 
 import argparse
 import os
+import shlex
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from improto.cli.text import escaped
 from improto.codec import available
+from improto.errors import UsageError
 from improto_conformance import checking
 from improto_conformance.addresses import Tls
 from improto_conformance.checks import CHECKS
+from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
+from improto_conformance.clients.probe import probe, spoken
+from improto_conformance.clients.runner import Settings as ClientSettings
+from improto_conformance.clients.runner import run as run_client_checks
+from improto_conformance.clients.subjects import Driven, Lone, Subject
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
 from improto_conformance.runner import Settings
@@ -18,7 +26,7 @@ from improto_conformance.targets import opened
 
 __all__ = ["HELP", "configure", "run"]
 
-HELP: Final = "say whether a server conforms to the specification"
+HELP: Final = "say whether a server, or a client, conforms to the specification"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +49,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     server.add_argument("--private", action="store_true", help="the server lets only invited users join")
     checking.add_options(server)
+    client = roles.add_parser("client", help="a client", description="Say whether a client conforms.")
+    client.set_defaults(role=_client)
+    who = client.add_mutually_exclusive_group(required=True)
+    who.add_argument(
+        "--driver",
+        metavar="PROG",
+        help="a program that works the client, with its arguments (docs/driver.md)",
+    )
+    who.add_argument(
+        "--cmd",
+        metavar="PROG",
+        help="the client itself, such as './client {host} {port} {user}', for checks that need no driver; "
+        "{codec} stands for the codec",
+    )
+    checking.add_options(client)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,3 +93,31 @@ def _server(arguments: argparse.Namespace) -> int:
                 print(f"{left_out} checks do not fit {target.transport}")
 
     return checking.carry_out(arguments, checking.Subject("server", arguments.target, profile, CHECKS), work)
+
+
+def _client(arguments: argparse.Namespace) -> int:
+    checks = checking.chosen(CLIENT_CHECKS, arguments)
+    words = shlex.split(arguments.driver or arguments.cmd)
+    if not words:
+        raise UsageError(
+            "give a program and its arguments in one word, such as --driver './my_driver --fast'"
+        )
+    fitting = [check for check in checks if check.alone or arguments.driver]
+
+    def work(report: Callable[[Result], None]) -> None:
+        if arguments.driver:
+            make: Callable[[], Subject] = partial(Driven, words)
+            codecs = arguments.codec or available()
+            probe(partial(Driven, words), codecs, arguments.timeout)
+        else:
+            make = partial(Lone, words)
+            codecs = spoken(words, arguments.codec, arguments.timeout)
+        settings = ClientSettings(codecs, arguments.jobs, arguments.timeout, arguments.cut or ["whole"])
+        left_out = run_client_checks(make, fitting, settings, report).left_out
+        if len(fitting) < len(checks):
+            print(f"{len(checks) - len(fitting)} checks need a driver, see docs/driver.md")
+        for what, names in left_out.items():
+            print(f"{len(names)} checks are left out, since the driver does not support {what}")
+
+    target = arguments.driver or arguments.cmd
+    return checking.carry_out(arguments, checking.Subject("client", target, checks=CLIENT_CHECKS), work)

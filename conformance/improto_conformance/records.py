@@ -22,6 +22,8 @@ __all__ = ["NoRecord", "Record", "read", "write"]
 
 VERSION: Final = 1
 
+_ASIDE: Final = (Event.MARK, Event.ASKED, Event.TOLD)
+"""What is on no connection."""
 _TO_CLIENT: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
 
 
@@ -89,6 +91,7 @@ def _line(entry: Entry) -> dict[str, Any]:
     line: dict[str, Any] = {"time": round(entry.time, 6)}
     if entry.event is not Event.MARK:
         line["connection"] = entry.party
+    if entry.event not in _ASIDE:
         line["direction"] = "to-client" if entry.event in _TO_CLIENT else "to-server"
     line["event"] = entry.event.name.lower()
     if entry.data:

@@ -29,6 +29,10 @@ class Event(StrEnum):
     RECEIVED = "received"
     FAULT = "received nonsense"
     CLOSED = "closed by the server"
+    ASKED = "asked"
+    """A client's user, whom its driver plays, asked it for something: a line of the driver protocol."""
+    TOLD = "told"
+    """A client told its user something: another such line."""
     MARK = "mark"
 
 
@@ -67,6 +71,8 @@ _ARROWS: Final = {
     Event.RECEIVED: "←",
     Event.FAULT: "←!",
     Event.CLOSED: "←|",
+    Event.ASKED: "⇒",
+    Event.TOLD: "⇐",
 }
 
 

@@ -2,7 +2,7 @@
 
 `improto_spec/vectors/README.md` is their form and meaning.  Here they are loaded, and run: message and stream
 vectors against our own codecs or anybody's decoder (`judge`, `programs`), scenarios against servers
-(`scenarios`) and clients (`clients`).
+(`scenarios`); those of clients are played by `clients.scenarios`.
 """
 
 import json

@@ -1,0 +1,9 @@
+"""The checks of clients, by topic."""
+
+from improto_conformance.clients.check import ClientCheck, registered
+from improto_conformance.clients.scenarios import scenario_checks
+
+__all__ = ["CHECKS"]
+
+CHECKS: list[ClientCheck] = registered() + scenario_checks()
+"""All checks, in the order of the topics; then those that the client scenarios make."""

@@ -1,0 +1,154 @@
+"""The driver protocol: lines of JSON between the suite and a program that works somebody's client.
+
+`docs/driver.md` says all of it to those who write such a program.  A command is a request of the protocol under
+another name, an event is a response; so both are made of the message table, with the fields named as there.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from improto.errors import InvalidMessage
+from improto.messages import (
+    AnyMessage,
+    Conversations,
+    Error,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    Request,
+    Response,
+    SendMessage,
+    Status,
+)
+from improto_conformance.targets import NoTarget
+
+__all__ = [
+    "ANSWERS",
+    "CLOSED",
+    "COMMANDS",
+    "IGNORED",
+    "LOST",
+    "RULES",
+    "Item",
+    "NoDriver",
+    "Told",
+    "broken",
+    "command",
+    "members",
+    "read",
+]
+
+
+class NoDriver(NoTarget):
+    """The driver, not the client, is at fault: it cannot be started, or does not follow `docs/driver.md`."""
+
+
+RULES: Final[Mapping[str, str]] = {
+    "DRIVER-1": "each line that it writes has to be an answer or an event, in the form of this page",
+    "DRIVER-2": "each command has to be answered once, with its word, in the order of the commands",
+    "DRIVER-3": "a command that it does not know has to be answered with `unsupported`",
+    "DRIVER-4": "members that it does not know have to be ignored, and `reset` has to be done at any time",
+    "DRIVER-5": "a request before `connect` has to be refused",
+    "DRIVER-6": "`connect` with a codec that its client does not have has to be answered with `unsupported`",
+    "DRIVER-7": "`reset` has to close the client's connection",
+    "DRIVER-8": "once `reset` is answered, nothing may be told of the client that was dropped",
+    "DRIVER-9": "it has to end when its input ends",
+}
+"""What a driver has to do; `docs/driver.md` has them too."""
+
+
+def broken(rule: str, line: str = "") -> NoDriver:
+    """Say that a driver breaks a rule, with the line by which it did."""
+    shown = f", and it wrote {line.rstrip()[:300]!a}" if line else ""
+    return NoDriver(f"the driver breaks {rule} of docs/driver.md: {RULES[rule]}{shown}")
+
+
+COMMANDS: Final[Mapping[type[AnyMessage], str]] = {
+    Register: "register",
+    Status: "status",
+    Invite: "invite",
+    Join: "join",
+    SendMessage: "send",
+    Leave: "leave",
+    ListConversations: "list",
+    Goodbye: "goodbye",
+}
+"""The word for each request; besides them there are `connect` and `reset`."""
+
+_EVENTS: Final[Mapping[str, type[AnyMessage]]] = {
+    "online": OnlineUsers,
+    "invitation": Invitation,
+    "conversations": Conversations,
+    "message": Message,
+    "error": Error,
+}
+
+IGNORED: Final = "ignored"
+CLOSED: Final = "closed"
+LOST: Final = "lost"
+ANSWERS: Final = ("did", "refused", "unsupported")
+
+Item = Response | str
+"""What a client told its user: a message of the server, or that it ignored one, or how the connection ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line of a driver: the answer to a command, or an event."""
+
+    answer: str = ""
+    """One of `ANSWERS`, empty for an event."""
+    to: str = ""
+    """The command that is answered."""
+    item: Item = ""
+    code: str | None = None
+    """What the client takes for the code of an ERROR …"""
+    has_code: bool = False
+    """… if it tells codes at all."""
+
+
+def command(request: Request) -> dict[str, Any]:
+    """Give the command that has the client's user ask for a request."""
+    fields = zip(request.FIELDS, request.values(), strict=True)
+    return {"do": COMMANDS[type(request)], **{field.name: value for field, value in fields}}
+
+
+def members(line: str) -> dict[str, Any]:
+    """Give the members of a command of ours."""
+    return cast("dict[str, Any]", json.loads(line))
+
+
+def read(line: str) -> Told:
+    """Understand a line; NoDriver if it is none."""
+    try:
+        data: object = json.loads(line)
+    except (ValueError, RecursionError):
+        raise broken("DRIVER-1", line) from None
+    found = cast("dict[str, object]", data) if isinstance(data, dict) else {}
+    kinds = [kind for kind in (*ANSWERS, "event") if kind in found]
+    name = found[kinds[0]] if len(kinds) == 1 else None
+    if not isinstance(name, str):
+        raise broken("DRIVER-1", line)
+    return _event(name, found, line) if kinds == ["event"] else Told(answer=kinds[0], to=name)
+
+
+def _event(name: str, found: Mapping[str, object], line: str) -> Told:
+    if name in (IGNORED, CLOSED, LOST):
+        return Told(item=name)
+    try:
+        kind = _EVENTS[name]
+        item = cast("Callable[..., Response]", kind)(*(found[field.name] for field in kind.FIELDS))
+    except (KeyError, InvalidMessage):
+        raise broken("DRIVER-1", line) from None
+    code = found.get("code")
+    if not isinstance(code, str | None):
+        raise broken("DRIVER-1", line)
+    return Told(item=item, code=code, has_code="code" in found)

@@ -1,0 +1,102 @@
+"""Checks of the driver itself, before any client is judged: what it does wrong must not count against its client."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from improto.codec import available, detect, load
+from improto.errors import DecodeError, UsageError
+from improto_conformance.clients.lines import NoDriver, broken, read
+from improto_conformance.clients.stage import Stage, Unsupported
+from improto_conformance.clients.subjects import Driven, Lone
+from improto_conformance.party import Stuck, Waits
+
+__all__ = ["probe", "spoken"]
+
+
+def probe(make: Callable[[], Driven], codecs: Sequence[str], timeout: float) -> None:
+    """Try a driver, with clients in the first of these codecs that it has.
+
+    NoDriver if it breaks a rule, gets nowhere, or has none of the codecs.
+    """
+    driver = make()
+    try:
+        _lines(driver, timeout)
+        codec = next((codec for codec in codecs if _registers(driver, codec, timeout)), None)
+        if codec is None:
+            raise NoDriver(f"the driver has none of the codecs {', '.join(codecs)}; see --codec")
+        _registers(driver, codec, timeout)  # another client, after the first
+    except (Stuck, OSError) as error:
+        raise NoDriver(f"the driver, or its client, gets nowhere: {error}") from None
+    finally:
+        in_order = driver.close()
+    if not in_order:
+        raise broken("DRIVER-9")
+
+
+def _lines(driver: Driven, timeout: float) -> None:
+    """Ask for what needs no server."""
+    driver.begin("morse", "ann")
+    host, port = driver.address()
+    commands: list[tuple[dict[str, Any], str, str]] = [
+        ({"do": "frobnicate"}, "unsupported", "DRIVER-3"),
+        ({"do": "reset", "later": ["?"]}, "did", "DRIVER-4"),
+        ({"do": "join", "conversation": "7"}, "refused", "DRIVER-5"),
+        ({"do": "connect", "host": host, "port": port, "codec": "morse"}, "unsupported", "DRIVER-6"),
+        ({"do": "reset"}, "did", "DRIVER-4"),
+    ]
+    for command, wanted, rule in commands:
+        driver.ask(json.dumps(command))
+        try:
+            line = driver.hear(timeout)
+        except TimeoutError:
+            raise Stuck(f"{command['do']!r} was not answered") from None
+        if line is None:
+            raise Stuck(f"the driver ended at {command['do']!r}: {driver.last_words()}")
+        told = read(line)
+        if told.to != command["do"]:
+            raise broken("DRIVER-2", line)
+        if told.answer not in (wanted, "unsupported" if command["do"] != "reset" else wanted):
+            raise broken(rule, line)
+    driver.over()
+
+
+def _registers(driver: Driven, codec: str, timeout: float) -> bool:
+    """Have a client register; tell whether the driver has the codec at all."""
+    try:
+        with Stage(driver, load(codec), "whole", Waits(timeout)) as stage:
+            stage.enter()
+    except Unsupported:
+        return False
+    return True
+
+
+def spoken(words: Sequence[str], wanted: Sequence[str] | None, timeout: float) -> Sequence[str]:
+    """Give the codecs that a client without a driver is to be checked in; NoDriver if it says nothing to tell it.
+
+    If its command does not take `{codec}`, it is started once, and its first bytes tell.
+    """
+    if any("{codec}" in word for word in words):
+        return wanted or available()
+    client = Lone(words)
+    try:
+        link = client.begin("", "ann")(timeout)
+        data = b""
+        while (found := detect(data)) is None:
+            more = link.receive(timeout)
+            if not more:
+                raise NoDriver("the client closes its connection before it has sent REGISTER")
+            data = (data + more).lstrip(b" \r\n")
+        link.close()
+    except TimeoutError:
+        said = client.last_words()
+        raise NoDriver(
+            f"the client does not connect and send REGISTER; does it use {{host}} and {{port}}? {said}"
+        ) from None
+    except DecodeError:
+        raise NoDriver("the client's first bytes belong to no codec of this protocol") from None
+    finally:
+        client.over()
+    if wanted and list(wanted) != [found]:
+        raise UsageError(f"the client speaks {found}; write {{codec}} into its command, or leave --codec out")
+    return [found]

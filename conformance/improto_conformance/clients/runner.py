@@ -1,0 +1,144 @@
+"""Runs checks of clients, a few at a time, and gives a verdict on each."""
+
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Self
+
+from improto.codec import available, load
+from improto_conformance.client_judge import judge_clients
+from improto_conformance.clients.check import ClientCheck
+from improto_conformance.clients.judgement import judge_driven
+from improto_conformance.clients.lines import NoDriver
+from improto_conformance.clients.stage import Stage, Unsupported
+from improto_conformance.clients.subjects import Subject
+from improto_conformance.party import Stuck, Waits
+from improto_conformance.results import Result, Verdict
+from improto_conformance.transcript import Transcript
+
+__all__ = ["Outcome", "Settings", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run."""
+
+    codecs: Sequence[str] = field(default_factory=available)
+    jobs: int = 4
+    timeout: float = 5.0
+    """Seconds after which what has to come counts as not coming."""
+    cuts: Sequence[str] = ("whole",)
+    """How what is served is cut into writes: each check runs in each way (`links.CUTS`)."""
+
+
+@dataclass
+class Outcome:
+    """What came of a run."""
+
+    results: list[Result] = field(default_factory=list[Result])
+    left_out: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    """The checks that were left out, by what the driver does not support."""
+
+
+def run(
+    make: Callable[[], Subject],
+    checks: Sequence[ClientCheck],
+    settings: Settings,
+    report: Callable[[Result], None] = lambda result: None,
+) -> Outcome:
+    """Run checks in all codecs that they are for; `report` is told of each in the order of the list.
+
+    NoDriver if the subject cannot be started, or does not follow the driver protocol.
+    """
+    work = [
+        (check, codec, cut)
+        for codec in settings.codecs
+        for cut in settings.cuts
+        for check in checks
+        if check.codecs is None or codec in check.codecs
+    ]
+    outcome = Outcome()
+    with _Pool(make) as pool, ThreadPoolExecutor(settings.jobs) as threads:
+        futures = [threads.submit(_run_one, pool, *each, settings.timeout) for each in work]
+        try:
+            for future, (check, _, _) in zip(futures, work, strict=True):
+                result = future.result()
+                if isinstance(result, Unsupported):
+                    outcome.left_out.setdefault(str(result), set()).add(check.name)
+                else:
+                    outcome.results.append(result)
+                    report(result)
+        finally:
+            for future in futures:
+                future.cancel()
+    return outcome
+
+
+class _Pool:
+    """The subjects that wait for work; one that did not end a check in order is never used again."""
+
+    def __init__(self, make: Callable[[], Subject]) -> None:
+        self._make = make
+        self._idle: SimpleQueue[Subject] = SimpleQueue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    @contextmanager
+    def borrowed(self) -> Generator[Subject]:
+        try:
+            subject = self._idle.get_nowait()
+        except Empty:
+            subject = self._make()
+        try:
+            yield subject
+        except BaseException:
+            subject.close()
+            raise
+        self._idle.put(subject)
+
+
+def _run_one(pool: _Pool, check: ClientCheck, codec: str, cut: str, timeout: float) -> Result | Unsupported:
+    waits = Waits(timeout)
+    start = monotonic()
+    transcript = Transcript()
+    complaints: list[str] = []
+    verdict: Verdict | None = None
+    try:
+        with pool.borrowed() as subject:
+            stage = Stage(subject, load(codec), cut, waits)
+            transcript = stage.transcript
+            try:
+                with stage:
+                    complaints = _complaints(check, stage)
+            except Unsupported as error:
+                return error
+    except NoDriver as error:
+        raise NoDriver(f"{error} (in {check.name}, {codec})") from None
+    except Stuck as error:  # the driver does not answer any more
+        complaints.append(str(error))
+    except Exception:  # a check that is broken must not look like a client that is
+        complaints, verdict = [traceback.format_exc()], Verdict.BROKEN
+    verdict = verdict or (Verdict.FAILED if complaints else Verdict.PASSED)
+    seconds = monotonic() - start
+    return Result(check, codec, cut, verdict, tuple(complaints), transcript, seconds, waits.expired)
+
+
+def _complaints(check: ClientCheck, stage: Stage) -> list[str]:
+    stuck: list[str] = []
+    try:
+        check.stimulus(stage)
+        stage.finish()
+    except (Stuck, OSError) as error:
+        stuck.append(str(error))
+    judged = [*judge_clients(stage.transcript), *(judge_driven(stage.transcript) if stage.driven else ())]
+    # What was waited for in vain comes last: what was seen instead says more.
+    return [*map(str, judged), *stage.complaints, *stuck]

@@ -1,0 +1,369 @@
+"""Where one check meets a client: the suite plays its server, byte by byte, and its user.
+
+Nothing is waited for but what has to come: a request of the client, a line of its driver, the end of its stream.
+A time-out bounds only how long a failure takes.
+"""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Self, TypeVar
+
+from improto.codec import Codec
+from improto.errors import DecodeError
+from improto.messages import (
+    AnyMessage,
+    Conversations,
+    Invitation,
+    Join,
+    ListConversations,
+    OnlineUsers,
+    Register,
+    Request,
+    Role,
+)
+from improto_conformance.clients.lines import CLOSED, LOST, Item, NoDriver, Told, broken, command, read
+from improto_conformance.clients.subjects import Subject
+from improto_conformance.links import Link, cutting
+from improto_conformance.party import Stuck, Waits
+from improto_conformance.transcript import Entry, Event, Transcript
+
+__all__ = ["CLIENT", "Stage", "Unsupported"]
+
+CLIENT = "client"
+"""The label of the client in transcripts."""
+_LIMIT = 16 * 1024 * 1024
+_M = TypeVar("_M", bound=AnyMessage)
+
+
+class Unsupported(Exception):
+    """The driver cannot do what the check needs; the text is the command."""
+
+
+class Stage:
+    """One check's client, and what the suite does to it."""
+
+    def __init__(self, subject: Subject, codec: Codec, cut: str, waits: Waits, name: str = "ann") -> None:
+        """Begin with a client that is to register as `name`."""
+        self.codec = codec
+        self.name = name
+        self.transcript = Transcript(codecs={CLIENT: codec.name})
+        self.conversations: dict[str, tuple[str, ...]] = {}
+        """What a LIST_CONVERSATIONS that nobody asked the client for is answered with."""
+        self._subject = subject
+        self._waits = waits
+        # What is coalesced waits until the suite waits, for whatever: for a driver's lines too.
+        self._coalesced = cut == "coalesced"
+        self._held = b""
+        self._accept = cutting(subject.begin(codec.name, name), "whole" if self._coalesced else cut)
+        self._link: Link | None = None
+        self._reader = codec.reader(Role.CLIENT)
+        self._unnoted = b""  # what has come since the last entry about it
+        self._mine = codec.reader(Role.SERVER)  # reads what is served, as a right client does
+        self._unnoted_served = b""
+        self._lost = False  # whether what was served has lost its framing
+        self._open = True  # as far as the server's side is concerned
+        self._client_open = True
+        self._awaited: deque[str] = deque()  # commands that the driver has not answered
+        self._answers: deque[Told] = deque()
+        self._told: deque[Item] = deque()  # events that nobody has waited for yet
+        self._begun = False  # whether the driver was asked to connect …
+        self._began = False  # … and has done so
+        self.online: Mapping[str, str] = {}
+        """Who is online, by what the client has told last."""
+        self.complaints: list[str] = []
+        """What the stimulus itself has to complain of."""
+        self._gone = False  # whether the client has told of the end
+
+    # The user's side.
+
+    @property
+    def driven(self) -> bool:
+        """Whether the client can be told what to do."""
+        return self._subject.driven
+
+    def begin(self) -> None:
+        """Have a new client, which is to talk to this server; nothing to do for one that begins by itself."""
+        if self.driven and not self._begun:
+            self._begun = True
+            host, port = self._subject.address()
+            self._command({"do": "connect", "host": host, "port": port, "codec": self.codec.name})
+            self._answer()
+            self._began = True
+
+    def ask(self, request: Request) -> bool:
+        """Have the user ask for a request; tell whether the client took it, and did not refuse."""
+        self.ask_ahead(request)
+        return self._answer()
+
+    def ask_ahead(self, *requests: Request) -> None:
+        """Have the user ask for requests without waiting for answers; the next `ask` or `answers` does."""
+        self.begin()
+        for request in requests:
+            self._command(command(request))
+
+    def answers(self) -> None:
+        """Wait until the driver has answered all that it was asked."""
+        while self._awaited:
+            self._answer()
+
+    def tells(self, wanted: type[AnyMessage] | str) -> None:
+        """Wait for the client to tell of a message of a kind, or of what `lines` has a word for.
+
+        A client without a driver tells nothing, and is not waited for.
+        """
+        what = wanted if isinstance(wanted, str) else wanted.COMMAND
+        while self.driven:
+            item = self.told(what)
+            if item == wanted if isinstance(wanted, str) else isinstance(item, wanted):
+                return
+            if item in (LOST, CLOSED):
+                raise Stuck(f"the client was to tell of {what}, and told of the end of its connection")
+
+    def told(self, what: str) -> Item:
+        """Wait for the next that the client tells, which is to be `what`."""
+        end = self._now() + self._waits.timeout
+        while not self._told:
+            self._hear(end, f"the client to tell of {what}")
+        return self._told.popleft()
+
+    # The server's side.
+
+    def sends(self, kind: type[_M]) -> _M:
+        """Wait for the client to send a request of a kind."""
+        end = self._now() + self._waits.timeout
+        while True:
+            request = self._receive(end, kind.COMMAND)
+            if isinstance(request, kind):
+                return request
+            if isinstance(request, ListConversations):
+                self.serve(Conversations(self.conversations))  # a client may ask whenever it likes
+
+    def serve(self, *messages: AnyMessage) -> None:
+        """Send messages in one write."""
+        self.serve_bytes(self.encoded(*messages))
+
+    def serve_bytes(self, data: bytes) -> None:
+        """Send bytes as they are: messages in a form that is not ours, nonsense, or a part of either.
+
+        The transcript tells what a right client makes of them, as soon as it could.
+        """
+        link = self._connected()
+        self._unnoted_served += data
+        self._mine.feed(data)
+        while not self._lost:
+            try:
+                message = self._mine.next(_LIMIT)
+            except DecodeError as error:
+                self._lost = error.fatal
+                kind = f"{error.code}, fatal" if error.fatal else error.code
+                self._note_served(Event.FAULT, f"{kind}: {error.explanation}")
+                continue
+            if message is None:
+                break
+            self._note_served(Event.RECEIVED, message)
+        if self._coalesced:
+            self._held += data
+        else:
+            link.send(data)
+
+    def encoded(self, *messages: AnyMessage) -> bytes:
+        """Give messages as they stand on the stream."""
+        return b"".join(self.codec.frame(self.codec.encode(message)) for message in messages)
+
+    def end(self) -> None:
+        """End the server's stream, and go on receiving."""
+        link = self._connected()
+        self._flush()
+        self._open = False
+        self._note(Event.CLOSED, "the server's stream ends")
+        link.half_close()
+
+    def reset(self) -> None:
+        """Break the connection off."""
+        link = self._connected()
+        self._flush()
+        self._open = self._client_open = False
+        self._note(Event.CLOSED, "reset by the server")
+        link.reset()
+
+    def read_to_end(self) -> None:
+        """Receive until the client closes; Stuck if it does not."""
+        end = self._now() + self._waits.timeout
+        while self._client_open:
+            request = self._next(end, "the end of the client's stream")
+            if isinstance(request, ListConversations) and self._open:
+                self.serve(Conversations(self.conversations))
+
+    # Situations that many checks begin with.
+
+    def register(self, status: str = "here") -> Register:
+        """Have the client send REGISTER."""
+        if self.driven:
+            self.ask(Register(self.name, status))
+        register = self.sends(Register)
+        self.name = register.username
+        return register
+
+    def enter(self, *others: str, status: str = "here") -> None:
+        """Have the client register, and serve it the first roster, with others in it."""
+        register = self.register(status)
+        self.serve(self.roster(*others, status=register.status))
+        self.tells(OnlineUsers)
+
+    def roster(self, *others: str, status: str = "here") -> OnlineUsers:
+        """Give a roster of the client and others."""
+        return OnlineUsers({self.name: status, **dict.fromkeys(others, "there")})
+
+    def invite(self, id: str, source: str = "bo") -> None:
+        """Invite the client."""
+        self.serve(Invitation(id, source))
+        self.conversations[id] = (source,)
+        self.tells(Invitation)
+
+    def join(self, id: str) -> None:
+        """Invite the client, and have it join."""
+        self.invite(id)
+        self.ask(Join(id))
+        self.sends(Join)
+        self.conversations[id] += (self.name,)
+
+    def finish(self) -> None:
+        """End the stream, and wait for all that the client still has to tell and to send."""
+        if self._link is None:
+            return
+        if self._open:
+            self.end()
+        end = self._now() + self._waits.timeout
+        while self.driven and not self._gone:
+            self._hear(end, "the client to tell of the end of its connection")
+        self.read_to_end()
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let go of everything; Stuck if the driver does not answer any more."""
+        try:
+            if self._begun and kind is not NoDriver:
+                self._command({"do": "reset"})
+                self.answers()
+                self._see_it_closed()
+        finally:
+            if self._link is not None:
+                self._link.close()
+            self._subject.over()
+
+    def _see_it_closed(self) -> None:
+        try:
+            while self._link is not None and self._client_open and self._link.receive(self._waits.timeout):
+                pass
+        except TimeoutError:
+            raise broken("DRIVER-7") from None
+
+    def _command(self, members: Mapping[str, Any]) -> None:
+        if not self.driven:
+            raise Unsupported(repr(members["do"]))
+        line = json.dumps(members)
+        self._note(Event.ASKED, line)
+        self._awaited.append(members["do"])
+        self._subject.ask(line)
+
+    def _answer(self) -> bool:
+        """Wait for the answer to the last command, and for those before it."""
+        end = self._now() + self._waits.timeout
+        told = Told()
+        while self._awaited or self._answers:
+            while not self._answers:
+                self._hear(end, f"the driver's answer to {self._awaited[0]!r}")
+            told = self._answers.popleft()
+            if told.answer == "unsupported":
+                raise Unsupported(f"the codec {self.codec.name}" if told.to == "connect" else repr(told.to))
+        return told.answer == "did"
+
+    def _hear(self, end: float, what: str) -> None:
+        self._flush()
+        try:
+            line = self._subject.hear(end - self._now())
+        except TimeoutError:
+            self._waits.expired += self._waits.timeout
+            raise Stuck(f"{what} was waited for, and did not come") from None
+        if line is None:
+            raise Stuck(f"the driver ended, and with it its client: {self._subject.last_words()}")
+        told = read(line)
+        self._note(Event.TOLD, line.rstrip())
+        if not told.answer and not self._began:
+            raise broken("DRIVER-8", line)
+        if not told.answer:
+            self._told.append(told.item)
+            if isinstance(told.item, OnlineUsers):
+                self.online = told.item.users
+            self._gone = self._gone or told.item in (LOST, CLOSED)
+        elif not self._awaited or told.to != self._awaited[0]:
+            raise broken("DRIVER-2", line)
+        else:
+            self._awaited.popleft()
+            self._answers.append(told)
+
+    def _flush(self) -> None:
+        if self._held and self._link is not None:
+            self._link.send(self._held)
+            self._held = b""
+
+    def _connected(self) -> Link:
+        if self._link is None:
+            self.begin()
+            try:
+                self._link = self._accept(self._waits.timeout)
+            except TimeoutError:
+                self._waits.expired += self._waits.timeout
+                raise Stuck("the client does not connect") from None
+        return self._link
+
+    def _now(self) -> float:
+        return self._subject.now()
+
+    def _receive(self, end: float, what: str) -> Request:
+        request = self._next(end, what)
+        if request is None:
+            raise Stuck(f"{what} was waited for, and the client closed its connection")
+        return request
+
+    def _next(self, end: float, what: str) -> Request | None:
+        """Give the client's next request, None at the end of its stream."""
+        link = self._connected()
+        while self._client_open:
+            try:
+                request = self._reader.next(_LIMIT)
+            except DecodeError as error:
+                self._note_received(Event.RAW, self._unnoted)
+                if error.fatal:
+                    raise Stuck(f"what the client sends cannot be read: {error}") from None
+                continue
+            if isinstance(request, Request):
+                self._note_received(Event.SENT, request)
+                return request
+            self._flush()
+            try:
+                data = link.receive(end - self._now())
+            except TimeoutError:
+                self._waits.expired += self._waits.timeout
+                raise Stuck(f"{what} was waited for, and the client did not send it") from None
+            self._unnoted += data
+            self._reader.feed(data)
+            if not data:
+                self._client_open = False
+                self._note_received(Event.HALF_CLOSED, "")
+        return None
+
+    def _note_served(self, event: Event, item: AnyMessage | str) -> None:
+        self._note(event, item, self._unnoted_served)
+        self._unnoted_served = b""
+
+    def _note_received(self, event: Event, item: AnyMessage | bytes | str) -> None:
+        self._note(event, item, self._unnoted)
+        self._unnoted = b""
+
+    def _note(self, event: Event, item: AnyMessage | bytes | str, data: bytes = b"") -> None:
+        self.transcript.entries.append(Entry(CLIENT, event, item, self._now(), data))

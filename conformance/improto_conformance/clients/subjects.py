@@ -1,0 +1,267 @@
+"""Whose client is checked: one that a driver works, or a program that is started with an address and a name.
+
+A subject has at most one client at a time.  It gives the suite the server's end of that client's connection, and a
+driver's lines.  Programs are started in a process group of their own and ended with all of it.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Final, Protocol
+
+from improto_conformance.clients.lines import NoDriver
+from improto_conformance.links import Connect, Link, SocketLink
+
+__all__ = ["Driven", "Lone", "Subject"]
+
+_STOP: Final = 5.0  # seconds that a program may take to end
+_SAID: Final = 4096  # characters of standard error that are kept
+_SMALL: Final = 16 * 1024  # bytes that the system keeps of what the client sends, so that it soon has to wait
+
+
+class Subject(Protocol):
+    """What one check needs of a client besides its connection."""
+
+    driven: bool
+    """Whether it can be told what to do."""
+
+    def begin(self, codec: str, name: str) -> Connect:
+        """Get ready for one check, and give what accepts the client's connection."""
+        ...
+
+    def address(self) -> tuple[str, int]:
+        """Give where the client is to connect."""
+        ...
+
+    def ask(self, line: str) -> None:
+        """Give the driver a line."""
+        ...
+
+    def hear(self, timeout: float) -> str | None:
+        """Give the driver's next line, None at its end; TimeoutError if nothing comes in so many seconds."""
+        ...
+
+    def now(self) -> float:
+        """Give the time by which it goes, in seconds."""
+        ...
+
+    def last_words(self) -> str:
+        """Say why it ended, if it tells."""
+        ...
+
+    def over(self) -> None:
+        """End the check."""
+        ...
+
+    def close(self) -> bool:
+        """End for good, and tell whether it ended in order."""
+        ...
+
+
+class _Listener:
+    """Waits for the one connection of a check."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen()
+
+    def address(self) -> tuple[str, int]:
+        host, port = self._socket.getsockname()
+        return str(host), int(port)
+
+    def accept(self, timeout: float) -> Link:
+        self._socket.settimeout(timeout)
+        return _Accepted(self._socket.accept()[0], timeout)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class _Accepted(SocketLink):
+    """The server's end of a connection."""
+
+    def __init__(self, accepted: socket.socket, timeout: float) -> None:
+        self._timeout = timeout
+        self._socket = accepted
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class _Program:
+    """A subject that is a program, or many."""
+
+    def __init__(self) -> None:
+        self._listener: _Listener | None = None
+        self._said = ""
+
+    def address(self) -> tuple[str, int]:
+        """Give where the client is to connect."""
+        assert self._listener is not None
+        return self._listener.address()
+
+    def now(self) -> float:
+        """Give the system's time."""
+        return time.monotonic()
+
+    def last_words(self) -> str:
+        """Give the last line that it wrote to standard error."""
+        return self._said.strip().rpartition("\n")[2]
+
+    def over(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def _keep(self, process: "subprocess.Popen[str]") -> None:
+        """Keep the last of standard error."""
+        assert process.stderr is not None
+        with process.stderr as pipe:
+            for line in pipe:
+                self._said = (self._said + line)[-_SAID:]
+
+
+class Driven(_Program):
+    """A driver: one process for many checks, told by lines."""
+
+    driven = True
+
+    def __init__(self, words: Sequence[str], patience: float = _STOP) -> None:
+        """Start it; NoDriver if that fails.  `patience`: seconds that it may take to end."""
+        super().__init__()
+        self._patience = patience
+        self._process = _started(words, stdout=subprocess.PIPE)
+        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        self._asked: SimpleQueue[str | None] = SimpleQueue()
+        # Each pipe has its thread, so that neither side ever waits for the other to read.
+        self._threads = [
+            threading.Thread(target=work, daemon=True) for work in (self._write, self._read, self._keep_mine)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def begin(self, codec: str, name: str) -> Connect:
+        """Listen."""
+        self._listener = _Listener()
+        return self._listener.accept
+
+    def ask(self, line: str) -> None:
+        """Have the line written as soon as the driver reads."""
+        self._asked.put(line)
+
+    def hear(self, timeout: float) -> str | None:
+        """Give a line."""
+        try:
+            return self._lines.get(timeout=max(0.001, timeout))
+        except Empty:
+            raise TimeoutError from None
+
+    def close(self) -> bool:
+        """End the driver's input, upon which it has to end; if it does not, end it, and tell so."""
+        self.over()
+        self._asked.put(None)
+        in_order = True
+        try:
+            self._process.wait(self._patience)
+        except subprocess.TimeoutExpired:
+            in_order = False
+        _end(self._process)
+        for thread in self._threads:
+            thread.join(_STOP)
+        return in_order
+
+    def _write(self) -> None:
+        assert self._process.stdin is not None
+        with (
+            suppress(OSError, ValueError),
+            self._process.stdin as pipe,
+        ):  # it has ended, which its output tells
+            while (line := self._asked.get()) is not None:
+                pipe.write(line + "\n")
+                pipe.flush()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as pipe:
+            for line in pipe:
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def _keep_mine(self) -> None:
+        self._keep(self._process)
+
+
+class Lone(_Program):
+    """A client that knows nothing of the suite: a program that is started once for each check."""
+
+    driven = False
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Take a command in which `{host}`, `{port}`, `{user}` and `{codec}` stand for what the client has to know."""
+        super().__init__()
+        self._words = words
+        self._process: subprocess.Popen[str] | None = None
+
+    def begin(self, codec: str, name: str) -> Connect:
+        """Listen, and start the program; NoDriver if that fails."""
+        self._listener = _Listener()
+        host, port = self._listener.address()
+        known = {"{host}": host, "{port}": str(port), "{user}": name, "{codec}": codec}
+        words = [_filled(word, known) for word in self._words]
+        # Its input stays open and silent: many a client ends with it.
+        self._process = _started(words, stdout=subprocess.DEVNULL)
+        threading.Thread(target=self._keep, args=(self._process,), daemon=True).start()
+        return self._listener.accept
+
+    def ask(self, line: str) -> None:
+        """Do nothing: nobody would understand."""
+
+    def hear(self, timeout: float) -> str | None:
+        """Give nothing: nobody tells."""
+        return None
+
+    def over(self) -> None:
+        """End the program."""
+        super().over()
+        if self._process is not None:
+            _end(self._process)
+            self._process = None
+
+    def close(self) -> bool:
+        """Do nothing more."""
+        return True
+
+
+def _filled(word: str, known: Mapping[str, str]) -> str:
+    for name, value in known.items():
+        word = word.replace(name, value)
+    return word
+
+
+def _started(words: Sequence[str], stdout: int) -> "subprocess.Popen[str]":
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise NoDriver(f"{words[0]!r} cannot be started ({error.strerror}); check the command") from None
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End what is left of the process group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

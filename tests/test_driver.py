@@ -1,0 +1,135 @@
+"""Tests of the driver protocol: our own driver, and drivers that break a rule each."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from improto_conformance.clients.lines import RULES, NoDriver
+from improto_conformance.clients.probe import probe
+from improto_conformance.clients.subjects import Driven
+from programs import IMPROTO
+
+ROOT = Path(__file__).parent.parent
+OWN = ROOT / "examples" / "drivers" / "own_driver.py"
+
+
+def check(*arguments: str) -> tuple[int, str]:
+    """Run `improto check client` and give exit code and output."""
+    done = subprocess.run(
+        [IMPROTO, "check", "client", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_own_client() -> None:
+    """Our own client passes all checks in all codecs, with nothing waited for in vain."""
+    code, output = check("--driver", f"{sys.executable} {OWN}")
+    assert code == 0, output
+    assert output.endswith("0.0 s in expired waits\nCONFORMANT\n")
+
+
+def edited(tmp_path: Path, *edits: tuple[str, str]) -> list[str]:
+    """Give the command of our own driver with something in its text changed."""
+    text = OWN.read_text()
+    for old, new in edits:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (tmp_path / "driver.py").write_text(text)
+    return [sys.executable, str(tmp_path / "driver.py")]
+
+
+ANSWER = 'tell(**{await driver.do(command): command["do"]})'
+WRONG = {
+    "DRIVER-1": [(ANSWER, f"{ANSWER}; print('done', flush=True)")],
+    "DRIVER-2": [(ANSWER, f"{ANSWER}; {ANSWER}")],
+    "DRIVER-3": [
+        (
+            'word not in REQUESTS:\n                return "unsupported"',
+            'word not in REQUESTS:\n                return "did"',
+        )
+    ],
+    "DRIVER-4": [('case "reset":', 'case "reset" if len(line) == 1:')],
+    "DRIVER-5": [
+        (
+            'case _ if self.session is None:\n                return "refused"',
+            'case _ if self.session is None:\n                return "did"',
+        )
+    ],
+    "DRIVER-6": [
+        (
+            'if line["codec"] not in available():\n                    return "unsupported"',
+            'if line["codec"] not in available():\n                    return "did"',
+        )
+    ],
+    "DRIVER-7": [("self.session.close()", "pass"), ("self.listening.cancel()", "pass")],
+    "DRIVER-8": [
+        (
+            "self.session = self.listening = None",
+            'self.session = self.listening = None\n                    tell(did="reset")\n                    tell(event="lost")\n                    return "did"',
+        )
+    ],
+    "DRIVER-9": [("\nasyncio.run(main())", "\nasyncio.run(main())\nimport signal; signal.pause()")],
+}
+
+
+def test_all_rules_are_tried() -> None:
+    """There is a driver that breaks it for each rule."""
+    assert list(WRONG) == list(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_broken_driver(rule: str, tmp_path: Path) -> None:
+    """A driver that breaks a rule is told which."""
+    words = edited(tmp_path, *WRONG[rule])
+    with pytest.raises(NoDriver, match=rule):
+        probe(lambda: Driven(words, patience=0.5), ["json"], 2.0)
+
+
+def test_rules_are_told() -> None:
+    """The page about drivers has the rules as they are told."""
+    page = (ROOT / "docs" / "driver.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"\| (DRIVER-\d) \| (.*) \|", page)) == RULES
+
+
+def test_broken_in_a_check(tmp_path: Path) -> None:
+    """A driver that breaks a rule only in some check is told so, with the check, and its client is not blamed."""
+    driver = edited(tmp_path, ('tell(event="ignored", why', 'tell(event="puzzled", why'))
+    code, output = check("--driver", " ".join(driver), "--codec", "json", "--only", "CLIENT-6")
+    assert code == 3
+    assert "DRIVER-1" in output
+    assert "puzzled" in output
+    assert "CLIENT-6/" in output
+    assert "NOT CONFORMANT" not in output
+
+
+@pytest.mark.parametrize(
+    ("driver", "reason"),
+    [
+        ("/nowhere/driver", "cannot be started"),
+        ("cat", "DRIVER-1"),
+        ("true", "ended"),
+        (f"{sys.executable} -c 'import sys; sys.exit(\"no such luck\")'", "no such luck"),
+    ],
+)
+def test_no_driver(driver: str, reason: str) -> None:
+    """What is no driver at all is told so in one line."""
+    code, output = check("--driver", driver)
+    assert code == 3
+    assert re.fullmatch(rf"improto: .*{reason}.*\n", output)
+
+
+def test_unsupported(tmp_path: Path) -> None:
+    """What the driver does not support is left out and counted, and nothing fails for it."""
+    driver = edited(tmp_path, ('    "leave": "LEAVE",\n', ""), ("available():", '["json"]:'))
+    code, output = check("--driver", " ".join(driver), "--codec", "ascii", "--codec", "json")
+    assert code == 0, output
+    assert re.search(
+        r"^\d+ checks are left out, since the driver does not support 'leave'$", output, re.MULTILINE
+    )
+    assert re.search(
+        r"^\d+ checks are left out, since the driver does not support the codec ascii$", output, re.MULTILINE
+    )
+    assert re.search(r"json: (\d+) of \1 checks", output)
