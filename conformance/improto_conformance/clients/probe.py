@@ -64,7 +64,7 @@ def _lines(driver: Driven, timeout: float) -> None:
 def _registers(driver: Driven, codec: str, timeout: float) -> bool:
     """Have a client register; tell whether the driver has the codec at all."""
     try:
-        with Stage(driver, load(codec), "whole", Waits(timeout)) as stage:
+        with Stage(driver, load(codec), Waits(timeout)) as stage:
             stage.enter()
     except Unsupported:
         return False

@@ -114,7 +114,7 @@ def _run_one(pool: _Pool, check: ClientCheck, codec: str, cut: str, timeout: flo
     verdict: Verdict | None = None
     try:
         with pool.borrowed() as subject:
-            stage = Stage(subject, load(codec), cut, waits)
+            stage = Stage(subject, load(codec), waits, cut, check.name)
             transcript = stage.transcript
             try:
                 with stage:

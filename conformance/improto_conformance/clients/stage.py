@@ -7,6 +7,8 @@ A time-out bounds only how long a failure takes.
 import json
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
+from random import Random
 from typing import Any, Self, TypeVar
 
 from improto.codec import Codec
@@ -24,7 +26,7 @@ from improto.messages import (
 )
 from improto_conformance.clients.lines import CLOSED, LOST, Item, NoDriver, Told, broken, command, read
 from improto_conformance.clients.subjects import Subject
-from improto_conformance.links import Link, cutting
+from improto_conformance.links import CUTS, Link
 from improto_conformance.party import Stuck, Waits
 from improto_conformance.transcript import Entry, Event, Transcript
 
@@ -43,8 +45,16 @@ class Unsupported(Exception):
 class Stage:
     """One check's client, and what the suite does to it."""
 
-    def __init__(self, subject: Subject, codec: Codec, cut: str, waits: Waits, name: str = "ann") -> None:
-        """Begin with a client that is to register as `name`."""
+    def __init__(
+        self,
+        subject: Subject,
+        codec: Codec,
+        waits: Waits,
+        cut: str = "whole",
+        seed: str = "",
+        name: str = "ann",
+    ) -> None:
+        """Begin with a client that is to register as `name`; `seed` decides what `cut` leaves to chance."""
         self.codec = codec
         self.name = name
         self.transcript = Transcript(codecs={CLIENT: codec.name})
@@ -52,10 +62,10 @@ class Stage:
         """What a LIST_CONVERSATIONS that nobody asked the client for is answered with."""
         self._subject = subject
         self._waits = waits
-        # What is coalesced waits until the suite waits, for whatever: for a driver's lines too.
-        self._coalesced = cut == "coalesced"
-        self._held = b""
-        self._accept = cutting(subject.begin(codec.name, name), "whole" if self._coalesced else cut)
+        self._way = CUTS[cut]
+        self._random = Random(f"{seed} {codec.name}")
+        self._held = b""  # served, but not sent yet
+        self._accept = subject.begin(codec.name, name)
         self._link: Link | None = None
         self._reader = codec.reader(Role.CLIENT)
         self._unnoted = b""  # what has come since the last entry about it
@@ -148,7 +158,7 @@ class Stage:
 
         The transcript tells what a right client makes of them, as soon as it could.
         """
-        link = self._connected()
+        self._connected()
         self._unnoted_served += data
         self._mine.feed(data)
         while not self._lost:
@@ -162,10 +172,9 @@ class Stage:
             if message is None:
                 break
             self._note_served(Event.RECEIVED, message)
-        if self._coalesced:
-            self._held += data
-        else:
-            link.send(data)
+        self._held += data
+        if self._way is None or not self._way.holds:
+            self._flush()
 
     def encoded(self, *messages: AnyMessage) -> bytes:
         """Give messages as they stand on the stream."""
@@ -177,7 +186,8 @@ class Stage:
         self._flush()
         self._open = False
         self._note(Event.CLOSED, "the server's stream ends")
-        link.half_close()
+        with suppress(OSError):  # the client may have closed with something unread, which is a reset
+            link.half_close()
 
     def reset(self) -> None:
         """Break the connection off."""
@@ -307,9 +317,11 @@ class Stage:
             self._answers.append(told)
 
     def _flush(self) -> None:
-        if self._held and self._link is not None:
-            self._link.send(self._held)
-            self._held = b""
+        """Send what is held: at the latest when the suite waits, for whatever, a driver's lines too."""
+        data, self._held = self._held, b""
+        if data and self._link is not None:
+            for piece in self._way.pieces(data, self._random) if self._way is not None else [data]:
+                self._link.send(piece)
 
     def _connected(self) -> Link:
         if self._link is None:

@@ -10,19 +10,23 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
 from improto_conformance.clients.lines import NoDriver
-from improto_conformance.links import Connect, Link, SocketLink
+from improto_conformance.links import Link, SocketLink
 
-__all__ = ["Driven", "Lone", "Subject"]
+__all__ = ["Accept", "Driven", "Lone", "Subject"]
 
 _STOP: Final = 5.0  # seconds that a program may take to end
 _SAID: Final = 4096  # characters of standard error that are kept
 _SMALL: Final = 16 * 1024  # bytes that the system keeps of what the client sends, so that it soon has to wait
+
+
+Accept = Callable[[float], Link]
+"""Waits for the client's connection, for at most so many seconds; TimeoutError if it does not come."""
 
 
 class Subject(Protocol):
@@ -31,7 +35,7 @@ class Subject(Protocol):
     driven: bool
     """Whether it can be told what to do."""
 
-    def begin(self, codec: str, name: str) -> Connect:
+    def begin(self, codec: str, name: str) -> Accept:
         """Get ready for one check, and give what accepts the client's connection."""
         ...
 
@@ -147,7 +151,7 @@ class Driven(_Program):
         for thread in self._threads:
             thread.start()
 
-    def begin(self, codec: str, name: str) -> Connect:
+    def begin(self, codec: str, name: str) -> Accept:
         """Listen."""
         self._listener = _Listener()
         return self._listener.accept
@@ -209,7 +213,7 @@ class Lone(_Program):
         self._words = words
         self._process: subprocess.Popen[str] | None = None
 
-    def begin(self, codec: str, name: str) -> Connect:
+    def begin(self, codec: str, name: str) -> Accept:
         """Listen, and start the program; NoDriver if that fails."""
         self._listener = _Listener()
         host, port = self._listener.address()
