@@ -9,15 +9,14 @@ def _(seen: Transcript) -> Complaints:             # the judgement: no complaint
 yield from seen.expect(...)
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from improto.messages import Message, OnlineUsers, Register
 from improto_conformance.results import Aim
 from improto_conformance.stage import Stage
-from improto_conformance.transcript import Event, Transcript
+from improto_conformance.transcript import Transcript
 
-__all__ = ["Check", "Complaints", "always", "check", "registered"]
+__all__ = ["Check", "Complaints", "check", "registered"]
 
 Complaints = Iterable[str]
 
@@ -75,21 +74,3 @@ def check(
 def registered() -> list[Check]:
     """Give all checks of the modules that were imported."""
     return list(_registered)
-
-
-def always(seen: Transcript) -> Iterator[str]:
-    """Complain of what no server may do, whatever a check is about."""
-    names: dict[str, set[str]] = {}  # under which a party may be online
-    nameless: set[str] = set()  # parties that may have registered in bytes that only the check can read
-    for party, event, item in ((entry.party, entry.event, entry.item) for entry in seen.entries):
-        mine = names.setdefault(party, {seen.name(party)})
-        if event is Event.FAULT:
-            yield f"CODEC-7: {party} received what is no message of a server: {item!r}"
-        elif isinstance(item, Register):
-            mine.add(item.username)
-        elif event is Event.RAW:
-            nameless.add(party)
-        elif isinstance(item, OnlineUsers) and party not in nameless and mine.isdisjoint(item.users):
-            yield f"PRESENCE-3: {party} received a roster without itself"
-        elif isinstance(item, Message) and item.conversation not in seen.conversations:
-            yield f"CONV-5: {party} received a message for {item.conversation!r}, which nobody announced"

@@ -1,8 +1,11 @@
 """What a complaint is: a line of text, and, where two things were compared, both of them."""
 
+from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Difference", "sides"]
+from improto.errors import ImprotoError
+
+__all__ = ["Complaint", "Difference", "Inconclusive", "sides"]
 
 _WIDE: Final = 600
 
@@ -19,6 +22,31 @@ class Difference(str):
         made = cls(f"{who} was to {wanted} and {got}")
         made.expected, made.actual = f"{who} was to {wanted}", f"{who} {got}"
         return made
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What a judge finds wrong, against which clause, and at which entry of the transcript."""
+
+    clause: str
+    text: str
+    index: int
+
+    def __str__(self) -> str:
+        """Give a line for people."""
+        return f"{self.clause}: {self.text}"
+
+    def line(self) -> Difference:
+        """Give the line that stands beside a check's own complaints."""
+        line = Difference(str(self))
+        line.expected, line.actual = f"what {self.clause} demands", self.text
+        if isinstance(self.text, Difference):
+            line.expected, line.actual = f"{self.clause}: {self.text.expected}", self.text.actual
+        return line
+
+
+class Inconclusive(ImprotoError):
+    """A transcript cannot be judged: raised with the reason."""
 
 
 def sides(complaint: str, title: str) -> tuple[str, str]:

@@ -5,8 +5,8 @@ It is written from the specification alone, apart from any server, and is pure: 
 label.  The wire, time and slow readers are not its matter.
 """
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from improto.limits import Limits
 from improto.messages import (
@@ -39,8 +39,7 @@ class Rules:
     limits: Limits = DEFAULTS
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """Somebody online: one connection is one user."""
 
     connection: str
@@ -48,8 +47,7 @@ class User:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class Talk:
+class Talk(NamedTuple):
     """A living conversation; its people are given by their connections."""
 
     id: str
@@ -62,9 +60,8 @@ class Talk:
     """Who was ever invited and is still online."""
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """All that a server holds."""
+class World(NamedTuple):
+    """All that a server holds, each in one order only, so that equal worlds are equal."""
 
     users: tuple[User, ...] = ()
     talks: tuple[Talk, ...] = ()
@@ -89,17 +86,16 @@ class World:
         return {user.name: user.status for user in self.users}
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What one connection has to receive, of an ERROR only the code, and the clause that demands it."""
+class Output(NamedTuple):
+    """What one connection has to receive, and the clause that demands it."""
 
     to: str
-    item: OnlineUsers | Invitation | Conversations | Message | Code
+    item: OnlineUsers | Invitation | Conversations | Message | Code | None
+    """Of an ERROR only the code, or None if it may be any."""
     clause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(NamedTuple):
     """What a request causes."""
 
     world: World
@@ -128,9 +124,9 @@ def handle(world: World, connection: str, request: Request, fresh: str, rules: R
     match request:
         case Status():
             users = tuple(
-                replace(user, status=request.status) if user == me else user for user in world.users
+                user._replace(status=request.status) if user == me else user for user in world.users
             )
-            return Effect(replace(world, users=users))  # STATUS-2, STATUS-3, STATUS-4
+            return Effect(world._replace(users=users))  # STATUS-2, STATUS-3, STATUS-4
         case ListConversations():
             return Effect(world, (Output(connection, _listed(world, connection, rules), "LIST-3"),))
         case Invite():
@@ -146,8 +142,7 @@ def handle(world: World, connection: str, request: Request, fresh: str, rules: R
 def leave_all(world: World, connection: str) -> World:
     """Take a connection's user offline, in whatever way it went (GOODBYE-8)."""
     talks = [
-        replace(
-            talk,
+        talk._replace(
             initiator="" if talk.initiator == connection else talk.initiator,  # counts for nobody (LIMIT-18)
             members=tuple(each for each in talk.members if each != connection),
             holders=talk.holders - {connection},
@@ -156,7 +151,7 @@ def leave_all(world: World, connection: str) -> World:
         for talk in world.talks
     ]
     users = tuple(user for user in world.users if user.connection != connection)
-    return replace(world, users=users, talks=_living(talks))
+    return world._replace(users=users, talks=_living(talks))
 
 
 def _bound(request: Request) -> str:
@@ -177,11 +172,12 @@ def _living(talks: list[Talk]) -> tuple[Talk, ...]:
 
 
 def _changed(world: World, old: Talk, new: Talk) -> World:
-    return replace(world, talks=_living([new if talk is old else talk for talk in world.talks]))
+    return world._replace(talks=_living([new if talk is old else talk for talk in world.talks]))
 
 
 def _register(world: World, connection: str, request: Register) -> Effect:
-    world = replace(world, users=(*world.users, User(connection, request.username, request.status)))
+    users = sorted((*world.users, User(connection, request.username, request.status)))
+    world = world._replace(users=tuple(users))
     return Effect(world, (Output(connection, OnlineUsers(world.roster), "REGISTER-2"),))
 
 
@@ -216,7 +212,8 @@ def _invite(world: World, me: User, request: Invite, fresh: str, rules: Rules) -
         Output(me.connection, said, "INVITATION-3"),
         *(Output(each, said, "INVITATION-2") for each in invited),
     )
-    return Effect(replace(world, talks=(*world.talks, talk), used=world.used | {fresh}), outputs)
+    talks = sorted((*world.talks, talk), key=lambda each: each.id)
+    return Effect(world._replace(talks=tuple(talks), used=world.used | {fresh}), outputs)
 
 
 def _join(world: World, connection: str, id: str, rules: Rules) -> Effect:
@@ -227,7 +224,7 @@ def _join(world: World, connection: str, id: str, rules: Rules) -> Effect:
         return Effect(world)  # JOIN-9
     if rules.private and connection not in talk.invited:
         return Effect(world, (Output(connection, Code.NOT_INVITED, "JOIN-6"),))
-    joined = replace(talk, members=(*talk.members, connection), holders=talk.holders - {connection})
+    joined = talk._replace(members=(*talk.members, connection), holders=talk.holders - {connection})
     return Effect(_changed(world, talk, joined))  # JOIN-2, JOIN-10
 
 
@@ -248,8 +245,7 @@ def _leave(world: World, connection: str, id: str) -> Effect:
         return Effect(world, (Output(connection, Code.NO_SUCH_CONVERSATION, "LEAVE-5"),))
     if connection not in talk.members and connection not in talk.holders:
         return Effect(world, (Output(connection, Code.NOT_MEMBER, "LEAVE-6"),))
-    left = replace(
-        talk,
+    left = talk._replace(
         members=tuple(each for each in talk.members if each != connection),  # LEAVE-2
         holders=talk.holders - {connection},  # LEAVE-4
     )

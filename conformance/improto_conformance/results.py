@@ -1,5 +1,6 @@
 """What the suite says of one check: the shape that all reports read, of servers and clients alike."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,6 +41,7 @@ class Result:
     cut: str
     verdict: Verdict
     complaints: tuple[str, ...]
+    """Each begins with the clause that is violated if that is not, or need not be, the check's own."""
     transcript: Transcript
     seconds: float
     expired: float
@@ -54,3 +56,14 @@ class Result:
     def file(self) -> str:
         """The name of the file for its transcript."""
         return f"{self.check.name}.{self.how}.jsonl".replace("/", "_")
+
+    @property
+    def violated(self) -> set[str]:
+        """The clauses that are violated: the check's own where a complaint names none."""
+        if self.verdict not in (Verdict.FAILED, Verdict.KNOWN):
+            return set()
+        found = [_CLAUSE.match(complaint) for complaint in self.complaints]
+        return {self.check.clause if match is None else match[1] for match in found}
+
+
+_CLAUSE = re.compile(r"([A-Z]+-[0-9]+): ")

@@ -9,7 +9,9 @@ from time import monotonic
 
 from improto.codec import Codec, load
 from improto.limits import Limits
-from improto_conformance.check import Check, always
+from improto_conformance.check import Check
+from improto_conformance.complaints import Inconclusive
+from improto_conformance.judge import judge
 from improto_conformance.links import cutting
 from improto_conformance.party import Stuck, Waits
 from improto_conformance.probe import probe
@@ -98,8 +100,10 @@ def _run_one(target: Target, check: Check, codec: Codec, cut: str, suffix: str, 
     stage = Stage(cutting(target.begin(), cut, f"{check.name} {codec.name}"), codec, suffix, waits)
     start = monotonic()
     try:
-        complaints = _complaints(check, stage)
+        complaints = _complaints(check, stage, settings.profile)
         verdict = Verdict.FAILED if complaints else Verdict.PASSED
+    except Inconclusive as error:
+        complaints, verdict = [str(error)], Verdict.INCONCLUSIVE
     except Exception:  # a check that is broken must not look like a server that is
         complaints, verdict = [traceback.format_exc()], Verdict.BROKEN
     finally:
@@ -116,11 +120,20 @@ def _run_one(target: Target, check: Check, codec: Codec, cut: str, suffix: str, 
     )
 
 
-def _complaints(check: Check, stage: Stage) -> list[str]:
+def _complaints(check: Check, stage: Stage, profile: Profile) -> list[str]:
+    """Give what is wrong, each fault once; Inconclusive if there is nothing but what cannot be judged."""
     stuck: list[str] = []
     try:
         check.stimulus(stage)
     except (Stuck, OSError) as error:
         stuck.append(str(error))
-    # What was waited for in vain comes last: what was heard instead says more.
-    return [*check.judgement(stage.transcript), *always(stage.transcript), *stuck]
+    made = list(check.judgement(stage.transcript))
+    try:
+        found = judge(stage.transcript, profile)
+    except Inconclusive:
+        if not made and not stuck:
+            raise
+        found = []
+    # A fault of the check's own clause has been told by the check, if it has complained.
+    complaints = [*made, *(each.line() for each in found if not made or each.clause != check.clause)]
+    return complaints or stuck  # what was heard says more than what was waited for in vain

@@ -80,7 +80,7 @@ class Run:
 
     def violated(self, verdict: Verdict) -> str:
         """Name the clauses of the failures of a verdict."""
-        return ", ".join(sorted({result.check.clause for result in self.of(verdict)}))
+        return ", ".join(sorted({clause for result in self.of(verdict) for clause in result.violated}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,237 @@
+"""What each client asked for and heard: the bytes of its connection, read as a server, or it, has to read them.
+
+What a client sends is a stream of requests, of flaws that are answered with an ERROR of the wire, and of an end.
+How it is read does not depend on what the server does, but for one thing: what a stranger sends has to be shorter
+than what a registered user sends.  Where the specification lets a server read in several ways, each is a `Hearing`
+of its own.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from improto.codec import Codec, Reader, load
+from improto.errors import DecodeError
+from improto.limits import Limits
+from improto.messages import Code, Goodbye, Request, Response, Role
+from improto_conformance.profile import Profile
+from improto_conformance.transcript import Entry, Event, Transcript
+
+__all__ = ["Asked", "Flaw", "Heard", "Hearing", "hearings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is no request: it has no effect, and gets one ERROR."""
+
+    code: Code | None
+    """None if the connection is closed without a word (CODEC-15)."""
+    fatal: bool
+    """Whether it ends the connection of a registered user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One thing that a client sent, complete with the entry `index`."""
+
+    index: int
+    item: Request | Flaw | None
+    """None for a part of a message, which matters only if it is too large for a stranger."""
+    short: bool = True
+    """Whether a stranger may send as much (LIMIT-3)."""
+    dubious: bool = False
+    """Whether a server may just as well take it as malformed (JSON-14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One thing that a client received: None for the end of the stream, a text for what makes no sense."""
+
+    index: int
+    item: Response | str | None
+    time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """All that passed on one connection, read in one way."""
+
+    party: str
+    asked: Sequence[Asked]
+    heard: Sequence[Heard]
+    reset: int | None
+    """The entry with which the client broke off: what it had asked for may have been lost (CONN-19)."""
+
+
+_Entries = Sequence[tuple[int, Entry]]
+_Pieces = Sequence[tuple[int, bytes]]
+
+
+def hearings(seen: Transcript, profile: Profile) -> list[list[Hearing]]:
+    """Give for each connection the ways to read it, the likeliest first."""
+    entries: dict[str, list[tuple[int, Entry]]] = {}
+    for index, entry in enumerate(seen.entries):
+        if entry.party:
+            entries.setdefault(entry.party, []).append((index, entry))
+    return [_ways(party, seen.codecs.get(party, "json"), mine, profile) for party, mine in entries.items()]
+
+
+def _ways(party: str, name: str, entries: _Entries, profile: Profile) -> list[Hearing]:
+    codec, limits = load(name), profile.limits
+    heard = [Heard(index, _heard(entry), entry.time) for index, entry in entries if entry.event in _INCOMING]
+    reset = next((index for index, entry in entries if entry.event is Event.RESET), None)
+    ends = [index for index, entry in entries if entry.event is Event.HALF_CLOSED][:1]
+    end = [Asked(index, Goodbye()) for index in ends]  # CONN-18, CONN-20
+    sent = [(i, e) for i, e in entries if e.event in (Event.SENT, Event.RAW) and not (ends and i > ends[0])]
+
+    def hearing(asked: list[Asked], heard: list[Heard] = heard) -> Hearing:
+        return Hearing(party, [*asked, *end], heard, reset)
+
+    if all(_is_plain(entry, codec, limits) for _, entry in sent):
+        return [hearing([_measured(index, entry, codec, limits) for index, entry in sent])]
+    pieces = [(index, _bytes(entry, codec)) for index, entry in sent]
+    told, rest = _told(pieces)
+    if told == name and rest == pieces:
+        return [hearing(_read(pieces, codec, limits))]
+    # CODEC-17: a server of which one codec is known may be set to it, or speak others as well.
+    ways = [hearing(_read(pieces, codec, limits))] if len(profile.codecs) == 1 else []
+    if told is None:  # CODEC-16
+        ways.append(hearing([]))
+    elif not told or (len(profile.codecs) > 1 and told not in profile.codecs):
+        ways.append(hearing([Asked(rest[0][0], Flaw(None, fatal=True))]))  # CODEC-15
+    else:
+        other = load(told)
+        ways.append(hearing(_read(rest, other, limits), heard if told == name else _reheard(entries, other)))
+    return ways
+
+
+_INCOMING: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
+
+
+def _heard(entry: Entry) -> Response | str | None:
+    if isinstance(entry.item, Response):
+        return entry.item
+    return None if entry.event is Event.CLOSED else str(entry.item)
+
+
+def _reheard(entries: _Entries, codec: Codec) -> list[Heard]:
+    """Read what was received in another codec than the client did."""
+    reader, heard = codec.reader(Role.SERVER), list[Heard]()
+    for index, entry in entries:
+        if entry.event in _INCOMING:
+            reader.feed(entry.data)
+            for item in _items(reader, Limits().roster):
+                heard.append(Heard(index, item if isinstance(item, Response) else str(item), entry.time))
+            if entry.event is Event.CLOSED:
+                heard.append(Heard(index, None, entry.time))
+    return heard
+
+
+def _bytes(entry: Entry, codec: Codec) -> bytes:
+    match entry.item:
+        case bytes(data):
+            return data
+        case str():
+            return entry.data
+        case message:
+            return entry.data or codec.frame(codec.encode(message))
+
+
+def _is_plain(entry: Entry, codec: Codec, limits: Limits) -> bool:
+    """Tell whether it is known without reading what was sent, and how large it was."""
+    if not isinstance(entry.item, Request):
+        return False
+    return len(entry.data) <= limits.greeting or entry.data == codec.frame(codec.encode(entry.item))
+
+
+def _measured(index: int, entry: Entry, codec: Codec, limits: Limits) -> Asked:
+    """Take a message as it was sent, if it is short enough."""
+    assert isinstance(entry.item, Request)
+    size = len(_bytes(entry, codec)) - len(codec.frame(b""))  # LIMIT-1
+    if size > limits.request:  # LIMIT-2
+        return Asked(index, Flaw(Code.TOO_LARGE, fatal=True), short=False)
+    return Asked(index, entry.item, short=size <= limits.greeting)
+
+
+def _told(pieces: _Pieces) -> tuple[str | None, _Pieces]:
+    """Tell the codec as `auto` does, and give what is left to read; None for not yet, "" for none of ours."""
+    rest = list(pieces)
+    while rest and not rest[0][1].lstrip(_SKIPPED):  # CODEC-11
+        del rest[0]
+    if not rest:
+        return None, rest
+    rest[0] = (rest[0][0], rest[0][1].lstrip(_SKIPPED))
+    start = b"".join(data for _, data in rest)[:22]
+    if start[:1] == b"{":  # CODEC-12
+        return "json", rest
+    if start[:1] == b"\0":  # CODEC-13
+        return "msgpack", rest
+    if not b"A" <= start[:1] <= b"Z":  # CODEC-15
+        return "", rest
+    sign = re.search(rb"[ \n]", start[:21])  # CODEC-14
+    if sign is None:
+        return ("ascii" if len(start) >= 21 else None), rest
+    if sign[0] == b"\n":
+        return "ascii", rest
+    after = start[sign.end() : sign.end() + 1]
+    return (None if not after else "pickle" if after in b"\x80()]}" else "ascii"), rest
+
+
+_SKIPPED: Final = b" \r\n"
+
+
+def _read(pieces: _Pieces, codec: Codec, limits: Limits) -> list[Asked]:
+    """Read a stream as a registered user's, and note where it is too much for a stranger."""
+    asked = list(_cut(pieces, codec, limits.request))
+    # Both readings agree up to the first message that is too large for a stranger, whose connection ends there.
+    for place, strict in enumerate(_cut(pieces, codec, limits.greeting)):
+        if isinstance(strict.item, Flaw) and strict.item.code is Code.TOO_LARGE:
+            if place < len(asked):
+                asked[place] = replace(asked[place], short=False)
+            else:
+                asked.append(Asked(strict.index, None, short=False))
+    return asked
+
+
+def _cut(pieces: _Pieces, codec: Codec, limit: int) -> Iterator[Asked]:
+    reader = codec.reader(Role.CLIENT)
+    for index, data in pieces:
+        # Line by line, so that it is known which one a message came from.
+        for piece in data.splitlines(keepends=True) if codec.name == "json" else [data]:
+            reader.feed(piece)
+            for item in _items(reader, limit):
+                assert not isinstance(item, Response)
+                yield Asked(index, item, dubious=codec.name == "json" and _has_doubles(piece))
+                if isinstance(item, Flaw) and item.fatal:
+                    return
+
+
+def _items(reader: Reader, limit: int) -> Iterator[Request | Response | Flaw]:
+    while True:
+        try:
+            item = reader.next(limit)
+        except DecodeError as error:
+            yield Flaw(Code(error.code), error.fatal)
+            if error.fatal:
+                return
+        else:
+            if item is None:
+                return
+            yield item
+
+
+def _has_doubles(line: bytes) -> bool:
+    """Tell whether an object in a line of JSON has a key twice."""
+    found = False
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        nonlocal found
+        found = found or len(dict(pairs)) < len(pairs)
+
+    try:
+        json.loads(line, object_pairs_hook=note)
+    except (ValueError, RecursionError):
+        return False
+    return found

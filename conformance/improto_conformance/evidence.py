@@ -1,0 +1,38 @@
+"""What proves a violation by itself, whatever the order of the requests was."""
+
+from collections.abc import Iterator, Sequence
+
+from improto.messages import Error, OnlineUsers, Register
+from improto_conformance.asked import Hearing
+from improto_conformance.complaints import Complaint
+from improto_conformance.model import DEFAULTS
+
+__all__ = ["evidence"]
+
+
+def evidence(hearings: Sequence[Hearing]) -> Iterator[Complaint]:
+    """Complain of each item that no server may send."""
+    for one in hearings:
+        names = {asked.item.username for asked in one.asked if isinstance(asked.item, Register)}
+        for each in one.heard:
+            match each.item:
+                case str(text):
+                    yield Complaint(
+                        "CODEC-7", f"{one.party} received what is no message of a server: {text}", each.index
+                    )
+                case Error(message) as error:
+                    if error.code is None:
+                        text = f"{one.party} received an ERROR without a code: {message!a}"
+                        yield Complaint("ERROR-2", text, each.index)
+                    if len(message) > DEFAULTS.explanation:
+                        text = f"{one.party} received an ERROR of {len(message)} code points"
+                        yield Complaint("LIMIT-16", text, each.index)
+                case None:
+                    pass
+                case _ if not names:
+                    text = f"{one.party} received something else than ERROR before it registered"
+                    yield Complaint("CONN-16", text, each.index)
+                case OnlineUsers(users) if names.isdisjoint(users):
+                    yield Complaint("PRESENCE-3", f"{one.party} received a roster without itself", each.index)
+                case _:
+                    pass

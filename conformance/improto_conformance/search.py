@@ -1,0 +1,391 @@
+"""The search for an order of all requests that explains everything that was received.
+
+All requests take effect in one total order (ORDER-1), which nobody saw.  The search goes depth first, one request
+after the other; what each causes by the model has to be what its receivers received next.  Three things keep it
+short:
+
+- What is not yet explained and was received first has its cause among what had been sent before it.  So nothing is
+  tried that was sent later, and a transcript with barriers leaves few choices.
+- Where a step cannot get in the way of any other, nothing else is tried in its place (`_is_sure`).
+- What was visited once is not visited again.  Of the rosters that could still be shown, a state knows only those
+  that are going to be, so that states do not differ by what nobody sees.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from improto.messages import (
+    Code,
+    Conversations,
+    Error,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    SendMessage,
+    Status,
+)
+from improto_conformance.asked import Asked, Flaw, Hearing
+from improto_conformance.model import Effect, Output, Rules, World, handle, leave_all
+
+__all__ = ["ENDING", "Scope", "Search", "State", "Step"]
+
+ENDING: Final = (Code.TIMEOUT, Code.SLOW_CONSUMER, Code.SHUTTING_DOWN, Code.FORBIDDEN)
+"""The connection ERRORs, which answer no request (ERROR-8)."""
+
+_KNOWN: Final = frozenset(code.value for code in Code)
+_NEVER: Final = 2**62
+_FLOOD: Final = 64 * 1024  # bytes of output from which on a server may find a reader slow (FLOW-6, FLOW-7)
+
+Roster = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of a server's world is judged: others may use it as well."""
+
+    suffix: str
+    """What the names of all its users end in."""
+    announced: frozenset[str]
+    """The conversations that its users were invited to."""
+    foreign: frozenset[str]
+    """Those of others."""
+    rules: Rules
+
+    def roster(self, users: Mapping[str, str]) -> Roster:
+        """Give what a roster shows of the users."""
+        return frozenset(pair for pair in users.items() if pair[0].endswith(self.suffix))
+
+    def listed(self, conversations: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """Give what a list shows of the conversations."""
+        return {id: who for id, who in conversations.items() if id in self.announced}
+
+    def same(self, wanted: object, got: object) -> bool:
+        """Tell whether what came is what was to come; of an ERROR only the code counts."""
+        if isinstance(wanted, Code):
+            return isinstance(got, Error) and got.code == wanted
+        if isinstance(wanted, OnlineUsers) and isinstance(got, OnlineUsers):
+            return self.roster(wanted.users) == self.roster(got.users)
+        if isinstance(wanted, Conversations) and isinstance(got, Conversations):
+            return self.listed(wanted.conversations) == self.listed(got.conversations)
+        return wanted == got
+
+
+class State(NamedTuple):
+    """How far a possible order has got; for each connection, how much of it has taken effect or been explained."""
+
+    world: World
+    asked: tuple[int, ...]
+    heard: tuple[int, ...]
+    windows: tuple[frozenset[Roster], ...]
+    """Of the rosters that will have been shown up to the next CONVERSATIONS, those that are true by now (ORDER-4)."""
+    closed: frozenset[int] = frozenset()
+
+
+class Step(NamedTuple):
+    """One thing that may happen next, by the model."""
+
+    place: int
+    """Whose."""
+    since: int
+    """The entry before which it cannot have happened."""
+    effect: Effect
+    asked: Asked | None = None
+    """What was asked for; None if the connection ends by itself."""
+    closes: bool = False
+    taken: tuple[int, ...] = ()
+    """Whose next item it explains, beside those of its outputs."""
+
+
+class Search:
+    """One search, over the entries before one of them."""
+
+    def __init__(
+        self, hearings: Sequence[Hearing], scope: Scope, budget: int, end: int, *, foresight: bool = True
+    ) -> None:
+        """Take in what passed on all connections up to entry `end`; visit at most `budget` states.
+
+        Without `foresight` a message is followed that does not reach all who hear it, until that is seen.
+        """
+        self.scope = scope
+        self.hearings = hearings
+        self.heard = [[each for each in one.heard if each.index < end] for one in hearings]
+        self.budget = budget
+        self.end = end
+        self._foresight = foresight
+        self.exhausted = False
+        """Whether the budget has run out."""
+        self.reached = -1
+        """All that was received before this entry was explained at least once."""
+        self._places = {one.party: place for place, one in enumerate(hearings)}
+        self._rosters = [
+            [scope.roster(h.item.users) if isinstance(h.item, OnlineUsers) else None for h in heard]
+            for heard in self.heard
+        ]
+        self._soon = [self._upcoming(place) for place in range(len(hearings))]
+        self._last_roster = [
+            max((n for n, roster in enumerate(rosters) if roster is not None), default=-1)
+            for rosters in self._rosters
+        ]
+        self._said = Counter(
+            (asked.item.conversation, asked.item.text)
+            for one in hearings
+            for asked in one.asked
+            if isinstance(asked.item, SendMessage)
+        )
+        self._hearers: dict[Message, list[int]] = {}
+        for place, heard in enumerate(self.heard):
+            for each in heard:
+                if isinstance(each.item, Message):
+                    self._hearers.setdefault(each.item, []).append(place)
+        # Whoever does not read may be put out for it.
+        self._floods = sum(count * len(text) for (_, text), count in self._said.items()) > _FLOOD
+
+    def _upcoming(self, place: int) -> list[frozenset[Roster]]:
+        """Give, for each number of items explained, the rosters that follow up to the next list."""
+        soon = [frozenset[Roster]()]
+        for each, roster in zip(reversed(self.heard[place]), reversed(self._rosters[place]), strict=True):
+            if isinstance(each.item, Conversations):
+                soon.append(frozenset())
+            else:
+                soon.append(soon[-1] if roster is None else soon[-1] | {roster})
+        return soon[::-1]
+
+    def run(self) -> bool | None:
+        """Tell whether an order was found; None if the budget has run out before that was certain."""
+        if any(first == self.end for _, first in self.states()):
+            return True
+        return None if self.exhausted else False
+
+    def states(self) -> Iterator[tuple[State, int]]:
+        """Give all states that can be reached, depth first, each with the first entry that it does not explain."""
+        count = len(self.hearings)
+        start = State(World(), (0,) * count, (0,) * count, (frozenset[Roster](),) * count)
+        stack, visited = [start], set[State]()
+        while stack:
+            state = stack.pop()
+            if state in visited:
+                continue
+            visited.add(state)
+            if len(visited) > self.budget:
+                self.exhausted = True
+                return
+            first = self.first(state)
+            self.reached = max(self.reached, first)
+            yield state, first
+            stack.extend(reversed(self._successors(state, first)))
+
+    def first(self, state: State) -> int:
+        """Give the first entry that is not explained yet."""
+        return min(
+            (
+                heard[done].index
+                for heard, done in zip(self.heard, state.heard, strict=True)
+                if done < len(heard)
+            ),
+            default=self.end,
+        )
+
+    def head(self, state: State, place: int) -> object:
+        """Give what a connection received next; Ellipsis for nothing."""
+        heard, done = self.heard[place], state.heard[place]
+        return heard[done].item if done < len(heard) else ...
+
+    def _successors(self, state: State, first: int) -> list[State]:
+        found: list[tuple[int, State]] = []
+        for step in self.steps(state, first):
+            after = self._after(state, step)
+            if after is not None:
+                if self._is_sure(state, step):
+                    return [after]
+                found.append((step.since, after))
+        return [after for _, after in sorted(found, key=lambda each: each[0])]
+
+    # -- what may happen ----------------------------------------------------------------------------------
+
+    def steps(self, state: State, before: int) -> Iterator[Step]:
+        """Give what may happen next of what was sent before an entry."""
+        for place, one in enumerate(self.hearings):
+            if place in state.closed:
+                continue
+            done = state.asked[place]
+            if done < len(one.asked) and one.asked[done].index < before:
+                asked = one.asked[done]
+                for effect, closes in self._outcomes(state, place, asked):
+                    yield Step(place, asked.index, effect, asked, closes)
+            if one.reset is not None and one.reset < before:  # CONN-19
+                yield Step(place, one.reset, Effect(leave_all(state.world, one.party)), None, True)
+            yield from self._ends(state, place)
+
+    def _ends(self, state: State, place: int) -> Iterator[Step]:
+        """Give how the server may end a connection without being asked."""
+        one, head = self.hearings[place], self.head(state, place)
+        gone = Effect(leave_all(state.world, one.party))
+        if isinstance(head, Error) and head.code in ENDING:  # ERROR-8
+            rest = self.heard[place][state.heard[place] + 1 :]
+            if all(each.item is None for each in rest):
+                yield Step(place, rest[0].index if rest else _NEVER, gone, None, True, (place,))
+        elif head is None and not one.asked and not state.heard[place]:  # CODEC-16
+            yield Step(place, _NEVER, gone, None, True)
+        elif head is ... and self._floods:
+            yield Step(place, _NEVER, gone, None, True)  # FLOW-7
+
+    def _outcomes(self, state: State, place: int, asked: Asked) -> Iterator[tuple[Effect, bool]]:
+        """Give what may come of a request, and whether the server then closes."""
+        world, party, item = state.world, self.hearings[place].party, asked.item
+        stranger = world.user(party) is None
+        if stranger and not asked.short:
+            yield self._flawed(world, party, Flaw(Code.TOO_LARGE, fatal=True))
+            return
+        if item is None:  # CONN-21
+            yield Effect(world), False
+            return
+        if isinstance(item, Flaw):
+            yield self._flawed(world, party, item)
+            return
+        head = self.head(state, place)
+        code = head.code if isinstance(head, Error) else None
+        if asked.dubious and code == Code.MALFORMED:
+            yield self._flawed(world, party, Flaw(Code.MALFORMED, fatal=False))
+        if isinstance(item, Goodbye):
+            yield handle(world, party, item, "", self.scope.rules), True
+            return
+        if code is not None and self._may_refuse(item, code):
+            # An ERROR with a code of its own may be there for any request (ERROR-13).
+            yield Effect(world, (Output(party, Code(code) if code in _KNOWN else None, "ERROR-3"),)), False
+        if not stranger and getattr(item, "conversation", "") in self.scope.foreign:
+            if code in (Code.NOT_MEMBER, Code.NOT_INVITED):
+                yield Effect(world, (Output(party, Code(code), "SEND-6"),)), False
+            yield Effect(world), False  # it goes to a conversation of others
+        yield handle(world, party, item, self._fresh(state, place, item), self.scope.rules), False
+
+    def _flawed(self, world: World, party: str, flaw: Flaw) -> tuple[Effect, bool]:
+        stranger = world.user(party) is None
+        closes = flaw.fatal or (stranger and flaw.code in (Code.MALFORMED, Code.UNKNOWN_COMMAND))  # CONN-15
+        outputs = () if flaw.code is None else (Output(party, flaw.code, _CLAUSES[flaw.code]),)
+        return Effect(leave_all(world, party) if closes else world, outputs), closes
+
+    def _may_refuse(self, request: object, code: str) -> bool:
+        """Tell whether a server may refuse a request for a reason that is not seen from here."""
+        if code not in _KNOWN or code == Code.RATE_LIMITED:  # ERROR-13, FLOW-11
+            return True
+        if isinstance(request, Register) and code == Code.NAME_IN_USE:
+            return not request.username.endswith(self.scope.suffix)  # somebody else's user
+        if code == Code.FORBIDDEN:
+            return isinstance(request, Register)  # REGISTER-10
+        return code == Code.TOO_MANY and isinstance(request, Register | Status | Join)  # LIMIT-21
+
+    def _fresh(self, state: State, place: int, request: object) -> str:
+        """Give the id of the conversation that an INVITE makes: that of the first INVITATION that came of it."""
+        me = state.world.user(self.hearings[place].party)
+        if isinstance(request, Invite) and me is not None:
+            for other, one in enumerate(self.hearings):
+                user, head = state.world.user(one.party), self.head(state, other)
+                if (
+                    isinstance(head, Invitation)
+                    and user is not None
+                    and (user == me or user.name in request.users)
+                    and head.source == me.name
+                    and head.conversation not in state.world.used  # CONV-3
+                ):
+                    return head.conversation
+        return f"({place}.{state.asked[place]})"  # nobody ever saw it
+
+    # -- what comes of it ---------------------------------------------------------------------------------
+
+    def fits(self, state: State, output: Output) -> bool:
+        """Tell whether an output is what its receiver received next, or may still be under way."""
+        head = self.head(state, self._places[output.to])
+        if output.item is None:
+            return isinstance(head, Error)
+        return head is ... or self.scope.same(output.item, head)
+
+    def _after(self, state: State, step: Step) -> State | None:
+        """Give the state after a step; None if what it causes did not come."""
+        if not all(self.fits(state, output) for output in step.effect.outputs):
+            return None
+        taken = {self._places[output.to] for output in step.effect.outputs} | set(step.taken)
+        if self._foresight and not self._is_heard_by_all(step, taken):
+            return None
+        heard = [
+            done + (place in taken and done < len(self.heard[place]))
+            for place, done in enumerate(state.heard)
+        ]
+        asked = state.asked
+        if step.asked is not None:
+            asked = tuple(done + (place == step.place) for place, done in enumerate(asked))
+        closed = state.closed | {step.place} if step.closes else state.closed
+        windows = self._windows(state, step)
+        self._settle(heard, windows, closed)
+        return State(step.effect.world, asked, tuple(heard), tuple(windows), closed)
+
+    def _windows(self, state: State, step: Step) -> list[frozenset[Roster]]:
+        world, windows = step.effect.world, list(state.windows)
+        barred = [
+            self._places[output.to]
+            for output in step.effect.outputs
+            if isinstance(output.item, Conversations | OnlineUsers)
+        ]
+        if world.users == state.world.users and not barred:
+            return windows
+        shown = self.scope.roster(world.roster)
+        if world.users != state.world.users:
+            for user in state.world.users:
+                place = self._places[user.connection]
+                windows[place] |= {shown}
+        for place in barred:
+            windows[place] = frozenset({shown})
+        return windows
+
+    def _settle(self, heard: list[int], windows: list[frozenset[Roster]], closed: frozenset[int]) -> None:
+        """Take what needs no further cause: rosters that were true, and the ends of connections that were closed."""
+        for place, items in enumerate(self.heard):
+            done = heard[place]
+            while done < len(items) and (
+                place in closed if items[done].item is None else self._rosters[place][done] in windows[place]
+            ):
+                done += 1
+            heard[place] = done
+            windows[place] &= self._soon[place][done]
+
+    def _is_heard_by_all(self, step: Step, taken: set[int]) -> bool:
+        """Tell whether a message that was said once reaches all who ever hear it."""
+        request = None if step.asked is None else step.asked.item
+        if not isinstance(request, SendMessage) or self._said[request.conversation, request.text] > 1:
+            return True
+        said = [output.item for output in step.effect.outputs if isinstance(output.item, Message)]
+        return not said or all(place in taken for place in self._hearers.get(said[0], ()))
+
+    def _is_sure(self, state: State, step: Step) -> bool:
+        """Tell whether an order that begins otherwise could as well begin with this step.
+
+        It must not matter to any other step, nor any other to it.
+        """
+        if step.asked is None:
+            return False
+        request, outputs, head = step.asked.item, step.effect.outputs, self.head(state, step.place)
+        if step.effect.world == state.world:
+            if isinstance(request, ListConversations | Flaw):
+                return True
+            if outputs and isinstance(request, SendMessage) and isinstance(outputs[0].item, Message):
+                # It is the only cause of these messages, and all who ever hear them hear them now.
+                return self._said[request.conversation, request.text] == 1
+            # What was received is a reply, which nothing but this request can have caused.
+            return bool(outputs) and isinstance(head, Error) and head.code not in ENDING
+        if isinstance(request, Status):  # nobody will see it
+            return all(done > last for done, last in zip(state.heard, self._last_roster, strict=True))
+        return False
+
+
+_CLAUSES: Final = {
+    Code.TOO_LARGE: "LIMIT-2",
+    Code.MALFORMED: "CONN-23",
+    Code.UNKNOWN_COMMAND: "CONN-11",
+    Code.INVALID: "CODEC-5",
+}
