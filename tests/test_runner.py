@@ -11,7 +11,7 @@ from improto.server import Hub
 from improto.service import Service
 from improto_conformance.check import Check
 from improto_conformance.profile import Profile
-from improto_conformance.runner import Settings, run
+from improto_conformance.runner import Settings, conduct, run
 from improto_conformance.stage import Stage
 from improto_conformance.targets import Target, in_process
 
@@ -42,7 +42,9 @@ def test_what_applies(wants: dict[str, object], times: int) -> None:
     check = made()
     for field, value in wants.items():
         setattr(check, field, value)
-    assert len(run(target(), [check], Settings(Profile(["ascii", "json"], limits=Limits(name=32))))) == times
+    assert (
+        len(conduct(target(), [check], Settings(Profile(["ascii", "json"], limits=Limits(name=32))))) == times
+    )
 
 
 def test_alone() -> None:

@@ -59,12 +59,13 @@ def check(
     policy: str = "any",
     transport: str = "any",
     half_close: bool = False,
+    varies: bool = False,
 ) -> Callable[[Callable[[Stage], None]], Check]:
     """Make a stimulus into a check of a clause."""
 
     def register(stimulus: Callable[[Stage], None]) -> Check:
         name = f"{clause}/{stimulus.__name__.replace('_', '-')}"
-        made = Check(name, clause, title, stimulus, codecs, (), policy, transport, half_close)
+        made = Check(name, clause, title, stimulus, codecs, (), policy, transport, half_close, varies=varies)
         _registered.append(made)
         return made
 

@@ -1,7 +1,7 @@
 """What the suite says of one check: the shape that all reports read, of servers and clients alike."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from improto_conformance.transcript import Transcript
@@ -30,6 +30,8 @@ class Aim:
     """For reports and for `--only`: the clause and what is provoked."""
     clause: str
     title: str
+    varies: bool = field(default=False, kw_only=True)
+    """Whether what happens in it lawfully depends on the codec, or on who is quicker."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from time import monotonic
 
 from improto.codec import Codec, load
 from improto.limits import Limits
+from improto_conformance.alike import alike
 from improto_conformance.check import Check
 from improto_conformance.complaints import Inconclusive
 from improto_conformance.judge import judge
@@ -44,10 +45,24 @@ def run(
     settings: Settings,
     report: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Do as `conduct`, but see first whether there is a server at all; NoTarget if not."""
+    """Do as `conduct`, but see first whether there is a server at all; NoTarget if not.
+
+    With several codecs, what happened in one is compared with what happened in the others.
+    """
     for name in settings.profile.codecs:
         probe(target, load(name), f"probe-{name}.{settings.run}", settings.timeout)
-    return conduct(target, checks, settings, report)
+    results = conduct(target, checks, settings, report)
+    numbers = count()
+
+    def again(result: Result) -> Result:
+        check = next(check for check in checks if check is result.check)
+        suffix = f".{settings.run}again{next(numbers)}"
+        return _run_one(target, check, load(result.codec), result.cut, suffix, settings)
+
+    for result in alike(results, again):
+        results.append(result)
+        report(result)
+    return results
 
 
 def conduct(

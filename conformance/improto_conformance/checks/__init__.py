@@ -2,6 +2,7 @@
 
 from improto_conformance.check import Check, registered
 from improto_conformance.checks import (
+    codecs,
     conversations,
     delivery,
     errors,
@@ -23,6 +24,7 @@ _TOPICS = (
     errors,
     framing,
     websocket,
+    codecs,
 )  # imported, so registered
 
 CHECKS: list[Check] = registered() + scenario_checks() + form_checks()

@@ -125,6 +125,7 @@ def _check(name: str, group: list[Vector]) -> Check:
         half_close=kind.endswith("-cut-off"),
         defaults=any(map(_bounded, group)),
         alone=True,
+        varies=True,
         judgement=partial(_judge, group),
     )
 
