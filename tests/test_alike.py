@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from improto.codec import Codec, available, load
-from improto.messages import AnyMessage, Role, SendMessage
+from improto.errors import DecodeError
+from improto.messages import AnyMessage, Code, Role, SendMessage
 from improto.server import Hub
 from improto.service import Service
 from improto_codecs.json_codec import JsonCodec
@@ -18,17 +19,15 @@ from improto_conformance.targets import Target, in_process, opened
 from programs import IMPROTO
 
 
-class Shouting(JsonCodec):
-    """Reads what is said in capitals."""
+class Strict(JsonCodec):
+    """Refuses what is said, by an ERROR that is lawful: a server may limit the rate of requests (FLOW-11)."""
 
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
         """Read one object."""
         message = super().decode(payload, sender)
-        return (
-            SendMessage(message.conversation, message.text.upper())
-            if isinstance(message, SendMessage)
-            else message
-        )
+        if isinstance(message, SendMessage):
+            raise DecodeError(Code.RATE_LIMITED, "say less")
+        return message
 
 
 def say(stage: Stage) -> None:
@@ -61,12 +60,12 @@ def test_alike() -> None:
 
 def test_a_codec_with_a_rule_of_its_own() -> None:
     """What no judgement complains of is found by the comparison, which names the check and the first difference."""
-    [compared] = [result for result in results(Shouting()) if result.check is ALIKE and result.cut == "whole"]
+    [compared] = [result for result in results(Strict()) if result.check is ALIKE and result.cut == "whole"]
     assert compared.verdict is Verdict.FAILED
     [complaint] = compared.complaints
     assert complaint == (
         "in json SEND-1/saying was to have party 1 at step 10, as in ascii: receives MESSAGE conversation 1 user 1 'hello'"
-        " and there it receives MESSAGE conversation 1 user 1 'HELLO'"
+        " and there it receives ERROR rate-limited"
     )
     assert compared.transcript.codecs == {"ann": "json", "bo": "json"}
 
@@ -74,7 +73,7 @@ def test_a_codec_with_a_rule_of_its_own() -> None:
 def test_one_story() -> None:
     """One check tells a story in all codecs and compares by itself."""
     [check] = [check for check in CHECKS if check.name == "CODEC-18/one-story"]
-    codecs = [Shouting() if name == "json" else load(name) for name in available()]
+    codecs = [Strict() if name == "json" else load(name) for name in available()]
     [result, *_] = run(in_process(lambda: Service(Hub(), codecs)), [check], Settings(Profile()))
     assert result.verdict is Verdict.FAILED
     assert "in json somebody was to" in result.complaints[0]
@@ -82,7 +81,7 @@ def test_one_story() -> None:
 
 def test_chance() -> None:
     """A difference that does not come again was chance."""
-    differing, equal = results(Shouting()), results()
+    differing, equal = results(Strict()), results()
     again = {(result.check.name, result.how): result for result in equal}
     compared = alike(differing[:-2], lambda result: again[result.check.name, result.how])
     assert [result.verdict for result in compared] == [Verdict.PASSED, Verdict.PASSED]
@@ -91,8 +90,8 @@ def test_chance() -> None:
 def test_what_is_not_compared() -> None:
     """A check that lawfully varies is not compared, and neither is one that has failed."""
     varying = replace(SAYING, varies=True)
-    assert {result.verdict for result in results(Shouting(), varying)} == {Verdict.PASSED}
-    failing = [replace(result, verdict=Verdict.FAILED) for result in results(Shouting())[:-2]]
+    assert {result.verdict for result in results(Strict(), varying)} == {Verdict.PASSED}
+    failing = [replace(result, verdict=Verdict.FAILED) for result in results(Strict())[:-2]]
     assert alike(failing, lambda result: result) == []
 
 

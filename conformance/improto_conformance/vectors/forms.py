@@ -7,7 +7,7 @@ at least an ERROR that only somebody gives who has understood it: JOIN of an id 
 
 After each vector comes a LIST_CONVERSATIONS, so that each verdict is certain.  Vectors that leave the connection as
 it was share one.  Names and ids stand in the vectors' bytes, so these checks have to be alone, and leave out what
-could touch the conversation of a stranger.
+is about a user or a conversation of others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -77,10 +77,20 @@ class _Case:
         return self.registered and not self.unfinished and not any(each.closed for each in self.readings)
 
     @property
-    def ids(self) -> set[str]:
-        """The conversations that it is about."""
-        items = [item for reading in self.readings for item in reading.items]
-        return {item.conversation for item in items if isinstance(item, Join | Leave | SendMessage)}
+    def touches(self) -> set[str]:
+        """The conversations and users that it is about."""
+        found: set[str] = set()
+        for item in (item for reading in self.readings for item in reading.items):
+            match item:
+                case Join(id) | Leave(id) | SendMessage(id, _):
+                    found.add(id)
+                case Invite(users):
+                    found.update(users)
+                case Register(username, _):
+                    found.add(username)
+                case _:
+                    pass
+        return found
 
 
 def form_checks() -> list[Check]:
@@ -184,9 +194,9 @@ def _of(group: list[Vector], codec: str) -> list[_Case]:
 
 def _play(group: list[Vector], stage: Stage) -> None:
     shared = stage.register(stage.connect("shared"))
-    strangers = shared.barrier().conversations.keys()
+    strangers = shared.barrier().conversations.keys() | shared.roster.keys()
     for number, case in enumerate(_of(group, stage.codec.name)):
-        if not case.ids.isdisjoint(strangers):
+        if not case.touches.isdisjoint(strangers):
             continue
         stage.mark(case.id)
         if case.shares:
@@ -281,7 +291,7 @@ def _answer(entry: Entry) -> Iterator[str]:
 
 def _fits(case: _Case, reading: Read, answers: list[str], *, closed: bool) -> bool:
     if Code.NAME_IN_USE in answers and any(isinstance(item, Register) for item in reading.items):
-        return True  # a stranger has it
+        return True  # somebody else has just taken the name
     wanted = _wanted(case, reading)
     expected = not case.shares
     return (
@@ -308,8 +318,8 @@ def _reaction(item: Seen, *, registered: bool) -> frozenset[str]:
             return _LIST
         case Join() | Leave() | SendMessage():
             return _NO_SUCH
-        case Invite():  # unless there is a stranger of this name
-            return frozenset({Code.NO_SUCH_USER.value, "INVITATION"})
+        case Invite():
+            return frozenset({Code.NO_SUCH_USER.value})
         case Register() if registered:
             return frozenset({Code.ALREADY_REGISTERED.value})
         case _:
