@@ -58,6 +58,11 @@ class Reader(ABC):
     def next(self, limit: int) -> AnyMessage | None:
         """Take the next message, of at most `limit` payload bytes, or return None if it is not all there."""
 
+    @property
+    @abstractmethod
+    def behind(self) -> int:
+        """How many of the bytes fed lie behind the message that `next` has just taken or refused, unless fatally."""
+
 
 class Codec(ABC):
     """One way to write messages as bytes.  A codec has no state: one instance serves every connection."""
@@ -150,6 +155,10 @@ class _LineReader(Reader):
             if line.strip(self._codec.blank):
                 return self._codec.decode(line, self._sender)
 
+    @property
+    def behind(self) -> int:
+        return len(self._buffer) - self._start
+
 
 class _LengthReader(Reader):
     __slots__ = ("_buffer", "_codec", "_sender", "_start")
@@ -178,6 +187,10 @@ class _LengthReader(Reader):
         payload = bytes(self._buffer[head : head + length])
         self._start = head + length
         return self._codec.decode(payload, self._sender)
+
+    @property
+    def behind(self) -> int:
+        return len(self._buffer) - self._start
 
 
 def _too_large(limit: int) -> DecodeError:

@@ -116,6 +116,28 @@ def test_whole_and_byte_by_byte(name: str, sender: Role) -> None:
 
 
 @every_codec
+@pytest.mark.parametrize("sender", Role)
+def test_where_each_message_ends(name: str, sender: Role) -> None:
+    """After each message, or what is none, a reader tells how many bytes lie behind it."""
+    codec = load(name)
+    other = Role.SERVER if sender is Role.CLIENT else Role.CLIENT
+    # What a pickle says of no arguments comes with the next message.
+    trace = [smallest(kind) for kind in COMMANDS.values() if kind.FIELDS]
+    frames = [stream(codec, [message]) for message in trace]
+    reader = codec.reader(sender)
+    reader.feed(b"".join(frames))
+    behind: list[int] = []
+    for message in trace:
+        if message.FROM is other:
+            with pytest.raises(DecodeError):
+                reader.next(LIMITS.roster)
+        else:
+            reader.next(LIMITS.roster)
+        behind.append(reader.behind)
+    assert behind == [sum(map(len, frames[at:])) for at in range(1, len(frames) + 1)]
+
+
+@every_codec
 @given(data=st.data(), sender=ROLES)
 def test_incomplete_end_gives_nothing(name: str, data: st.DataObject, sender: Role) -> None:
     """A message whose end has not come is neither given nor refused, and those before it are given."""

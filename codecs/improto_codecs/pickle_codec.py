@@ -171,6 +171,10 @@ class _PickleReader(Reader):
                 self._machine = Machine(0)
             raise
 
+    @property
+    def behind(self) -> int:
+        return len(self._buffer) - self._position
+
     def whole(self, payload: bytes, limit: int) -> AnyMessage:
         """Read `payload`, which is one message and nothing else."""
         if payload[:1] in (b"\r", b"\n"):
