@@ -64,6 +64,8 @@ class Target:
     """Whether a client can end its stream and still receive."""
     last_words: Callable[[], Sequence[str]] = tuple
     """Gives the last lines that a started program has printed."""
+    address: tuple[str, int] | None = None
+    """Where it listens, if that is plain TCP."""
 
     def fits(self, check: Check) -> bool:
         """Tell whether a check makes sense on this transport."""
@@ -73,7 +75,7 @@ class Target:
 
 def tcp(host: str, port: int) -> Target:
     """Give a server that listens on TCP as a target."""
-    return _listening(f"{host}:{port}", "tcp", over_tcp(host, port))
+    return replace(_listening(f"{host}:{port}", "tcp", over_tcp(host, port)), address=(host, port))
 
 
 class Host(Protocol):

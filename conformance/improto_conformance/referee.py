@@ -1,0 +1,223 @@
+"""A proxy that passes bytes on between clients and a server, unchanged and at once, and judges both sides.
+
+    referee = Referee(("127.0.0.1", 6666), report)
+    address = await referee.listen("127.0.0.1", 0)
+    ...
+    await referee.close()
+
+Whenever all users are offline, `report` gets the transcript of what has passed since the last such moment.  So memory
+is bounded by what happens between two of those moments, and that by the size of a recording: when one is full,
+`report` gets the transcript up to there, and until all users are offline bytes are just passed on.
+
+What a side does to its connection is done to the other side too: who sends no more, who breaks off, and who does not
+read, since nothing is read for whom more than a little waits.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+from typing import Final, cast
+
+from improto_conformance.links import CUTS
+from improto_conformance.transcript import Transcript
+from improto_conformance.wiretap import Recording, Tap
+
+__all__ = ["Manner", "Referee"]
+
+_PIECE: Final = 64 * 1024
+_GATHERING: Final = 0.01  # seconds for which what is to be put together is held
+_PATIENCE: Final = 10.0  # seconds that the server may take to accept a connection
+
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How bytes are passed on: never changed, but perhaps later or in other pieces."""
+
+    cut: str = "whole"
+    """How what is read is cut into writes, in both directions (`links.CUTS`)."""
+    delay: float = 0.0
+    """Seconds by which each read is late; what comes meanwhile follows in one piece."""
+    breaks: int | None = None
+    """Bytes of one direction after which the connection is broken off, on both sides."""
+
+    async def wait(self) -> None:
+        """Let more come in, if so much is asked for."""
+        way = CUTS[self.cut]
+        least = _GATHERING if way is not None and way.holds else 0.0
+        if self.delay or least:
+            await asyncio.sleep(max(self.delay, least))
+
+
+class Referee:
+    """Passes on all connections to one server."""
+
+    def __init__(
+        self,
+        upstream: tuple[str, int],
+        report: Callable[[Transcript, bool], None],
+        *,
+        manner: Manner | None = None,
+        codecs: Sequence[str] = (),
+        complain: Callable[[str], None] = print,
+    ) -> None:
+        """Pass on to the server at `upstream`.
+
+        `report` gets each transcript, and whether it ends where the recording was full; `complain` gets lines about
+        what keeps the referee from its work.
+
+        With one codec in `codecs`, all connections use it; else their first bytes tell.
+        """
+        self._upstream = upstream
+        self._report = report
+        self._manner = manner or Manner()
+        self._codecs = codecs
+        self._complain = complain
+        self._recording = Recording(codecs)
+        self._unsure = False  # whether the server may take somebody for online who is not connected any more
+        self._connections: set[asyncio.Task[None]] = set()
+        self._listener: asyncio.Server | None = None
+
+    async def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Listen on TCP and give the address that was taken, which tells the port if it was 0; OSError if it fails."""
+        self._listener = await asyncio.start_server(self._accepted, host, port, limit=_PIECE)
+        return cast(tuple[str, int], self._listener.sockets[0].getsockname()[:2])
+
+    async def close(self) -> None:
+        """Stop listening, end all connections, and report what has not been reported."""
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._connections:
+            task.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
+        self._hand_in()
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._connections.add(task)
+        try:
+            with suppress(asyncio.CancelledError):  # the referee ends, and this connection with it
+                await self._serve((reader, writer))
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            if not self._connections:
+                self._quiet()
+
+    async def _serve(self, client: _Streams) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                server = await asyncio.open_connection(*self._upstream, limit=_PIECE)
+        except OSError as error:  # also if it takes too long
+            host, port = self._upstream
+            reason = error.strerror or "it does not answer"
+            self._complain(f"{host}:{port} cannot be reached ({reason}); is the server still running?")
+            _break(client)
+            return
+        try:
+            tap = self._recording.connect()
+            await self._connect(client, server, tap)
+            self._unsure = self._unsure or not tap.closed
+        finally:
+            server[1].close()
+
+    def _quiet(self) -> None:
+        """Begin anew, if all users are certainly offline: not if one broke off, which the server may see later."""
+        if not self._unsure:
+            self._hand_in()
+            self._recording = Recording(self._codecs)
+        elif self._recording.full:
+            self._unsure = False  # of those who broke off before the next such moment it will know by then
+
+    def _hand_in(self) -> None:
+        seen = self._recording.take()
+        if seen.entries:
+            self._report(seen, self._recording.full)
+
+    async def _connect(self, client: _Streams, server: _Streams, tap: Tap) -> None:
+        """Pass on in both directions until both are at their end, or one side breaks off."""
+        up = _Side(client, self._manner.cut, tap.from_client, tap.client_ended, tap.client_broke)
+        down = _Side(server, self._manner.cut, tap.from_server, tap.server_ended, tap.server_ended)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pass_on(up, down))
+                group.create_task(self._pass_on(down, up))
+        except* _Broken as broken:
+            first = cast(_Broken, broken.exceptions[0])
+            (first.side or up).broke()  # to the server, the referee's own break is the client's
+            for streams in (client, server):
+                _break(streams)
+
+    async def _pass_on(self, source: "_Side", sink: "_Side") -> None:
+        passed = 0
+        while data := await source.read():
+            source.note(data)
+            if self._recording.full:
+                self._hand_in()
+            await self._manner.wait()
+            left = data if self._manner.breaks is None else data[: self._manner.breaks - passed]
+            await sink.write(left)
+            passed += len(left)
+            if passed == self._manner.breaks:
+                raise _Broken(None)
+        source.ended()
+        sink.end()
+
+
+class _Side:
+    """One end of a connection: what it sends is noted, and what the other sends is written to it."""
+
+    def __init__(
+        self,
+        streams: _Streams,
+        cut: str,
+        note: Callable[[bytes], None],
+        ended: Callable[[], None],
+        broke: Callable[[], None],
+    ) -> None:
+        self._reader, self._writer = streams
+        self._way = CUTS[cut]
+        self._random = Random(0)  # so that the same bytes are always cut at the same places
+        self.note, self.ended, self.broke = note, ended, broke
+
+    async def read(self) -> bytes:
+        try:
+            return await self._reader.read(_PIECE)
+        except OSError:
+            raise _Broken(self) from None
+
+    async def write(self, data: bytes) -> None:
+        try:
+            for piece in [data] if self._way is None else self._way.pieces(data, self._random):
+                self._writer.write(piece)
+                await self._writer.drain()
+        except OSError:
+            raise _Broken(self) from None
+
+    def end(self) -> None:
+        with suppress(OSError):  # it has broken off, which its reader finds out
+            self._writer.write_eof()
+
+
+class _Broken(Exception):
+    """A side has broken off, or if none is named the referee."""
+
+    def __init__(self, side: _Side | None) -> None:
+        super().__init__()
+        self.side = side
+
+
+def _break(streams: _Streams) -> None:
+    """Have the system send a reset."""
+    transport = streams[1].transport
+    sock = cast("socket.socket | None", transport.get_extra_info("socket"))
+    if sock is not None and not transport.is_closing():
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

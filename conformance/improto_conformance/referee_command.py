@@ -1,0 +1,204 @@
+"""`improto referee`: stands between clients and a server, passes on what they say, and names who violates what."""
+
+import argparse
+import asyncio
+import re
+import signal
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Final
+
+from improto.cli.text import escaped
+from improto.codec import available
+from improto.errors import UsageError
+from improto_conformance.links import CUTS
+from improto_conformance.profile import Profile
+from improto_conformance.records import Record, write
+from improto_conformance.referee import Manner, Referee
+from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET, NOTHING, OWN_FAULT
+from improto_conformance.results import Verdict
+from improto_conformance.targets import NoTarget, opened
+from improto_conformance.transcript import Transcript
+from improto_conformance.verdict import SERVER, Judgement, judged
+
+__all__ = ["HELP", "configure", "run"]
+
+HELP: Final = (
+    "judge live traffic: pass on, unchanged, what clients and a server say, and name who violates what"
+)
+
+_WAITING: Final = 8  # transcripts that may wait to be judged
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `referee`."""
+    add = parser.add_argument
+    add(
+        "--listen",
+        type=_address,
+        required=True,
+        metavar="HOST:PORT",
+        help="for the clients; port 0 takes a free one",
+    )
+    add(
+        "--upstream",
+        required=True,
+        metavar="TARGET",
+        help="the server: HOST:PORT, or cmd:'PROGRAM {port}' to start it",
+    )
+    add(
+        "--codec",
+        choices=available(),
+        help="the only one that is spoken (default: told from the first bytes)",
+    )
+    add("--private", action="store_true", help="the server lets only invited users join")
+    add(
+        "--cut",
+        choices=list(CUTS),
+        default="whole",
+        help="how to cut each read into writes, in both directions",
+    )
+    add("--delay", type=float, default=0.0, metavar="S", help="pass on each read S seconds later")
+    add("--break-after", type=int, metavar="N", help="reset a connection after N bytes in one direction")
+    add("--report", type=Path, metavar="DIR", help="write transcripts there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Pass on until SIGTERM or SIGINT; 0 nobody was wrong, 1 somebody was, 3 no server or port, 4 no verdict."""
+    if arguments.delay < 0 or (arguments.break_after is not None and arguments.break_after < 1):
+        raise UsageError("--delay must be 0 or more, and --break-after 1 or more")
+    codecs = [arguments.codec] if arguments.codec else []
+    upstream = arguments.upstream
+    if re.fullmatch(r"[^/]*:[0-9]+", upstream):
+        upstream = f"tcp://{upstream}"
+    # Nobody else knows the port of a server that was started here.
+    alone = upstream.startswith("cmd:")
+    bench = _Bench(Profile(codecs or available(), arguments.private), arguments.report, alone=alone)
+    manner = Manner(arguments.cut, arguments.delay, arguments.break_after)
+    try:
+        with opened(upstream) as target:
+            if target.address is None:
+                raise UsageError(f"{upstream!r} is not on plain TCP; write --upstream HOST:PORT")
+            asyncio.run(_watch(arguments.listen, target.address, bench, manner, codecs))
+    except NoTarget as error:
+        print(f"improto: {error}")
+        return NO_TARGET
+    except OSError as error:
+        host, port = arguments.listen
+        print(f"improto: cannot listen on {host}:{port} ({error.strerror or error}); choose another --listen")
+        return NO_TARGET
+    finally:
+        bench.close()
+    code, line = bench.verdict()
+    print(line)
+    return code
+
+
+async def _watch(
+    listen: tuple[str, int],
+    upstream: tuple[str, int],
+    bench: "_Bench",
+    manner: Manner,
+    codecs: Sequence[str],
+) -> None:
+    referee = Referee(upstream, bench.take, manner=manner, codecs=codecs)
+    host, port = await referee.listen(*listen)
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    print(f"improto: listening on tcp://{host}:{port}", flush=True)
+    await stop.wait()
+    await referee.close()
+
+
+class _Bench:
+    """Where transcripts are judged, one after the other, while traffic goes on."""
+
+    def __init__(self, profile: Profile, folder: Path | None, *, alone: bool) -> None:
+        self._profile, self._folder, self._alone = profile, folder, alone
+        self._pool = ThreadPoolExecutor(1)
+        self._waiting = BoundedSemaphore(_WAITING)
+        self._numbers = count(1)
+        self._violated: set[str] = set()
+        self._clean = 0  # transcripts that were judged to their end, and in order
+        self._doubts = 0
+        self._broken = False
+
+    def take(self, seen: Transcript, full: bool) -> None:
+        """Take in a transcript."""
+        if full:
+            self._doubt("too much at once: what comes is passed on, and not judged until nobody is connected")
+        if self._waiting.acquire(blocking=False):
+            self._pool.submit(self._judge, seen, next(self._numbers)).add_done_callback(self._done)
+        else:
+            self._doubt("too much waits to be judged: a transcript is dropped")
+
+    def close(self) -> None:
+        """Judge what still waits."""
+        self._pool.shutdown()
+
+    def verdict(self) -> tuple[int, str]:
+        """Give the exit code and the line that says why."""
+        if self._broken:
+            return OWN_FAULT, "NO VERDICT: the referee is at fault, see above"
+        if self._violated:
+            return FAILURE, f"NOT CONFORMANT: {'; '.join(sorted(self._violated))}"
+        if self._doubts:
+            return NOTHING, "NO VERDICT: nobody was seen to be wrong, but not all could be judged"
+        if not self._clean:
+            return NOTHING, "NO VERDICT: no message was seen"
+        return CONFORMANT, "CONFORMANT: nobody was seen to be wrong"
+
+    def _judge(self, seen: Transcript, number: int) -> None:
+        try:
+            judgement = judged(seen, self._profile, alone=self._alone)
+            for blame in judgement.blames:
+                self._violated.add(
+                    f"{'the server' if blame.party == SERVER else 'a client'} violates {blame.clause}"
+                )
+                print(escaped(str(blame)), flush=True)
+            if judgement.doubt:
+                self._doubt(judgement.doubt)
+            elif not judgement.blames:
+                self._clean += 1
+            if self._folder is not None:
+                self._write(self._folder / "transcripts" / f"live-{number}.jsonl", seen, judgement)
+        finally:
+            self._waiting.release()
+
+    def _done(self, work: "Future[None]") -> None:
+        error = work.exception()
+        if error is not None:  # a judge that is broken must not look like a verdict
+            self._broken = True
+            traceback.print_exception(error)
+
+    def _doubt(self, reason: str) -> None:
+        self._doubts += 1
+        print(f"not all is judged: {escaped(reason)}", flush=True)
+
+    def _write(self, path: Path, seen: Transcript, judgement: Judgement) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        verdict = (
+            Verdict.FAILED
+            if judgement.blames
+            else Verdict.INCONCLUSIVE
+            if judgement.doubt
+            else Verdict.PASSED
+        )
+        about = {"verdict": verdict.value, "blamed": "; ".join(map(str, judgement.blames))}
+        codecs = set(seen.codecs.values())
+        codec = codecs.pop() if len(codecs) == 1 else ""
+        record = Record(seen, codec=codec, private=self._profile.private, about=about)
+        path.write_text("".join(f"{line}\n" for line in write(record)), encoding="utf-8")
+        print(f"written: {path}", flush=True)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 0xFFFF:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; write HOST:PORT, like 127.0.0.1:7777")
+    return host.strip("[]"), int(port)
