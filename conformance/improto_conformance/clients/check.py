@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from improto_conformance.clients.stage import Stage
 from improto_conformance.results import Aim
 
-__all__ = ["ClientCheck", "check", "registered"]
+__all__ = ["ClientCheck", "check", "framed", "registered"]
 
 Stimulus = Callable[[Stage], None]
 
@@ -46,11 +46,16 @@ def check(
 
     def register(stimulus: Stimulus) -> ClientCheck:
         called = name or stimulus.__name__.replace("_", "-")
-        made = ClientCheck(f"{clause}/client-{called}", clause, title, stimulus, codecs, alone)
+        made = ClientCheck(f"{clause}/client/{called}", clause, title, stimulus, codecs, alone)
         _registered.append(made)
         return made
 
     return register
+
+
+def framed(payload: bytes) -> bytes:
+    """Give a msgpack payload as it stands on the stream (MSGPACK-2)."""
+    return len(payload).to_bytes(4) + payload
 
 
 def registered() -> list[ClientCheck]:

@@ -28,6 +28,7 @@ from improto.messages import (
 )
 from improto_conformance.clients import lines
 from improto_conformance.clients.lines import CLOSED, IGNORED, LOST, Item
+from improto_conformance.clients.stage import RESET
 from improto_conformance.judge import Complaint
 from improto_conformance.transcript import Entry, Event, Transcript
 
@@ -84,6 +85,7 @@ class _Walk:
         self._lists_asked = 0
         self._over = False  # the client has said GOODBYE
         self._ended = False
+        self.was_reset = False  # which may have destroyed what the client sent
 
     def step(self, index: int, entry: Entry) -> None:
         """Take one entry in."""
@@ -101,7 +103,8 @@ class _Walk:
                 self._serve(index, message)
             case Event.FAULT, str(what):
                 self._nonsense(index, what)
-            case Event.CLOSED, _:
+            case Event.CLOSED, str(how):
+                self.was_reset = how == RESET
                 self._end(index)
             case _:
                 pass
@@ -160,7 +163,7 @@ class _Walk:
                 self.complaints.append(Complaint("ERROR-11", text, index))
             return
         asked = self._awaited.popleft() if self._awaited else None
-        if asked is not None and asked.allowed and told.answer == "refused":
+        if asked is not None and asked.allowed and told.answer == "refused" and not self._ended:
             text = f"the client refused to send {_shown(asked.request)}, which its user may ask for"
             self.complaints.append(Complaint(asked.clause, text, index))
 
@@ -239,7 +242,7 @@ def _compare_sent(walk: _Walk) -> Iterator[Complaint]:
         if wanted.allowed is False:
             yield Complaint(wanted.clause, f"the client must not send {_shown(request)} here", index)
             return
-    for left in asked:
+    for left in () if walk.was_reset else asked:
         if left.allowed:
             yield Complaint(left.clause, f"the client did not send {_shown(left.request)}", left.index)
             return

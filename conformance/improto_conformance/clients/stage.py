@@ -30,10 +30,12 @@ from improto_conformance.links import CUTS, Link
 from improto_conformance.party import Stuck, Waits
 from improto_conformance.transcript import Entry, Event, Transcript
 
-__all__ = ["CLIENT", "Stage", "Unsupported"]
+__all__ = ["CLIENT", "RESET", "Stage", "Unsupported"]
 
 CLIENT = "client"
 """The label of the client in transcripts."""
+RESET = "reset by the server"
+"""What the transcript has of it: what was on its way may be lost."""
 _LIMIT = 16 * 1024 * 1024
 _M = TypeVar("_M", bound=AnyMessage)
 
@@ -194,7 +196,7 @@ class Stage:
         link = self._connected()
         self._flush()
         self._open = self._client_open = False
-        self._note(Event.CLOSED, "reset by the server")
+        self._note(Event.CLOSED, RESET)
         link.reset()
 
     def read_to_end(self) -> None:
@@ -237,6 +239,18 @@ class Stage:
         self.ask(Join(id))
         self.sends(Join)
         self.conversations[id] += (self.name,)
+
+    def asks_for_list(self, conversations: Mapping[str, tuple[str, ...]]) -> None:
+        """Have the user ask for the list, and serve this one."""
+        self.ask(ListConversations())
+        self.sends(ListConversations)
+        self.conversations = dict(conversations)
+        self.serve_list()
+
+    def serve_list(self) -> None:
+        """Serve the list of the conversations that there are."""
+        self.serve(Conversations(self.conversations))
+        self.tells(Conversations)
 
     def finish(self) -> None:
         """End the stream, and wait for all that the client still has to tell and to send."""

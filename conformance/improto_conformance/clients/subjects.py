@@ -83,19 +83,12 @@ class _Listener:
 
     def accept(self, timeout: float) -> Link:
         self._socket.settimeout(timeout)
-        return _Accepted(self._socket.accept()[0], timeout)
+        accepted, _ = self._socket.accept()
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return SocketLink(accepted, timeout)
 
     def close(self) -> None:
         self._socket.close()
-
-
-class _Accepted(SocketLink):
-    """The server's end of a connection."""
-
-    def __init__(self, accepted: socket.socket, timeout: float) -> None:
-        self._timeout = timeout
-        self._socket = accepted
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class _Program:

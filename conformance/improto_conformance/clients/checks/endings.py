@@ -1,0 +1,156 @@
+"""Checks of the end of a connection, in order or not, and of both buffers full."""
+
+from functools import partial
+
+from improto.messages import Error, Invite, Join, ListConversations, Message, OnlineUsers, SendMessage, Status
+from improto_conformance.clients.check import check
+from improto_conformance.clients.lines import LOST
+from improto_conformance.clients.stage import Stage
+
+
+@check("CLIENT-16", "a server that ends the stream before it has sent anything is told of", alone=True)
+def end_at_once(stage: Stage) -> None:
+    stage.register()
+    stage.end()
+    stage.tells(LOST)
+
+
+@check("CLIENT-16", "a stream that ends with the first roster is told of", alone=True)
+def end_with_the_roster(stage: Stage) -> None:
+    register = stage.register()
+    stage.serve(OnlineUsers({register.username: register.status}))
+    stage.end()
+    stage.tells(LOST)
+
+
+_PARTS = {"one-byte": 1, "five-bytes": 5, "half": 0, "all-but-one-byte": -1}
+
+
+def _end_within(part: int, stage: Stage) -> None:
+    stage.enter("bo")
+    data = stage.encoded(stage.roster("bo", "cy", "dan"))
+    stage.serve_bytes(data[: part or len(data) // 2])
+    stage.end()
+    stage.tells(LOST)
+
+
+for _name, _part in _PARTS.items():
+    check(
+        "CLIENT-16",
+        f"a stream that ends after {_name.replace('-', ' ')} of a message: the part has no effect, the end is told of",
+        name=f"end-after-{_name}",
+        alone=True,
+    )(partial(_end_within, _part))
+
+
+@check("CLIENT-16", "the end of the stream is told of in a conversation")
+def end_in_a_conversation(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask(SendMessage("7", "hello"))
+    stage.sends(SendMessage)
+    stage.serve(Message("7", stage.name, "hello"))
+    stage.end()
+    stage.tells(LOST)
+
+
+@check("CLIENT-16", "the end of the stream is told of where a reply was due")
+def end_before_a_reply(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.ask(ListConversations())
+    stage.sends(ListConversations)
+    stage.end()
+    stage.tells(LOST)
+
+
+@check("CLIENT-16", "after the end of the stream the client refuses what its user wants, and does not hang")
+def asked_after_the_end(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.end()
+    stage.tells(LOST)
+    stage.ask(SendMessage("7", "anybody there?"))
+    stage.ask(Status("alone"))
+
+
+@check("CLIENT-16", "a reset is told of", alone=True)
+def reset(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.reset()
+    stage.tells(LOST)
+
+
+@check("CLIENT-16", "a reset before the first roster is told of", alone=True)
+def reset_before_the_roster(stage: Stage) -> None:
+    stage.register()
+    stage.reset()
+    stage.tells(LOST)
+
+
+@check("CLIENT-16", "a reset within a message is told of")
+def reset_within_a_message(stage: Stage) -> None:
+    stage.enter("bo")
+    data = stage.encoded(stage.roster("bo", "cy"))
+    stage.serve_bytes(stage.encoded(Error("invalid: x")) + data[: len(data) // 2])
+    stage.tells(Error)
+    stage.reset()
+    stage.tells(LOST)
+
+
+@check("CLIENT-16", "a reset while the client writes is told of, and the client does not hang")
+def reset_while_it_writes(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask_ahead(*[SendMessage("7", "x" * 8192)] * 64)
+    stage.sends(SendMessage)
+    stage.reset()
+    stage.tells(LOST)
+
+
+_FLOOD = 512
+"""Messages of 8 KiB, more than both systems keep for a reader that does not read."""
+
+
+def _fill(stage: Stage) -> None:
+    """Have the client write more than anybody reads."""
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask_ahead(*(SendMessage("7", f"{number:08}" * 1024) for number in range(_FLOOD)))
+
+
+@check("CLIENT-17", "with both buffers full the client goes on reading, and nothing is lost")
+def both_buffers_full(stage: Stage) -> None:
+    _fill(stage)
+    for number in range(_FLOOD):
+        stage.serve(Message("7", "bo", f"{number:08}" * 1024))
+    for _ in range(_FLOOD):
+        stage.tells(Message)
+    for _ in range(_FLOOD):
+        stage.sends(SendMessage)
+    stage.answers()
+
+
+@check(
+    "CLIENT-17",
+    "while nobody reads what it writes a roster is told of; then all is there that was sent, whole",
+)
+def nothing_is_cut(stage: Stage) -> None:
+    _fill(stage)
+    stage.serve(stage.roster("cy"))
+    stage.tells(OnlineUsers)
+    for _ in range(_FLOOD):
+        stage.sends(SendMessage)
+    stage.answers()
+
+
+@check("CLIENT-17", "requests of all kinds may be on their way at once")
+def pipelined(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.ask_ahead(Status("busy"), Invite(("bo",)), ListConversations(), Join("7"), SendMessage("7", "hi"))
+    stage.sends(Status)
+    stage.sends(Invite)
+    stage.sends(ListConversations)
+    stage.serve_list()
+    stage.sends(Join)
+    stage.sends(SendMessage)
+    stage.answers()

@@ -1,0 +1,162 @@
+"""Checks that texts, names and statuses pass unchanged, in both directions."""
+
+from functools import partial
+
+from improto.messages import Error, Message, OnlineUsers, SendMessage, Status
+from improto_conformance.clients.check import check
+from improto_conformance.clients.stage import Stage
+
+_TEXTS = {
+    "empty": "",
+    "one-blank": " ",
+    "blanks-around": "  hello  ",
+    "blanks-inside": "a  b   c",
+    "tabs": "\ta\t\tb\t",
+    "line-breaks": "one\ntwo\n\nthree\n",
+    "carriage-returns": "one\r\ntwo\rthree\r\n",
+    "double-quotes": '"quoted" and """more"""',
+    "single-quotes": "it's 'quoted'",
+    "backslashes": "\\n \\\\ \\u0041 \\x41 \\",
+    "controls": "".join(map(chr, range(32))),
+    "delete-and-c1": "\x7f\x80\x85\x9f\xa0",
+    "latin-1": "".join(map(chr, range(0xA1, 0x100))),
+    "combining": "e\u0301 \u00e9 A\u030a \u212b",
+    "line-separators": "a\u2028b\u2029c\x0bd\x0ce",
+    "byte-order-marks": "\ufeffhello\ufeff",
+    "right-to-left": "\u202eabc\u202c \u05d0\u05d1",
+    "not-characters": "\ufffe\uffff\ufffd",
+    "astral": "\U0001f600\U0001f1e9\U0001f1ea \U00010000 \U0010ffff",
+    "markup": "<b>&amp;</b> &#39; %41 %s {0} $HOME",
+    "looks-like-json": '{"type":"JOIN","conversation":"7"}',
+    "looks-like-a-line": "GOODBYE\nLIST_CONVERSATIONS",
+    "looks-like-a-pickle": "(S'x'\nl.",
+    "number": "007",
+    "longest": "x" * 8192,
+    "longest-beyond-ascii": "\U0001f600" * 2048,
+    "longest-of-controls": "\x01" * 8192,
+}
+
+
+def _says(text: str, stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask(SendMessage("7", text))
+    stage.sends(SendMessage)
+
+
+def _hears(text: str, stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.serve(Message("7", "bo", text))
+    stage.tells(Message)
+
+
+for _name, _text in _TEXTS.items():
+    _shown = _name.replace("-", " ")
+    check("CLIENT-13", f"a text that is said passes unchanged: {_shown}", name=f"says-{_name}")(
+        partial(_says, _text)
+    )
+    check("CLIENT-13", f"a text that is heard passes unchanged: {_shown}", name=f"hears-{_name}")(
+        partial(_hears, _text)
+    )
+
+_STATUSES = {
+    "empty": "",
+    "blanks-around": "  at work  ",
+    "line-breaks": "a\nb\r\nc",
+    "quotes-and-separators": "\"a\"=b,c\\'d'",
+    "longest": "\U0001f600" * 256,
+}
+
+
+def _shows(status: str, stage: Stage) -> None:
+    stage.enter()
+    stage.ask(Status(status))
+    stage.sends(Status)
+    stage.serve(OnlineUsers({stage.name: status, "bo": status}))
+
+
+for _name, _status in _STATUSES.items():
+    check(
+        "CLIENT-13",
+        f"a status passes unchanged, out and in: {_name.replace('-', ' ')}",
+        name=f"status-{_name}",
+    )(partial(_shows, _status))
+
+_NAMES = {
+    "blanks": "mary  ann lee",
+    "quotes": "o\"neill o'hara",
+    "separators": "a=b,c[d]{e}(f)\\g",
+    "astral": "\U0001f600" * 64,
+    "composed": "\u00e9e\u0301",
+    "number": "0042",
+}
+
+
+def _named(name: str, stage: Stage) -> None:
+    stage.enter()
+    stage.serve(OnlineUsers({stage.name: "here", name: "x"}))
+    stage.join("7")
+    stage.serve(Message("7", name, "it is me"), Error(f"no-such-user: {name}"))
+    stage.tells(Error)
+
+
+for _name, _text in _NAMES.items():
+    check("CLIENT-13", f"a name passes unchanged: {_name}", name=f"name-{_name}")(partial(_named, _text))
+
+
+@check("CLIENT-13", "the own copy of what one has said is told of like any other message")
+def own_copy(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask(SendMessage("7", "hello"))
+    stage.sends(SendMessage)
+    stage.serve(Message("7", stage.name, "hello"))
+    stage.tells(Message)
+
+
+@check("CLIENT-13", "the same message three times is told of three times")
+def said_three_times(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.serve(*[Message("7", "bo", "hello")] * 3)
+
+
+@check("CLIENT-13", "a hundred texts go out in the order in which they were said")
+def said_in_order(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask_ahead(*(SendMessage("7", str(number)) for number in range(100)))
+    for _ in range(100):
+        stage.sends(SendMessage)
+    stage.answers()
+
+
+@check("MESSAGE-1", "messages of two conversations are told apart, in the order in which they came")
+def two_conversations(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.join("8")
+    stage.serve(*(Message("78"[number % 2], f"user-{number}", str(number)) for number in range(20)))
+
+
+@check("MESSAGE-1", "a message of somebody who is in no roster is told of")
+def said_by_a_stranger(stage: Stage) -> None:
+    stage.enter()
+    stage.join("7")
+    stage.serve(Message("7", "who-is-that", "boo"))
+
+
+@check("MESSAGE-1", "a message beyond the bounds is told of as it is")
+def said_at_length(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.serve(Message("7", "bo", "x" * 100_000))
+
+
+@check("SEND-1", "SEND_MESSAGE carries the conversation and the text, each where it belongs")
+def text_like_an_id(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask(SendMessage("7", "8"))
+    stage.sends(SendMessage)
