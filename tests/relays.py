@@ -68,6 +68,7 @@ class Relays:
         self.port = 0
         self._reference: Server | None = None
         self._servers: list[Any] = []
+        self._ghosts: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Future[Any]] = set()
 
     def start(self) -> "Relays":
@@ -87,6 +88,8 @@ class Relays:
         async def stop() -> None:
             for server in self._servers:
                 server.close()
+            for ghost in self._ghosts:
+                ghost.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -163,12 +166,13 @@ class Relays:
                     writer.write(codec.frame(payload))
                     await writer.drain()
             if fault == "ghosts":
-                await down
+                self._ghosts.append(writer)
         except (DecodeError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            writer.close()
-            await asyncio.gather(down, return_exceptions=True)
+            down.cancel()
+            if writer not in self._ghosts:
+                writer.close()
 
 
 def _secure(ca: trustme.CA) -> ssl.SSLContext:

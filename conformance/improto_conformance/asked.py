@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from improto.codec import Codec, Reader, load
+from improto.codec import Codec, LineCodec, Reader, load
 from improto.errors import DecodeError
 from improto.limits import Limits
 from improto.messages import Code, Goodbye, Request, Response, Role
+from improto_conformance.links import unframed
 from improto_conformance.profile import Profile
 from improto_conformance.transcript import Entry, Event, Transcript
 
@@ -75,10 +76,13 @@ def hearings(seen: Transcript, profile: Profile) -> list[list[Hearing]]:
     for index, entry in enumerate(seen.entries):
         if entry.party:
             entries.setdefault(entry.party, []).append((index, entry))
-    return [_ways(party, seen.codecs.get(party, "json"), mine, profile) for party, mine in entries.items()]
+    return [
+        _ways(party, seen.codecs.get(party, "json"), mine, profile, messages=seen.messages)
+        for party, mine in entries.items()
+    ]
 
 
-def _ways(party: str, name: str, entries: _Entries, profile: Profile) -> list[Hearing]:
+def _ways(party: str, name: str, entries: _Entries, profile: Profile, *, messages: bool) -> list[Hearing]:
     codec, limits = load(name), profile.limits
     heard = [Heard(index, _heard(entry), entry.time) for index, entry in entries if entry.event in _INCOMING]
     reset = next((index for index, entry in entries if entry.event is Event.RESET), None)
@@ -89,6 +93,8 @@ def _ways(party: str, name: str, entries: _Entries, profile: Profile) -> list[He
     def hearing(asked: list[Asked], heard: list[Heard] = heard) -> Hearing:
         return Hearing(party, [*asked, *end], heard, reset)
 
+    if messages:
+        return [hearing(list(_unwrapped(sent, codec, limits)))]
     if all(_is_plain(entry, codec, limits) for _, entry in sent):
         return [hearing([_measured(index, entry, codec, limits) for index, entry in sent])]
     pieces = [(index, _bytes(entry, codec)) for index, entry in sent]
@@ -153,6 +159,24 @@ def _measured(index: int, entry: Entry, codec: Codec, limits: Limits) -> Asked:
     if size > limits.request:  # LIMIT-2
         return Asked(index, Flaw(Code.TOO_LARGE, fatal=True), short=False)
     return Asked(index, entry.item, short=size <= limits.greeting)
+
+
+def _unwrapped(sent: _Entries, codec: Codec, limits: Limits) -> Iterator[Asked]:
+    """Read what came in messages, of which each is one (WS-1)."""
+    for index, entry in sent:
+        payload = unframed(codec, _bytes(entry, codec))
+        if len(payload) > limits.request:
+            yield Asked(index, Flaw(Code.TOO_LARGE, fatal=True), short=False)
+            return
+        try:
+            found = codec.decode(payload, Role.CLIENT)
+            assert isinstance(found, Request)
+            several = isinstance(codec, LineCodec) and b"\n" in payload
+            item = Flaw(Code.MALFORMED, fatal=False) if several else found
+        except DecodeError as error:
+            item = Flaw(Code(error.code), fatal=False)  # WS-9
+        dubious = codec.name == "json" and _has_doubles(payload)
+        yield Asked(index, item, len(payload) <= limits.greeting, dubious)
 
 
 def _told(pieces: _Pieces) -> tuple[str | None, _Pieces]:

@@ -40,7 +40,14 @@ class Check(Aim):
     """Whether it holds for the default limits only (LIMIT-25)."""
     alone: bool = False
     """Whether it uses names and ids of its own choice, so that nothing else may run against the server meanwhile."""
+    seconds: str = ""
+    """The time of the profile that it waits for, if it waits at all."""
     judgement: Callable[[Transcript], Complaints] = field(default=lambda seen: ("this check judges nothing",))
+
+    @property
+    def declared(self) -> bool:
+        """Whether it is about what the profile says, and so makes its messages by that."""
+        return self.name.endswith("/declared")
 
     def judge(self, judgement: Callable[[Transcript], Complaints]) -> Callable[[Transcript], Complaints]:
         """Set the judgement."""
@@ -59,13 +66,25 @@ def check(
     policy: str = "any",
     transport: str = "any",
     half_close: bool = False,
+    name: str = "",
+    seconds: str = "",
     varies: bool = False,
 ) -> Callable[[Callable[[Stage], None]], Check]:
-    """Make a stimulus into a check of a clause."""
+    """Make a stimulus into a check of a clause, named by the stimulus unless there is a `name`."""
 
     def register(stimulus: Callable[[Stage], None]) -> Check:
-        name = f"{clause}/{stimulus.__name__.replace('_', '-')}"
-        made = Check(name, clause, title, stimulus, codecs, (), policy, transport, half_close, varies=varies)
+        made = Check(
+            f"{clause}/{name or stimulus.__name__.replace('_', '-')}",
+            clause,
+            title,
+            stimulus,
+            codecs,
+            policy=policy,
+            transport=transport,
+            half_close=half_close,
+            seconds=seconds,
+            varies=varies,
+        )
         _registered.append(made)
         return made
 

@@ -4,7 +4,9 @@ import argparse
 import os
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from improto.cli.text import escaped
@@ -18,7 +20,7 @@ from improto_conformance.clients.probe import probe, spoken
 from improto_conformance.clients.runner import Settings as ClientSettings
 from improto_conformance.clients.runner import run as run_client_checks
 from improto_conformance.clients.subjects import Driven, Lone, Subject
-from improto_conformance.profile import Profile
+from improto_conformance.profile import Profile, profile_of
 from improto_conformance.results import Result, Verdict
 from improto_conformance.runner import Settings
 from improto_conformance.runner import run as run_checks
@@ -47,6 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server.add_argument(
         "--server-name", default="", metavar="NAME", help="whom the certificate has to be for"
     )
+    server.add_argument(
+        "--profile", type=Path, metavar="FILE", help="what the server declares, in TOML (docs/profile.md)"
+    )
     server.add_argument("--private", action="store_true", help="the server lets only invited users join")
     checking.add_options(server)
     client = roles.add_parser("client", help="a client", description="Say whether a client conforms.")
@@ -71,17 +76,33 @@ def run(arguments: argparse.Namespace) -> int:
     return int(arguments.role(arguments))
 
 
+def _profile(arguments: argparse.Namespace) -> Profile:
+    if arguments.profile is None:
+        profile = Profile(arguments.codec or available())
+    else:
+        profile = profile_of(arguments.profile)
+    tls = Tls(
+        arguments.ca or profile.tls.ca,
+        arguments.insecure or profile.tls.insecure,
+        arguments.server_name or profile.tls.server_name,
+    )
+    return replace(profile, private=arguments.private or profile.private, tls=tls)
+
+
 def _server(arguments: argparse.Namespace) -> int:
     checks = checking.chosen(CHECKS, arguments)
-    profile = Profile(arguments.codec or available(), arguments.private)
+    profile = _profile(arguments)
     settings = Settings(
-        profile, arguments.jobs, arguments.timeout, arguments.cut or ["whole"], f"{os.getpid():x}-"
+        profile,
+        arguments.jobs,
+        arguments.timeout,
+        arguments.cut or ["whole"],
+        arguments.codec or (profile.codecs if arguments.profile is None else None),
+        f"{os.getpid():x}-",
     )
 
-    tls = Tls(arguments.ca, arguments.insecure, arguments.server_name)
-
     def work(report: Callable[[Result], None]) -> None:
-        with opened(arguments.target, tls) as target:
+        with opened(arguments.target, profile.tls) as target:
             passed = False
             try:
                 results = run_checks(target, checks, settings, report)
@@ -89,8 +110,8 @@ def _server(arguments: argparse.Namespace) -> int:
             finally:
                 if not passed and (said := target.last_words()):
                     print("The program's last words:", *map(escaped, said), sep="\n  ")
-            if left_out := sum(not target.fits(check) for check in checks):
-                print(f"{left_out} checks do not fit {target.transport}")
+            if left_out := {check.name for check in checks} - {result.check.name for result in results}:
+                print(f"{len(left_out)} checks do not fit {target.transport}, the codecs or the profile")
 
     return checking.carry_out(arguments, checking.Subject("server", arguments.target, profile, CHECKS), work)
 

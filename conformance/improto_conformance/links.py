@@ -9,10 +9,20 @@ from itertools import pairwise
 from random import Random
 from typing import Final, NamedTuple, Protocol
 
-from improto.codec import Codec
+from improto.codec import Codec, LengthCodec, LineCodec
 from improto.errors import ImprotoError
 
-__all__ = ["CUTS", "Connect", "Link", "MessageLink", "Misframed", "Refused", "SocketLink", "cutting"]
+__all__ = [
+    "CUTS",
+    "Connect",
+    "Link",
+    "MessageLink",
+    "Misframed",
+    "Refused",
+    "SocketLink",
+    "cutting",
+    "unframed",
+]
 
 
 class Link(Protocol):
@@ -65,6 +75,13 @@ class Misframed(ImprotoError):
 
 class Refused(OSError):
     """There is a server, but it does not agree to what the transport needs; the text says to what."""
+
+
+def unframed(codec: Codec, data: bytes) -> bytes:
+    """Give the payload of a message that is given as it stands on a stream."""
+    if isinstance(codec, LengthCodec):
+        return data[len(codec.frame(b"")) :]
+    return data.removesuffix(b"\n") if isinstance(codec, LineCodec) else data
 
 
 class SocketLink:

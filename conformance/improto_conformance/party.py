@@ -7,18 +7,24 @@ long a failure takes.
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from improto.codec import Codec
 from improto.errors import DecodeError, ImprotoError
+from improto.limits import Limits
 from improto.messages import AnyMessage, Conversations, ListConversations, OnlineUsers, Response, Role
 from improto_conformance.links import Connect, MessageLink, Misframed
 from improto_conformance.transcript import Entry, Event, Transcript
 
-__all__ = ["Party", "Stuck", "Waits"]
+__all__ = ["Party", "Stuck", "Unfit", "Waits"]
 
 _LIMIT = 16 * 1024 * 1024
+DEFAULTS: Final = Limits()
 _M = TypeVar("_M", bound=Response)
+
+
+class Unfit(ImprotoError):
+    """A check needs other limits than the server declares."""
 
 
 class Stuck(ImprotoError):
@@ -30,6 +36,8 @@ class Waits:
     """How long was waited in vain, and how long a wait may take, in seconds."""
 
     timeout: float
+    slack: float = 0.0
+    """What a wait for a certain time may take beyond that."""
     expired: float = 0.0
 
 
@@ -37,20 +45,31 @@ class Party:
     """One connection to the server, and one user on it."""
 
     def __init__(
-        self, label: str, connect: Connect, codec: Codec, transcript: Transcript, waits: Waits
+        self,
+        label: str,
+        connect: Connect,
+        codec: Codec,
+        transcript: Transcript,
+        waits: Waits,
+        limits: Limits = DEFAULTS,
     ) -> None:
-        """Connect; OSError if that fails."""
+        """Connect; OSError if that fails.
+
+        What the default limits and those that are given here are not of one mind about, is Unfit to be sent.
+        """
         self.label = label
         self.name = transcript.name(label)
         self.codec = codec
         self._transcript = transcript
         self._waits = waits
+        self._limits = limits
         self.link = connect(waits.timeout, codec)
         self._reader = codec.reader(Role.SERVER)
         self._ended = False  # by the server
         self._left = False  # by this party
         self._unnoted = b""  # what has come since the last entry about it
         transcript.codecs[label] = codec.name
+        transcript.messages = isinstance(self.link, MessageLink)
         self.roster: Mapping[str, str] = {}
         """The users in the latest roster."""
 
@@ -58,6 +77,7 @@ class Party:
         """Send messages in one write, or each in its frame."""
         data = [self.encoded(message) for message in messages]
         for message, written in zip(messages, data, strict=True):
+            self._expect_fit(written, message)
             self._note(Event.SENT, message, written)
         for piece in data if isinstance(self.link, MessageLink) else [b"".join(data)]:
             self.link.send(piece)
@@ -69,34 +89,51 @@ class Party:
 
     def send_bytes(self, data: bytes, *, one_by_one: bool = False) -> None:
         """Send bytes as they are, in one write or in as many as there are bytes."""
+        self._expect_fit(data)
         self._note(Event.RAW, data, data)
         for piece in [data[i : i + 1] for i in range(len(data))] if one_by_one else [data]:
             self.link.send(piece)
+
+    def _expect_fit(self, data: bytes, message: AnyMessage | None = None) -> None:
+        """Raise Unfit if the server's limits judge what is to be sent otherwise than the default ones."""
+        size = len(data) - len(self.codec.frame(b""))
+
+        def fits(limits: Limits) -> tuple[bool, bool]:
+            within = size <= limits.payload(Role.CLIENT, registered=bool(self.roster))
+            return within, message is None or limits.complaint(message) is None
+
+        if self._limits != DEFAULTS and fits(self._limits) != fits(DEFAULTS):
+            raise Unfit(f"{self.label} would send what the default limits are about")
 
     def encoded(self, *messages: AnyMessage) -> bytes:
         """Give messages as they stand on the stream."""
         return b"".join(self.codec.frame(self.codec.encode(message)) for message in messages)
 
-    def wait(self, wanted: Callable[[Response], bool], what: str) -> Response:
-        """Receive up to a message that is wanted; Stuck if it does not come."""
-        end = self.link.now() + self._waits.timeout
+    def wait(self, wanted: Callable[[Response], bool], what: str, *, within: float | None = None) -> Response:
+        """Receive up to a message that is wanted; Stuck if it does not come, in time if there is one."""
+        end = self._end(within)
         while True:
             message = self._receive(end, what)
             if wanted(message):
                 return message
 
-    def wait_for(self, kind: type[_M]) -> _M:
+    def _end(self, within: float | None) -> float:
+        waits = self._waits
+        return self.link.now() + (waits.timeout if within is None else within + waits.slack)
+
+    def wait_for(self, kind: type[_M], *, within: float | None = None) -> _M:
         """Receive up to a message of a kind; Stuck if it does not come."""
-        found = self.wait(lambda message: isinstance(message, kind), kind.COMMAND)
+        found = self.wait(lambda message: isinstance(message, kind), kind.COMMAND, within=within)
         assert isinstance(found, kind)
         return found
 
-    def wait_to_see(self, username: str, status: str | None) -> None:
+    def wait_to_see(self, username: str, status: str | None, *, within: float | None = None) -> None:
         """Receive up to a roster that shows a user with a status, or with None not at all."""
         if self.roster.get(username) != status:
             self.wait(
                 lambda message: isinstance(message, OnlineUsers) and message.users.get(username) == status,
                 f"a roster that shows {username} as {status!r}",
+                within=within,
             )
 
     def barrier(self) -> Conversations:
@@ -104,9 +141,9 @@ class Party:
         self.send(ListConversations())
         return self.wait_for(Conversations)
 
-    def read_to_end(self) -> None:
+    def read_to_end(self, *, within: float | None = None) -> None:
         """Receive until the server closes; Stuck if it does not."""
-        end = self.link.now() + self._waits.timeout
+        end = self._end(within)
         with suppress(_Closed):
             while True:
                 self._receive(end, "the end of the stream")

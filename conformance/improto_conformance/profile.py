@@ -1,23 +1,123 @@
-"""What a server declares of itself: the choices that the specification leaves to it."""
+"""What a server declares of itself: the choices that the specification leaves to it.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+A profile is also a file, in TOML.  `docs/profile.md` says what each key means.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
 
 from improto.codec import available
+from improto.errors import UsageError
 from improto.limits import Limits
+from improto_conformance.addresses import Tls
 
-__all__ = ["Profile"]
+__all__ = ["Profile", "profile_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The declared choices of one server."""
+    """The declared choices of one server.  Times are in seconds."""
 
     codecs: Sequence[str] = field(default_factory=available)
     """Those that it speaks on the port that is checked; all that are installed here, unless given."""
     private: bool = False
     """Whether only invited users may join (JOIN-5)."""
     presence: float = 1.0
-    """The interval P, in seconds, within which a change is shown (PRESENCE-4)."""
+    """The interval P, within which a change is shown (PRESENCE-4)."""
     limits: Limits = field(default_factory=Limits)
-    """The bounds that it holds."""
+    """The bounds that it holds (LIMIT-25)."""
+    repeat: float = 30.0
+    """The interval within which a roster is repeated without a change (PRESENCE-7)."""
+    register: float = 60.0
+    """The time that a connection has to register (CONN-17)."""
+    tls: Tls = field(default_factory=Tls)
+    """Whom to trust, if it is behind TLS: of all here the one thing that is not the server's choice but the user's."""
+
+
+def profile_of(path: Path) -> Profile:
+    """Read a profile from a file; UsageError, which names the key and what is allowed, if it is none."""
+    try:
+        return _profile(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; name a file with a profile") from None
+    except ValueError as error:  # no TOML, no UTF-8, or a value that does not fit
+        raise UsageError(f"{path}: {error}; see docs/profile.md") from None
+
+
+def _profile(table: Mapping[str, Any]) -> Profile:
+    values = _read("", table, _KEYS)
+    if "join" in values:
+        values["private"] = values.pop("join") == "private"
+    return Profile(**values)
+
+
+def _read(where: str, table: Mapping[str, Any], keys: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """Read a table of known keys; ValueError if a key is none of them or its value does not fit."""
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in keys:
+            raise ValueError(f"there is no key {where}{key}; the keys are {', '.join(keys)}")
+        try:
+            values[key.replace("-", "_")] = keys[key](value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{where}{key} {error}") from None
+    return values
+
+
+def _codecs(value: object) -> Sequence[str]:
+    if not isinstance(value, list) or not value or not all(name in available() for name in value):  # pyright: ignore
+        raise ValueError(f"has to be a list of {', '.join(available())}")
+    return [str(name) for name in dict.fromkeys(value)]  # pyright: ignore
+
+
+def _join(value: object) -> str:
+    if value not in ("open", "private"):
+        raise ValueError("has to be open or private")
+    return str(value)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
+        raise ValueError("has to be a number of seconds, more than 0")
+    return float(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= 2**24:
+        raise ValueError("has to be a whole number from 1 to 16777216")
+    return value
+
+
+def _table(kind: Callable[..., Any], keys: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    def read(value: object) -> Any:
+        if not isinstance(value, dict):
+            raise TypeError("has to be a table")
+        return kind(**_read("", value, keys))  # pyright: ignore
+
+    return read
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("has to be a text")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("has to be true or false")
+    return value
+
+
+_KEYS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "codecs": _codecs,
+    "join": _join,
+    "presence": _seconds,
+    "repeat": _seconds,
+    "register": _seconds,
+    "limits": _table(Limits, {each.name: _count for each in fields(Limits)}),
+    "tls": _table(Tls, {"ca": _text, "insecure": _flag, "server-name": _text}),
+}

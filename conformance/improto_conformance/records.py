@@ -59,6 +59,7 @@ def write(record: Record) -> Iterator[str]:
         "private": record.private,
         "suffix": seen.suffix,
         "codecs": seen.codecs,
+        "messages": seen.messages,
         "about": dict(record.about),
     }
     yield json.dumps(head, ensure_ascii=True)
@@ -76,7 +77,7 @@ def read(lines: Iterable[str]) -> Record:
         head = json.loads(first)
         if head["transcript"] != VERSION:
             raise NoRecord(f"it is of version {head['transcript']!r}, and {VERSION} is read here")
-        seen = Transcript(head["suffix"], codecs=dict(head["codecs"]))
+        seen = Transcript(head["suffix"], codecs=dict(head["codecs"]), messages=bool(head.get("messages")))
         for number, line in found:  # noqa: B007  (for the message below)
             seen.entries.append(_entry(json.loads(line)))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, DecodeError) as error:

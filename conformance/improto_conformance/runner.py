@@ -3,23 +3,22 @@
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from time import monotonic
 
 from improto.codec import Codec, load
-from improto.limits import Limits
 from improto_conformance.alike import alike
 from improto_conformance.check import Check
 from improto_conformance.complaints import Inconclusive
 from improto_conformance.judge import judge
 from improto_conformance.links import cutting
-from improto_conformance.party import Stuck, Waits
+from improto_conformance.party import DEFAULTS, Stuck, Unfit, Waits
 from improto_conformance.probe import probe
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
 from improto_conformance.stage import Stage
-from improto_conformance.targets import Target
+from improto_conformance.targets import NoTarget, Target
 
 __all__ = ["Settings", "conduct", "run"]
 
@@ -35,6 +34,8 @@ class Settings:
     """Seconds after which what has to come counts as not coming."""
     cuts: Sequence[str] = ("whole",)
     """How what is sent is cut into writes: each check runs in each way (`links.CUTS`); messages are not cut."""
+    codecs: Sequence[str] | None = None
+    """Those to run in; None for all that the profile declares."""
     run: str = "0"
     """Makes the usernames of this run different from those of others."""
 
@@ -45,19 +46,32 @@ def run(
     settings: Settings,
     report: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Do as `conduct`, but see first whether there is a server at all; NoTarget if not.
+    """Do as `conduct`, but see first whether there is a server at all.
 
+    NoTarget if it does not speak a codec that was asked for.  If the profile declares one that it does not speak, but
+    another one that it speaks, that is for a check to say (CODEC-17).
     With several codecs, what happened in one is compared with what happened in the others.
     """
-    for name in settings.profile.codecs:
-        probe(target, load(name), f"probe-{name}.{settings.run}", settings.timeout)
-    results = conduct(target, checks, settings, report)
+    reasons: list[NoTarget] = []
+    spoken: list[str] = []
+    for name in settings.codecs or settings.profile.codecs:
+        try:
+            probe(target, load(name), f"probe-{name}.{settings.run}", settings.timeout)
+            spoken.append(name)
+        except NoTarget as error:
+            reasons.append(error)
+    judged = settings.codecs is None and any(check.name == "CODEC-17/declared" for check in checks)
+    if reasons and not (spoken and judged):
+        raise reasons[0]
+    results = conduct(target, checks, replace(settings, codecs=spoken), report)
     numbers = count()
 
     def again(result: Result) -> Result:
         check = next(check for check in checks if check is result.check)
         suffix = f".{settings.run}again{next(numbers)}"
-        return _run_one(target, check, load(result.codec), result.cut, suffix, settings)
+        found = _run_one(target, check, load(result.codec), result.cut, suffix, settings)
+        assert found is not None  # it did fit before
+        return found
 
     for result in alike(results, again):
         results.append(result)
@@ -75,26 +89,32 @@ def conduct(
 
     Those that have to be alone come first, one after the other; then all others in the order of the list.
     """
-    codecs = {name: load(name) for name in settings.profile.codecs}
+    codecs = {name: load(name) for name in settings.codecs or settings.profile.codecs}
     numbers = count()
     work = [
         (check, codec, cut, f".{settings.run}{next(numbers)}")
         for name, codec in codecs.items()
         for cut in (settings.cuts if target.stream else ["whole"])
         for check in checks
-        if target.fits(check) and _applies(check, name, settings.profile)
+        if target.fits(check)
+        and _applies(check, name, settings.profile)
+        and (target.virtual or _seconds(check, settings.profile) <= settings.timeout)
     ]
     results: list[Result] = []
+
+    def note(result: Result | None) -> None:
+        if result is not None:
+            results.append(result)
+            report(result)
+
     # These go first: as yet there are no conversations but foreign ones.
     for each in (each for each in work if each[0].alone):
-        results.append(_run_one(target, *each, settings))
-        report(results[-1])
+        note(_run_one(target, *each, settings))
     pool = ThreadPoolExecutor(settings.jobs)
     try:
         together = [each for each in work if not each[0].alone]
         for future in [pool.submit(_run_one, target, *each, settings) for each in together]:
-            results.append(future.result())
-            report(results[-1])
+            note(future.result())
     finally:
         pool.shutdown(cancel_futures=True)  # whoever interrupts waits for the checks that run, and no others
     return results
@@ -106,17 +126,29 @@ def _applies(check: Check, codec: str, profile: Profile) -> bool:
         (check.codecs is None or codec in check.codecs)
         and set(profile.codecs) >= set(check.needs)
         and check.policy in ("any", "private" if profile.private else "open")
-        and (not check.defaults or profile.limits == Limits())
+        and (not check.defaults or profile.limits == DEFAULTS)
     )
 
 
-def _run_one(target: Target, check: Check, codec: Codec, cut: str, suffix: str, settings: Settings) -> Result:
-    waits = Waits(settings.timeout)
-    stage = Stage(cutting(target.begin(), cut, f"{check.name} {codec.name}"), codec, suffix, waits)
+def _seconds(check: Check, profile: Profile) -> float:
+    """Tell how long a check waits for what has to come then."""
+    return float(getattr(profile, check.seconds)) if check.seconds else 0.0
+
+
+def _run_one(
+    target: Target, check: Check, codec: Codec, cut: str, suffix: str, settings: Settings
+) -> Result | None:
+    """Give the result, or None if the check does not fit the limits that the server declares."""
+    profile = settings.profile
+    waits = Waits(max(settings.timeout, 2 * profile.presence), 0.0 if target.virtual else settings.timeout)
+    connect = cutting(target.begin(), cut, f"{check.name} {codec.name}")
+    stage = Stage(connect, codec, suffix, waits, profile, declared=check.declared)
     start = monotonic()
     try:
         complaints = _complaints(check, stage, settings.profile)
         verdict = Verdict.FAILED if complaints else Verdict.PASSED
+    except Unfit:
+        return None
     except Inconclusive as error:
         complaints, verdict = [str(error)], Verdict.INCONCLUSIVE
     except Exception:  # a check that is broken must not look like a server that is

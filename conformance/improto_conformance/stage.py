@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 from improto.codec import Codec
 from improto.messages import Invitation, Invite, Join, OnlineUsers, Register
 from improto_conformance.links import Connect
-from improto_conformance.party import Party, Waits
+from improto_conformance.party import DEFAULTS, Party, Waits
+from improto_conformance.profile import Profile
 from improto_conformance.transcript import Transcript
 
 if TYPE_CHECKING:  # it needs a package that may not be installed
@@ -19,8 +20,23 @@ __all__ = ["Stage"]
 class Stage:
     """One check's parties, transcript and clean-up."""
 
-    def __init__(self, connect: Connect, codec: Codec, suffix: str, waits: Waits) -> None:
-        """Begin with nobody connected; usernames end in `suffix`."""
+    def __init__(
+        self,
+        connect: Connect,
+        codec: Codec,
+        suffix: str,
+        waits: Waits,
+        profile: Profile | None = None,
+        *,
+        declared: bool = False,
+    ) -> None:
+        """Begin with nobody connected; usernames end in `suffix`.
+
+        With `declared`, all is made by the profile; else it is Unfit to send what only its limits allow or forbid.
+        """
+        self.profile = profile or Profile()
+        """What the server declares."""
+        self._limits = DEFAULTS if declared else self.profile.limits
         self.codec = codec
         self.transcript = Transcript(suffix)
         self._connect = connect
@@ -29,7 +45,7 @@ class Stage:
 
     def connect(self, label: str, codec: Codec | None = None) -> Party:
         """Connect a party, in the check's codec or another one."""
-        party = Party(label, self._connect, codec or self.codec, self.transcript, self._waits)
+        party = Party(label, self._connect, codec or self.codec, self.transcript, self._waits, self._limits)
         self._stack.callback(party.close)
         return party
 

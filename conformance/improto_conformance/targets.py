@@ -62,6 +62,8 @@ class Target:
     """Whether it carries bytes, or else messages."""
     half_closes: bool = True
     """Whether a client can end its stream and still receive."""
+    virtual: bool = False
+    """Whether it has a clock of its own, on which waiting takes no time."""
     last_words: Callable[[], Sequence[str]] = tuple
     """Gives the last lines that a started program has printed."""
     address: tuple[str, int] | None = None
@@ -103,7 +105,7 @@ def hosted(make: Callable[[], Host]) -> Target:
 
         return connect
 
-    return Target("the server in this process", begin, "inproc")
+    return Target("the server in this process", begin, "inproc", virtual=True)
 
 
 class _Guarded:

@@ -85,6 +85,8 @@ class Transcript:
     entries: list[Entry] = field(default_factory=list[Entry])
     codecs: dict[str, str] = field(default_factory=dict[str, str])
     """The name of the codec of each party."""
+    messages: bool = False
+    """Whether its connections carry messages and not bytes; what stands here is framed as on a stream."""
 
     def mark(self, name: str) -> None:
         """Mark the present place."""

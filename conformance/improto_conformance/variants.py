@@ -22,6 +22,8 @@ class Variant:
     clause: str
     make: Callable[[], Service]
     private: bool = False
+    presence: float = 1.0
+    """The interval that it declares."""
 
 
 def _serve(hub: Callable[[], Hub], bounds: Bounds | None = None) -> Callable[[], Service]:
@@ -102,7 +104,7 @@ VARIANTS: Mapping[str, Variant] = {
     "ids-that-count-down": Variant("CONV-4", _policy(Policy(conversation_id=lambda n: str(10**9 - n)))),
     "ids-with-leading-zeros": Variant("CONV-4", _policy(Policy(conversation_id=lambda n: f"{n:07}"))),
     "rosters-at-once": Variant("PRESENCE-5", _policy(Policy(settle=0.0))),
-    "rosters-seldom": Variant("PRESENCE-6", _policy(Policy(settle=4.0))),
+    "rosters-seldom": Variant("PRESENCE-6", _policy(Policy(settle=4.0)), presence=4.0),
     "rosters-repeated-often": Variant("PRESENCE-7", _policy(Policy(repeat=0.5, settle=0.1))),
     "rosters-all-the-time": Variant("PRESENCE-5", _changed(_rosters_all_the_time)),
     "maps-backwards": Variant("PRESENCE-9", _changed(_maps_backwards)),

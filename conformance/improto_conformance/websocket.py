@@ -17,10 +17,10 @@ from websockets.http11 import Response
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
-from improto.codec import Codec, LengthCodec, LineCodec
+from improto.codec import Codec, LineCodec
 from improto.errors import DecodeError
 from improto.messages import Role
-from improto_conformance.links import Connect, Link, MessageLink, Misframed, Refused
+from improto_conformance.links import Connect, Link, MessageLink, Misframed, Refused, unframed
 
 __all__ = ["Dialer", "WebSocketLink", "subprotocol"]
 
@@ -89,7 +89,7 @@ class WebSocketLink(MessageLink):
 
     def send(self, data: bytes) -> None:
         """Send one message, given as it stands on a stream."""
-        payload = _unframed(self._codec, data)
+        payload = unframed(self._codec, data)
         size = self.fragment or max(1, len(payload))
         pieces = [payload[at : at + size] for at in range(0, len(payload), size)] or [b""]
         with suppress(WebSocketException):  # a server that has closed already is seen when reading
@@ -166,12 +166,6 @@ class WebSocketLink(MessageLink):
 
     def _flush(self) -> None:
         _flush(self._link, self._protocol)
-
-
-def _unframed(codec: Codec, data: bytes) -> bytes:
-    if isinstance(codec, LengthCodec):
-        return data[len(codec.frame(b"")) :]
-    return data.removesuffix(b"\n") if isinstance(codec, LineCodec) else data
 
 
 def _flush(link: Link, protocol: ClientProtocol) -> None:

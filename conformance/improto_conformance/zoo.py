@@ -87,7 +87,9 @@ def _broken_server(name: str) -> Iterator[Aim | Result]:
 
 def _lawful_server(name: str) -> Iterator[Aim | Result]:
     variant = VARIANTS[name]
-    return _tried(in_process(variant.make), CHECKS, Profile(private=variant.private))
+    return _tried(
+        in_process(variant.make), CHECKS, Profile(private=variant.private, presence=variant.presence)
+    )
 
 
 def _tried(target: Target, checks: Sequence[Check], profile: Profile) -> Iterator[Aim | Result]:

@@ -4,6 +4,7 @@ from improto_conformance.check import Check, registered
 from improto_conformance.checks import (
     codecs,
     conversations,
+    declared,
     delivery,
     errors,
     framing,
@@ -23,6 +24,7 @@ _TOPICS = (
     delivery,
     errors,
     framing,
+    declared,
     websocket,
     codecs,
 )  # imported, so registered

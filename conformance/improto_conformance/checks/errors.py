@@ -1,6 +1,6 @@
 """Checks of refusals and of what is no message."""
 
-from improto.messages import Code, Error, Invitation, Invite, Join, Leave, Register, SendMessage, Status
+from improto.messages import Code, Error, Invite, Join, Leave, Register, SendMessage, Status
 from improto_conformance.check import Complaints, check
 from improto_conformance.stage import Stage
 from improto_conformance.transcript import Transcript
@@ -253,31 +253,6 @@ def _(seen: Transcript) -> Complaints:
     for entry in seen.of("ann"):
         if isinstance(entry.item, Error) and len(entry.item.message) > 512:
             yield f"an ERROR was to have at most 512 characters and has {len(entry.item.message)}"
-
-
-@check("LIMIT-18", "the 65th living conversation of an initiator is refused, until one has ended")
-def living_conversations(stage: Stage) -> None:
-    ann, bo = stage.enter("ann", "bo")
-    stage.mark("invited")
-    for _ in range(65):
-        ann.send(Invite((bo.name,)))
-    stage.barrier(ann, bo)
-    stage.mark("ended")
-    first = stage.transcript.conversation
-    bo.send(Leave(first))
-    bo.barrier()
-    ann.send(Leave(first), Invite((bo.name,)))
-    ann.barrier()
-
-
-@living_conversations.judge
-def _(seen: Transcript) -> Complaints:
-    invitations = [Invitation(id, seen.name("ann")) for id in seen.conversations]
-    if len(invitations) != 65:
-        yield f"64 conversations and later one more were to be made, not {len(invitations)}"
-    else:
-        yield from seen.expect("ann", [*invitations[:64], Code.TOO_MANY], since="invited", until="ended")
-        yield from seen.expect("ann", invitations[64:], since="ended")
 
 
 @check("LIMIT-5", "a username of 64 code points is taken, also beyond the Basic Multilingual Plane")
