@@ -142,7 +142,10 @@ def _(seen: Transcript) -> Complaints:
 
 
 @check(
-    "LIMIT-2", "a request of the size that is declared is taken, a larger one is too large", name="declared"
+    "LIMIT-2",
+    "a request of the size that is declared is taken, a larger one is too large",
+    name="declared",
+    varies=True,
 )
 def request(stage: Stage) -> None:
     [ann] = stage.enter("ann")
@@ -155,6 +158,7 @@ def request(stage: Stage) -> None:
     "LIMIT-3",
     "before REGISTER, a request of the size that is declared is taken, a larger one is too large",
     name="declared",
+    varies=True,
 )
 def greeting(stage: Stage) -> None:
     ann = stage.connect("ann")
