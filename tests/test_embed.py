@@ -1,13 +1,15 @@
-"""Tests of `improto_conformance.check_server`, the suite in one line."""
+"""Tests of the suite in few lines: `check_server` and `ServerChecks`."""
 
+import unittest
 from functools import partial
 
 import pytest
 
+import improto_conformance
 from improto.codec import available, load
 from improto.server import Hub, Policy
 from improto.service import Service
-from improto_conformance import NotConformant, check_server
+from improto_conformance import NotConformant, ServerChecks, check_server
 from improto_conformance.broken import BROKEN
 from improto_conformance.profile import Profile
 from improto_conformance.targets import NoTarget
@@ -43,3 +45,70 @@ def test_running_server(programs: Programs) -> None:
     assert check_server(url, Profile(["json"]))
     with pytest.raises(NoTarget):
         check_server("tcp://127.0.0.1:1")
+
+
+def results_of(checks: type[ServerChecks]) -> unittest.TestResult:
+    """Run the tests of a class as unittest does."""
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(checks).run(result)
+    return result
+
+
+def test_class() -> None:
+    """A class has a test for each check in each codec; what does not fit is skipped."""
+
+    class Right(ServerChecks):
+        profile = Profile(["json", "ascii"])
+        make = staticmethod(make)
+
+    result = results_of(Right)
+    assert result.wasSuccessful(), [*result.failures, *result.errors][:1]
+    assert result.testsRun > 2 * 200
+    assert {reason for _, reason in result.skipped} == {"does not fit the target or its profile"}
+    title = vars(Right)["test_SEND_3_to_the_sender_json"].__doc__
+    assert title == "SEND-3/to-the-sender [json]: the sender gets a copy"
+
+
+def test_class_that_fails() -> None:
+    """A check that fails is a test that fails, with its report."""
+    broken = BROKEN["no-copy-for-the-sender"]
+
+    class Wrong(ServerChecks):
+        profile = Profile(["json"])
+        make = staticmethod(broken.copy().service)
+
+    failures = {test.id().rpartition(".")[2]: text for test, text in results_of(Wrong).failures}
+    assert "FAILED SEND-3/to-the-sender [json]" in failures["test_SEND_3_to_the_sender_json"]
+
+
+def test_class_with_a_target(programs: Programs) -> None:
+    """A class may name a target, which is there for all its tests; one that is not there is an error."""
+    _, url = programs.serve("--private")
+
+    class There(ServerChecks):
+        profile = Profile(["json"], private=True)
+        target = url
+
+    for name in [name for name in dir(There) if name.startswith("test_") and "JOIN" not in name]:
+        setattr(There, name, None)
+    assert results_of(There).wasSuccessful()
+
+    class Missing(ServerChecks):
+        target = "tcp://127.0.0.1:1"
+
+    assert "cannot be reached" in results_of(Missing).errors[0][1]
+
+
+def test_base_class() -> None:
+    """The class to subclass has no tests itself, and one that is given no server says what to do."""
+    assert results_of(ServerChecks).testsRun == 0
+    with pytest.raises(NotImplementedError, match="set `target`, or let `make`"):
+        ServerChecks.make()
+
+
+def test_public_names() -> None:
+    """What the package offers is imported when it is used."""
+    assert improto_conformance.Profile is Profile
+    assert improto_conformance.ServerChecks is ServerChecks
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        improto_conformance.nothing  # noqa: B018

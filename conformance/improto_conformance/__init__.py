@@ -12,6 +12,19 @@ transcript alone.  So a judgement can be made later, by another judge, or of som
 `improto check server` does the same on the command line, with reports.
 """
 
-from improto_conformance.embed import NotConformant, check_server
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["NotConformant", "check_server"]
+if TYPE_CHECKING:  # the plugin of pytest is in this package, and is to load fast
+    from improto_conformance.embed import NotConformant, ServerChecks, check_server
+    from improto_conformance.profile import Profile
+
+__all__ = ["NotConformant", "Profile", "ServerChecks", "check_server"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from improto_conformance import embed
+
+    return getattr(embed, name)

@@ -1,7 +1,6 @@
 """`improto check ROLE`: says whether a server, or a client, conforms."""
 
 import argparse
-import os
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +21,7 @@ from improto_conformance.clients.runner import run as run_client_checks
 from improto_conformance.clients.subjects import Driven, Lone, Subject
 from improto_conformance.profile import Profile, profile_of
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings
+from improto_conformance.runner import Settings, fresh_name
 from improto_conformance.runner import run as run_checks
 from improto_conformance.targets import opened
 
@@ -98,7 +97,7 @@ def _server(arguments: argparse.Namespace) -> int:
         arguments.timeout,
         arguments.cut or ["whole"],
         arguments.codec or (profile.codecs if arguments.profile is None else None),
-        f"{os.getpid():x}-",
+        fresh_name(),
     )
 
     def work(report: Callable[[Result], None]) -> None:

@@ -1,24 +1,38 @@
-"""The suite in one line of somebody's own tests; it needs no pytest.
+"""The suite in a few lines of somebody's own tests; it needs no pytest.
 
-from improto_conformance import check_server
+    from improto_conformance import check_server
 
-def test_my_server():
-check_server(make)              # make() gives an improto.service.Service, new for each check
-check_server("tcp://localhost:6666", Profile(["json"]))
+    def test_my_server():
+        check_server(make)              # make() gives an improto.service.Service, new for each check
+        check_server("tcp://localhost:6666", Profile(["json"]))
+
+or with a test for each check, by unittest or pytest:
+
+    class TestMyServer(ServerChecks):
+        profile = Profile(["json"])
+        make = staticmethod(make)       # or: target = "tcp://localhost:6666"
 """
 
+import re
+import unittest
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any, ClassVar
 
+from improto.codec import load
 from improto.service import Service
 from improto_conformance import reports
+from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
+from improto_conformance.probe import probe
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, run
+from improto_conformance.runner import Settings, conduct, fresh_name, run
 from improto_conformance.targets import Target, in_process, opened
 from improto_spec import clauses
 
-__all__ = ["NotConformant", "check_server"]
+__all__ = ["Examination", "NotConformant", "ServerChecks", "check_server"]
 
 
 class NotConformant(AssertionError):
@@ -38,11 +52,75 @@ def check_server(
     declares, such as `Profile(["json"], private=True)`.  `timeout`: seconds after which what has to come counts as
     not coming.  `cuts`: how what is sent is cut into writes (`links.CUTS`).
     """
-    settings = Settings(profile or Profile(), timeout=timeout, cuts=cuts)
+    settings = Settings(profile or Profile(), timeout=timeout, cuts=cuts, run=fresh_name())
     if isinstance(server, str):
-        with opened(server) as target:
+        with opened(server, settings.profile.tls) as target:
             return _judged(target, settings)
     return _judged(in_process(server), settings)
+
+
+class Examination:
+    """Runs checks one by one, for tests that are about one check each."""
+
+    def __init__(self, target: Target, profile: Profile) -> None:
+        """Begin with a target; NoTarget if it does not speak what it declares."""
+        self._target = target
+        self._settings = Settings(profile, run=fresh_name())
+        self._numbers = count()
+        for name in profile.codecs:
+            probe(target, load(name), f"probe-{name}.{self._settings.run}", self._settings.timeout)
+
+    def __call__(self, check: Check, codec: str) -> bool:
+        """Run a check in a codec; NotConformant if it does not pass, and False if it does not fit the target."""
+        run_name = f"{self._settings.run}{next(self._numbers)}-"
+        settings = replace(self._settings, codecs=[codec], run=run_name)
+        results = conduct(self._target, [check], settings)
+        for result in results:
+            if result.verdict is not Verdict.PASSED:
+                raise NotConformant("\n".join(reports.failure(result, clauses())))
+        return bool(results)
+
+
+class ServerChecks(unittest.TestCase):
+    """A test for each check in each codec.  Subclass it, and set `target` or `make`, and what the server declares."""
+
+    profile: ClassVar[Profile] = Profile()
+    """What the server declares."""
+    target: ClassVar[str] = ""
+    """Where the server is, such as `tcp://localhost:6666` or `cmd:'my-server {port}'`."""
+    _examine: ClassVar[Examination]
+
+    @staticmethod
+    def make() -> Service:
+        """Make a server in this process, if there is no `target`."""
+        raise NotImplementedError("set `target`, or let `make` give an improto.service.Service")
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Give the subclass its tests."""
+        super().__init_subclass__(**options)
+        for codec in cls.profile.codecs:
+            for check in CHECKS:
+                if check.codecs is None or codec in check.codecs:
+                    name = re.sub(r"\W", "_", f"test_{check.name}_{codec}")
+                    setattr(cls, name, _test(check, codec))
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start the target, if there is one."""
+        super().setUpClass()
+        target = (
+            cls.enterClassContext(opened(cls.target, cls.profile.tls)) if cls.target else in_process(cls.make)
+        )
+        cls._examine = Examination(target, cls.profile)
+
+
+def _test(check: Check, codec: str) -> Callable[[ServerChecks], None]:
+    def test(self: ServerChecks) -> None:
+        if not self._examine(check, codec):  # pyright: ignore[reportPrivateUsage]
+            self.skipTest("does not fit the target or its profile")
+
+    test.__doc__ = f"{check.name} [{codec}]: {check.title}"
+    return test
 
 
 def _judged(target: Target, settings: Settings) -> list[Result]:

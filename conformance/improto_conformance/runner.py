@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import count
+from secrets import token_hex
 from time import monotonic
 
 from improto.codec import Codec, load
@@ -20,7 +21,7 @@ from improto_conformance.results import Result, Verdict
 from improto_conformance.stage import Stage
 from improto_conformance.targets import NoTarget, Target
 
-__all__ = ["Settings", "conduct", "run"]
+__all__ = ["Settings", "conduct", "fresh_name", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,11 @@ def run(
         results.append(result)
         report(result)
     return results
+
+
+def fresh_name() -> str:
+    """Give a name for a run that no other run has, on whatever machine it is."""
+    return f"{token_hex(3)}-"
 
 
 def conduct(
