@@ -12,14 +12,15 @@ from typing import Any, Final, TypeVar
 from improto.codec import available
 from improto.errors import ImprotoError, UsageError
 from improto_conformance import known, reports
+from improto_conformance.addresses import Tls
 from improto_conformance.links import CUTS
-from improto_conformance.profile import Profile
+from improto_conformance.profile import Profile, profile_of
 from improto_conformance.reports.run import NO_TARGET, OWN_FAULT
 from improto_conformance.results import Aim, Result, Verdict
 from improto_conformance.targets import NoTarget
 from improto_spec import clauses
 
-__all__ = ["Subject", "add_options", "carry_out", "chosen"]
+__all__ = ["Subject", "add_declaration", "add_options", "carry_out", "chosen", "declared"]
 
 _AnyAim = TypeVar("_AnyAim", bound=Aim)
 
@@ -35,6 +36,27 @@ class Subject:
     profile: Profile = field(default_factory=Profile)
     checks: Sequence[Aim] = ()
     """All that there are for the role, whether they are chosen or not."""
+
+
+def add_declaration(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what a server declares, and whom to trust."""
+    add = parser.add_argument
+    add("--profile", type=Path, metavar="FILE", help="what the server declares, in TOML (docs/profile.md)")
+    add("--private", action="store_true", help="the server lets only invited users join")
+    add("--ca", default="", metavar="FILE", help="certificates to trust, for tls:// and wss://")
+    add("--insecure", action="store_true", help="trust any certificate")
+    add("--server-name", default="", metavar="NAME", help="whom the certificate has to be for")
+
+
+def declared(arguments: argparse.Namespace, codecs: Sequence[str]) -> Profile:
+    """Give what the options say that a server declares; `codecs` unless a profile names them."""
+    profile = Profile(codecs) if arguments.profile is None else profile_of(arguments.profile)
+    tls = Tls(
+        arguments.ca or profile.tls.ca,
+        arguments.insecure or profile.tls.insecure,
+        arguments.server_name or profile.tls.server_name,
+    )
+    return replace(profile, private=arguments.private or profile.private, tls=tls)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

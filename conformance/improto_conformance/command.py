@@ -3,23 +3,19 @@
 import argparse
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from improto.cli.text import escaped
 from improto.codec import available
 from improto.errors import UsageError
 from improto_conformance import checking
-from improto_conformance.addresses import Tls
 from improto_conformance.checks import CHECKS
 from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
 from improto_conformance.clients.probe import probe, spoken
 from improto_conformance.clients.runner import Settings as ClientSettings
 from improto_conformance.clients.runner import run as run_client_checks
 from improto_conformance.clients.subjects import Driven, Lone, Subject
-from improto_conformance.profile import Profile, profile_of
 from improto_conformance.results import Result, Verdict
 from improto_conformance.runner import Settings, fresh_name
 from improto_conformance.runner import run as run_checks
@@ -41,17 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH, "
         "cmd:'PROGRAM {port}' to start one, or inproc:MODULE:FUNCTION",
     )
-    server.add_argument(
-        "--ca", default="", metavar="FILE", help="certificates to trust, for tls:// and wss://"
-    )
-    server.add_argument("--insecure", action="store_true", help="trust any certificate")
-    server.add_argument(
-        "--server-name", default="", metavar="NAME", help="whom the certificate has to be for"
-    )
-    server.add_argument(
-        "--profile", type=Path, metavar="FILE", help="what the server declares, in TOML (docs/profile.md)"
-    )
-    server.add_argument("--private", action="store_true", help="the server lets only invited users join")
+    checking.add_declaration(server)
     checking.add_options(server)
     client = roles.add_parser("client", help="a client", description="Say whether a client conforms.")
     client.set_defaults(role=_client)
@@ -75,22 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     return int(arguments.role(arguments))
 
 
-def _profile(arguments: argparse.Namespace) -> Profile:
-    if arguments.profile is None:
-        profile = Profile(arguments.codec or available())
-    else:
-        profile = profile_of(arguments.profile)
-    tls = Tls(
-        arguments.ca or profile.tls.ca,
-        arguments.insecure or profile.tls.insecure,
-        arguments.server_name or profile.tls.server_name,
-    )
-    return replace(profile, private=arguments.private or profile.private, tls=tls)
-
-
 def _server(arguments: argparse.Namespace) -> int:
     checks = checking.chosen(CHECKS, arguments)
-    profile = _profile(arguments)
+    profile = checking.declared(arguments, arguments.codec or available())
     settings = Settings(
         profile,
         arguments.jobs,

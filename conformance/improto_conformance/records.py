@@ -11,14 +11,15 @@ connection received are, all together, its stream, in the pieces in which they w
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from improto.codec import load
-from improto.errors import DecodeError, ImprotoError
+from improto.errors import DecodeError, ImprotoError, UsageError
 from improto.messages import AnyMessage, Role
 from improto_conformance.transcript import Entry, Event, Transcript
 
-__all__ = ["NoRecord", "Record", "read", "write"]
+__all__ = ["NoRecord", "Record", "from_file", "read", "to_file", "write"]
 
 VERSION: Final = 1
 
@@ -86,6 +87,26 @@ def read(lines: Iterable[str]) -> Record:
         ) from None
     about = {str(key): str(value) for key, value in head["about"].items()}
     return Record(seen, head["check"], head["clause"], head["codec"], head["cut"], head["private"], about)
+
+
+def from_file(path: Path) -> Record:
+    """Read a transcript; UsageError or NoRecord, which name the file, if that cannot be done."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return read(lines)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; name a transcript, as --report DIR writes it") from None
+    except NoRecord as error:
+        raise NoRecord(f"{path}: {error}") from None
+
+
+def to_file(record: Record, path: Path) -> None:
+    """Write a transcript, in a folder that is made if need be; UsageError if that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in write(record)), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}); choose another place") from None
 
 
 def _line(entry: Entry) -> dict[str, Any]:

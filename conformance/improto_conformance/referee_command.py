@@ -7,6 +7,7 @@ import signal
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -16,8 +17,8 @@ from improto.cli.text import escaped
 from improto.codec import available
 from improto.errors import UsageError
 from improto_conformance.links import CUTS
-from improto_conformance.profile import Profile
-from improto_conformance.records import Record, write
+from improto_conformance.profile import Profile, profile_of
+from improto_conformance.records import Record, to_file
 from improto_conformance.referee import Manner, Referee
 from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET, NOTHING, OWN_FAULT
 from improto_conformance.results import Verdict
@@ -55,7 +56,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=available(),
         help="the only one that is spoken (default: told from the first bytes)",
     )
-    add("--private", action="store_true", help="the server lets only invited users join")
     add(
         "--cut",
         choices=list(CUTS),
@@ -65,6 +65,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--delay", type=float, default=0.0, metavar="S", help="pass on each read S seconds later")
     add("--break-after", type=int, metavar="N", help="reset a connection after N bytes in one direction")
     add("--report", type=Path, metavar="DIR", help="write transcripts there")
+    add("--profile", type=Path, metavar="FILE", help="what the server declares, in TOML (docs/profile.md)")
+    add("--private", action="store_true", help="the server lets only invited users join")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,7 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
         upstream = f"tcp://{upstream}"
     # Nobody else knows the port of a server that was started here.
     alone = upstream.startswith("cmd:")
-    bench = _Bench(Profile(codecs or available(), arguments.private), arguments.report, alone=alone)
+    profile = Profile(codecs or available()) if arguments.profile is None else profile_of(arguments.profile)
+    profile = replace(profile, private=arguments.private or profile.private)
+    bench = _Bench(profile, arguments.report, alone=alone)
     manner = Manner(arguments.cut, arguments.delay, arguments.break_after)
     try:
         with opened(upstream) as target:
@@ -181,7 +185,6 @@ class _Bench:
         print(f"not all is judged: {escaped(reason)}", flush=True)
 
     def _write(self, path: Path, seen: Transcript, judgement: Judgement) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         verdict = (
             Verdict.FAILED
             if judgement.blames
@@ -193,7 +196,7 @@ class _Bench:
         codecs = set(seen.codecs.values())
         codec = codecs.pop() if len(codecs) == 1 else ""
         record = Record(seen, codec=codec, private=self._profile.private, about=about)
-        path.write_text("".join(f"{line}\n" for line in write(record)), encoding="utf-8")
+        to_file(record, path)
         print(f"written: {path}", flush=True)
 
 

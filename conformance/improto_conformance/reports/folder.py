@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from improto_conformance.records import Record
-from improto_conformance.records import write as lines
+from improto_conformance.records import Record, to_file
 from improto_conformance.reports import data
 from improto_conformance.reports.junit import junit
 from improto_conformance.reports.markdown import markdown
@@ -33,7 +32,6 @@ def clear(folder: Path) -> None:
 def keep(run: Run, result: Result, folder: Path) -> Path:
     """Write the transcript of a result at once, so that it is there whatever becomes of the run; give its path."""
     path = folder / run.transcript(result)
-    path.parent.mkdir(parents=True, exist_ok=True)
     record = Record(
         result.transcript,
         result.check.name,
@@ -43,7 +41,7 @@ def keep(run: Run, result: Result, folder: Path) -> Path:
         run.profile.get("private") is True,
         {"target": run.target, "role": run.role, "verdict": result.verdict.value},
     )
-    path.write_text("".join(f"{line}\n" for line in lines(record)), encoding="utf-8")
+    to_file(record, path)
     return path
 
 

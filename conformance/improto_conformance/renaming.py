@@ -1,0 +1,114 @@
+"""Puts a transcript into another run: other ids of conversations, other ends of usernames, another codec."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from improto.codec import Codec, load
+from improto.errors import DecodeError, UsageError
+from improto.messages import (
+    AnyMessage,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    Message,
+    OnlineUsers,
+    Register,
+    Role,
+    SendMessage,
+)
+from improto_conformance.transcript import Entry, Event, Transcript
+
+__all__ = ["Names", "translated"]
+
+_LIMIT = 16 * 1024 * 1024
+
+
+def translated(old: Transcript, codec: str) -> Transcript:
+    """Give a transcript whose parties speak another codec; UsageError if what they sent makes sense in their own alone."""
+    entries: list[Entry] = []
+    for entry in old.entries:
+        if entry.event is not Event.RAW or old.codecs.get(entry.party) == codec:
+            entries.append(entry)
+            continue
+        messages = _read(entry.data, load(old.codecs.get(entry.party) or codec))
+        if messages is None:
+            raise UsageError(
+                f"{entry.party} sent bytes that are no whole messages: replay it without --codec {codec}"
+            )
+        entries += [Entry(entry.party, Event.SENT, message, entry.time) for message in messages]
+    spoken = dict.fromkeys(old.codecs, codec)
+    plain = [replace(entry, data=b"") if entry.event is Event.SENT else entry for entry in entries]
+    return replace(old, entries=plain, codecs=spoken)
+
+
+def _read(data: bytes, codec: Codec) -> list[AnyMessage] | None:
+    """Take bytes apart into whole messages of a client; None if that cannot be done."""
+    reader, messages = codec.reader(Role.CLIENT), list[AnyMessage]()
+    reader.feed(data)
+    behind = len(data)
+    try:
+        while (message := reader.next(_LIMIT)) is not None:
+            messages.append(message)
+            behind = reader.behind
+    except DecodeError:
+        return None
+    return messages if messages and not behind else None
+
+
+class Names:
+    """What the names and ids of a transcript are in another run."""
+
+    def __init__(self, old: str, new: str) -> None:
+        """Replace one end of usernames by another one."""
+        self._old, self._new = old, new
+        self._ids: dict[str, str] = {}
+
+    def may_be(self, old: str, new: str) -> bool:
+        """Tell whether two ids may be those of one conversation."""
+        return self._ids[old] == new if old in self._ids else new not in self._ids.values()
+
+    def bind(self, old: str, new: str) -> None:
+        """Take two ids for those of one conversation."""
+        self._ids[old] = new
+
+    def user(self, name: str) -> str:
+        """Give a username."""
+        return name.removesuffix(self._old) + self._new if self._old and name.endswith(self._old) else name
+
+    def id(self, id: str) -> str:
+        """Give the id of a conversation."""
+        return self._ids.get(id, id)
+
+    def message(self, message: AnyMessage) -> AnyMessage:
+        """Give a message."""
+        match message:
+            case Register(username):
+                return replace(message, username=self.user(username))
+            case Invite(users):
+                return Invite(tuple(map(self.user, users)))
+            case Join(id) | Leave(id) | SendMessage(id):
+                return replace(message, conversation=self.id(id))
+            case Invitation(id, source):
+                return Invitation(self.id(id), self.user(source))
+            case Message(id, sender):
+                return replace(message, conversation=self.id(id), sender=self.user(sender))
+            case OnlineUsers(users):
+                return OnlineUsers({self.user(name): status for name, status in users.items()})
+            case _:
+                return message
+
+    def written(self, entry: Entry, codec: Codec) -> bytes:
+        """Give what was sent, in the form in which it was sent as far as that can be kept."""
+        renamed = entry.data.replace(self._old.encode(), self._new.encode()) if self._old else entry.data
+        if isinstance(entry.item, bytes):
+            messages = _read(entry.data, codec)
+            if messages is None or self._plain(messages, codec) != entry.data:
+                return renamed
+            return self._plain([self.message(each) for each in messages], codec)
+        assert not isinstance(entry.item, str)
+        wanted = self.message(entry.item)
+        return renamed if _read(renamed, codec) == [wanted] else self._plain([wanted], codec)
+
+    def _plain(self, messages: Sequence[AnyMessage], codec: Codec) -> bytes:
+        return b"".join(codec.frame(codec.encode(message)) for message in messages)

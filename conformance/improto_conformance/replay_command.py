@@ -1,0 +1,147 @@
+"""`improto replay TRANSCRIPT… TARGET`: sends again what the parties of transcripts sent, and judges what comes of it."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from improto.cli.text import escaped
+from improto.codec import available
+from improto.errors import UsageError
+from improto_conformance.abstract import abstract
+from improto_conformance.alike import difference
+from improto_conformance.checking import add_declaration, declared
+from improto_conformance.checks import CHECKS
+from improto_conformance.complaints import Inconclusive
+from improto_conformance.judge import judge
+from improto_conformance.links import cutting
+from improto_conformance.party import Waits
+from improto_conformance.profile import Profile
+from improto_conformance.records import Record, from_file, to_file
+from improto_conformance.replay import Replayed, replay
+from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET, NOTHING
+from improto_conformance.results import Verdict
+from improto_conformance.targets import Target, opened
+
+__all__ = ["HELP", "Outcome", "again", "configure", "run"]
+
+HELP: Final = "send again what the parties of transcripts sent, to any server, and judge what comes of it"
+
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `replay`."""
+    add = parser.add_argument
+    add("transcript", nargs="+", type=Path, metavar="TRANSCRIPT", help="a file that --report DIR has written")
+    add("target", metavar="TARGET", help="as of `improto check server`")
+    add("--codec", choices=available(), help="to speak instead of the transcript's own")
+    add(
+        "--timeout",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="seconds to wait for what came before (default: %(default)s)",
+    )
+    add("--report", type=Path, metavar="DIR", help="write the new transcripts there")
+    add_declaration(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay all; 0 if all is allowed, 1 if something is not, 3 if there is no server, 4 if nothing could be judged."""
+    if arguments.timeout <= 0:
+        raise UsageError("--timeout must be more than 0")
+    verdicts: set[Verdict] = set()
+    records = [(path, from_file(path)) for path in arguments.transcript]
+    profile = declared(arguments, available())
+    with opened(arguments.target, profile.tls) as target:
+        for number, (path, record) in enumerate(records):
+            try:
+                outcome = again(record, target, profile, arguments.codec, arguments.timeout, number)
+            except OSError as error:
+                print(
+                    f"improto: {target.where} cannot be reached ({error.strerror or error}); is it running?"
+                )
+                return NO_TARGET
+            verdicts.add(outcome.verdict)
+            print("\n".join(map(escaped, _told(path.name, outcome, record))), flush=True)
+            if arguments.report is not None:
+                to_file(outcome.record, arguments.report / "transcripts" / path.name)
+    if Verdict.FAILED in verdicts:
+        return FAILURE
+    return CONFORMANT if Verdict.PASSED in verdicts else NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one replay."""
+
+    record: Record
+    verdict: Verdict
+    complaints: tuple[str, ...]
+    difference: str
+    """The first thing that happened otherwise than in the old transcript, if so."""
+
+
+def again(
+    record: Record, target: Target, profile: Profile, codec: str | None, timeout: float, number: int = 0
+) -> Outcome:
+    """Replay a record, in a codec if it is not to be its own, and judge what comes of it.
+
+    `number` tells it from the others of one run.  UsageError if it makes no sense in that codec; OSError if the
+    server cannot be reached.
+    """
+    old = record.transcript
+    new = replace(record, codec=codec or record.codec, private=record.private or profile.private)
+    connect = cutting(target.begin(), new.cut if target.stream else "whole", f"{new.check} {new.codec}")
+    # A server in this process is a new one each time; elsewhere somebody may have the names.
+    suffix = old.suffix if target.virtual else _fresh(old.suffix, number)
+    replayed = replay(old, connect, Waits(timeout), suffix=suffix, codec=codec)
+    complaints, doubt = _complaints(new, replayed, replace(profile, private=new.private))
+    verdict = Verdict.FAILED if complaints else Verdict.INCONCLUSIVE if doubt else Verdict.PASSED
+    changed = next(
+        difference(abstract(replayed.old), abstract(replayed.own), "the replay", "the transcript"), ""
+    )
+    new.transcript, new.about = (
+        replayed.transcript,
+        {**record.about, "target": target.where, "verdict": verdict.value},
+    )
+    return Outcome(new, verdict, tuple(complaints or doubt), changed)
+
+
+def _fresh(suffix: str, number: int) -> str:
+    """Give another suffix of the same length, so that sizes stay as they are."""
+    random = Random(os.getpid() << 20 | number)
+    return "".join(letter if letter in ".-" else random.choice(_DIGITS) for letter in suffix)
+
+
+def _complaints(record: Record, replayed: Replayed, profile: Profile) -> tuple[list[str], list[str]]:
+    """Give what is wrong, and why it cannot be told if so: by the check that the record is of, and by the judge."""
+    made = list(replayed.failures)
+    for check in CHECKS:
+        if check.name == record.check and (check.codecs is None or record.codec in check.codecs):
+            made += check.judgement(replayed.own)
+    try:
+        found = judge(replayed.transcript, profile)
+    except Inconclusive as reason:
+        return made, [str(reason)]
+    return [*made, *(str(each) for each in found)], []
+
+
+def _told(name: str, outcome: Outcome, record: Record) -> Iterator[str]:
+    before = record.about.get("verdict", "")
+    then = (
+        f", as before ({before})"
+        if before == outcome.verdict
+        else f"; before, it was {before}"
+        if before
+        else ""
+    )
+    word = {Verdict.FAILED: "VIOLATION", Verdict.PASSED: "allowed"}.get(outcome.verdict, "NO VERDICT")
+    yield f"{word} {name}{then}"
+    yield from (f"  - {complaint}" for complaint in dict.fromkeys(outcome.complaints))
+    if outcome.difference:
+        yield f"  {outcome.difference}"
