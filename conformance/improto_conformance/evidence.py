@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from improto.messages import Error, OnlineUsers, Register
+from improto.limits import Limits
+from improto.messages import Error, Invitation, Join, OnlineUsers, Register
 from improto_conformance.asked import Hearing
 from improto_conformance.complaints import Complaint
 from improto_conformance.model import DEFAULTS
@@ -10,7 +11,7 @@ from improto_conformance.model import DEFAULTS
 __all__ = ["evidence"]
 
 
-def evidence(hearings: Sequence[Hearing]) -> Iterator[Complaint]:
+def evidence(hearings: Sequence[Hearing], limits: Limits) -> Iterator[Complaint]:
     """Complain of each item that no server may send."""
     for one in hearings:
         names = {asked.item.username for asked in one.asked if isinstance(asked.item, Register)}
@@ -27,6 +28,9 @@ def evidence(hearings: Sequence[Hearing]) -> Iterator[Complaint]:
                     if len(message) > DEFAULTS.explanation:
                         text = f"{one.party} received an ERROR of {len(message)} code points"
                         yield Complaint("LIMIT-16", text, each.index)
+                case Invitation(id) if limits.complaint(Join(id)) is not None:
+                    text = f"{one.party} received the id {id!a}, which is out of bounds"
+                    yield Complaint("CONV-4", text, each.index)
                 case None:
                     pass
                 case _ if not names:

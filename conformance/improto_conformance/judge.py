@@ -52,7 +52,7 @@ def _budget(entries: int, parties: int) -> int:
 
 def _judged(seen: Transcript, way: Sequence[Hearing], profile: Profile, budget: int) -> list[Complaint]:
     scope, hearings = _scoped(seen, way, profile)
-    certain = sorted(evidence(hearings), key=lambda each: each.index)[:1]
+    certain = sorted(evidence(hearings, profile.limits), key=lambda each: each.index)[:1]
     # What went wrong before may be the cause of it.
     before = certain[0].index if certain else len(seen.entries)
     search = Search(hearings, scope, budget, before)

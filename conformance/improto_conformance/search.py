@@ -107,18 +107,26 @@ class Search:
     """One search, over the entries before one of them."""
 
     def __init__(
-        self, hearings: Sequence[Hearing], scope: Scope, budget: int, end: int, *, foresight: bool = True
+        self,
+        hearings: Sequence[Hearing],
+        scope: Scope,
+        budget: int,
+        end: int,
+        *,
+        foresight: bool = True,
+        farewells: bool = True,
     ) -> None:
         """Take in what passed on all connections up to entry `end`; visit at most `budget` states.
 
-        Without `foresight` a message is followed that does not reach all who hear it, until that is seen.
+        Without `foresight` a message is followed that does not reach all who hear it, until that is seen; without
+        `farewells` no ERROR is taken for the server's own.
         """
         self.scope = scope
         self.hearings = hearings
         self.heard = [[each for each in one.heard if each.index < end] for one in hearings]
         self.budget = budget
         self.end = end
-        self._foresight = foresight
+        self._foresight, self._farewells = foresight, farewells
         self.exhausted = False
         """Whether the budget has run out."""
         self.reached = -1
@@ -227,7 +235,7 @@ class Search:
         """Give how the server may end a connection without being asked."""
         one, head = self.hearings[place], self.head(state, place)
         gone = Effect(leave_all(state.world, one.party))
-        if isinstance(head, Error) and head.code in ENDING:  # ERROR-8
+        if isinstance(head, Error) and head.code in ENDING and self._farewells:  # ERROR-8
             rest = self.heard[place][state.heard[place] + 1 :]
             if all(each.item is None for each in rest):
                 yield Step(place, rest[0].index if rest else _NEVER, gone, None, True, (place,))

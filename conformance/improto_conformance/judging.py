@@ -1,0 +1,119 @@
+"""`improto judge TRANSCRIPT…`: judges transcripts that were kept, of checks and of live traffic.
+
+Who is judged depends on who was checked: the server, or the clients; of live traffic both are.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from improto.cli.text import escaped
+from improto.codec import available
+from improto.errors import UsageError
+from improto_conformance.client_judge import judge_clients
+from improto_conformance.complaints import Complaint, Inconclusive
+from improto_conformance.judge import judge
+from improto_conformance.profile import Profile
+from improto_conformance.records import NoRecord, Record, read
+from improto_conformance.transcript import Transcript
+from improto_conformance.verdict import judged
+from improto_spec import clauses
+
+__all__ = ["HELP", "JUDGES", "configure", "run"]
+
+HELP: Final = "judge transcripts that were kept"
+
+_ALLOWED: Final = 0
+_VIOLATION: Final = 1
+_NOTHING: Final = 4
+
+
+def _live(seen: Transcript, profile: Profile) -> list[Complaint]:
+    judgement = judged(seen, profile)
+    if judgement.doubt and not judgement.blames:
+        raise Inconclusive(judgement.doubt)
+    return [Complaint(each.clause, f"{each.who}: {each.text}", each.index) for each in judgement.blames]
+
+
+JUDGES: Final[Mapping[str, Callable[[Transcript, Profile], list[Complaint]]]] = {
+    "server": judge,
+    "client": lambda seen, profile: judge_clients(seen),
+    "": _live,
+}
+"""Who judges, by whom a transcript says that it is about."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `judge`."""
+    parser.add_argument(
+        "transcripts",
+        nargs="+",
+        metavar="TRANSCRIPT",
+        help="what --report has written, a file or a folder; - for standard input",
+    )
+    parser.add_argument(
+        "--private", action="store_true", help="the server lets only invited users join, whatever is written"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="name what is allowed, too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge all, and give the exit code: 0 all allowed, 1 a violation, 4 nothing conclusive."""
+    verdicts = {_judge(one, arguments) for one in _records(arguments.transcripts)}
+    if True in verdicts:
+        return _VIOLATION
+    return _ALLOWED if False in verdicts else _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    name: str
+    record: Record
+
+
+def _records(names: Sequence[str]) -> Iterator[_Kept]:
+    """Read what is named; UsageError, which names the file, if one cannot be read."""
+    for name in names:
+        path = Path(name)
+        paths = sorted(path.rglob("*.jsonl")) if name != "-" and path.is_dir() else [path]
+        for each in paths:
+            try:
+                if name == "-":
+                    yield _Kept("standard input", read(sys.stdin))
+                else:
+                    with each.open(encoding="utf-8") as lines:
+                        yield _Kept(str(each), read(lines))
+            except OSError as error:
+                raise UsageError(f"{each}: {error.strerror}; name what --report has written") from None
+            except (NoRecord, UnicodeDecodeError) as error:
+                raise UsageError(f"{each}: {error}") from None
+
+
+def _judge(kept: _Kept, arguments: argparse.Namespace) -> bool | None:
+    """Judge one and tell of it; give whether there was a violation, None if that is not certain."""
+    record, role = kept.record, kept.record.about.get("role", "")
+    of = ", ".join(filter(None, (record.check, record.codec)))
+    name = escaped(f"{kept.name} ({of})" if of else kept.name)
+    if role not in JUDGES:
+        raise UsageError(f"{name} is about {role!a}; nobody here judges that")
+    # A server of whose codecs only one is seen may speak others as well, or not: a judge then allows for both.
+    codecs = sorted(set(record.transcript.codecs.values())) or available()
+    try:
+        found = JUDGES[role](record.transcript, Profile(codecs, arguments.private or record.private))
+    except Inconclusive as reason:
+        print(f"INCONCLUSIVE {name}\n  {escaped(str(reason))}")
+        return None
+    if not found:
+        if arguments.verbose:
+            print(f"allowed {name}")
+        return False
+    print(f"VIOLATION {name}")
+    texts = clauses()
+    for each in found:
+        print(f"  {each.clause} ({texts[each.clause].level}): {texts[each.clause].text}")
+        print(f"    entry {each.index}: {escaped(each.text)}")
+        print(f"    {escaped(str(record.transcript.entries[each.index]))}")
+    return True
