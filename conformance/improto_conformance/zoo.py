@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from improto.errors import UsageError
+from improto_conformance import automatic
 from improto_conformance.broken import BROKEN
 from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
@@ -120,10 +121,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="beasts at a time (default: all cores)",
     )
+    automatic.configure(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Meet all; 0 if the suite is right about each of them, else 1."""
+    if arguments.automatic:
+        return automatic.run(arguments)
     chosen = [
         (kind, name)
         for kind in KINDS

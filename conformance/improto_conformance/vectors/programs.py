@@ -7,7 +7,7 @@ import json
 import pickletools
 import shlex
 import subprocess
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Timer
 from typing import Any, Final, cast
@@ -19,7 +19,10 @@ from improto_conformance.vectors import Vector
 from improto_conformance.vectors.judge import Read, Seen, judge_message, judge_stream, segmentations
 from improto_conformance.vectors.values import Tagged, read_bytes, read_message
 
-__all__ = ["NoProgram", "Tally", "check_decoder", "check_encoder"]
+__all__ = ["Ask", "NoProgram", "Tally", "check_decoder", "check_encoder", "judge_decoder", "judge_encoder"]
+
+Ask = Callable[[Tagged], Tagged]
+"""Gives the answer to a request."""
 
 _LIMIT: Final = 16 * 1024 * 1024
 _PATIENCE: Final = 30.0
@@ -54,35 +57,39 @@ class Tally:
 
 def check_decoder(command: str, vectors: Iterable[Vector]) -> Tally:
     """Run the message and stream vectors among these through a decoder; NoProgram if it cannot be run."""
-    tally = Tally()
     with _running(command) as program:
-        for vector in vectors:
-            if vector.kind == "message":
-                answer = program.ask({**_request(vector), "bytes": read_bytes(vector.data["bytes"]).hex()})
-                tally.count(vector, answer, _judge_decoded(vector, answer))
-            elif vector.kind == "stream":
-                for pieces in segmentations(read_bytes(vector.data["bytes"])):
-                    request = _request(vector) | {"registered": vector.data["registered"]}
-                    answer = program.ask({**request, "pieces": [piece.hex() for piece in pieces]})
-                    tally.count(vector, answer, _judge_stream(vector, answer))
-    return tally
+        return judge_decoder(program.ask, vectors)
 
 
 def check_encoder(command: str, vectors: Iterable[Vector]) -> Tally:
     """Have an encoder write the canonical message vectors, and read them back; NoProgram if it cannot be run."""
-    tally = Tally()
     with _running(command) as program:
-        for vector in vectors:
-            if vector.kind == "message" and vector.data["result"] == "canonical":
-                tagged = vector.data["message"]
-                request = {
-                    "kind": "encode",
-                    "id": vector.id,
-                    "codec": vector.data["codec"],
-                    "message": tagged,
-                }
-                answer = program.ask(request)
-                tally.count(vector, answer, _judge_encoded(vector, answer))
+        return judge_encoder(program.ask, vectors)
+
+
+def judge_decoder(ask: Ask, vectors: Iterable[Vector]) -> Tally:
+    """Ask for what a decoder makes of the message and stream vectors among these."""
+    tally = Tally()
+    for vector in vectors:
+        if vector.kind == "message":
+            answer = ask({**_request(vector), "bytes": read_bytes(vector.data["bytes"]).hex()})
+            tally.count(vector, answer, _judge_decoded(vector, answer))
+        elif vector.kind == "stream":
+            for pieces in segmentations(read_bytes(vector.data["bytes"])):
+                request = _request(vector) | {"registered": vector.data["registered"]}
+                answer = ask({**request, "pieces": [piece.hex() for piece in pieces]})
+                tally.count(vector, answer, _judge_stream(vector, answer))
+    return tally
+
+
+def judge_encoder(ask: Ask, vectors: Iterable[Vector]) -> Tally:
+    """Ask for what an encoder makes of the messages of the canonical vectors among these."""
+    tally = Tally()
+    for vector in vectors:
+        if vector.kind == "message" and vector.data["result"] == "canonical":
+            codec, message = vector.data["codec"], vector.data["message"]
+            answer = ask({"kind": "encode", "id": vector.id, "codec": codec, "message": message})
+            tally.count(vector, answer, _judge_encoded(vector, answer))
     return tally
 
 

@@ -1,0 +1,255 @@
+"""`improto zoo --automatic`: how many small faults in the reference itself the suite finds.
+
+Each mutant of `mutation` is loaded as a copy and tried until a check fails: first by the checks that are about the
+clauses named next to its place, then by all others that executed its lines in a run of the reference; codecs and
+what is under them are then tried by the vectors, as anybody's decoder and encoder.  What no check finds is a survivor,
+and `survivors.toml` has to say why.
+"""
+
+import argparse
+import re
+import resource
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from improto.errors import UsageError
+from improto_conformance.check import Check
+from improto_conformance.checks import CHECKS
+from improto_conformance.copies import in_memory, load, source
+from improto_conformance.mutation import Mutant, dotted, mutants, probed
+from improto_conformance.profile import Profile
+from improto_conformance.results import Verdict
+from improto_conformance.runner import Settings, conduct
+from improto_conformance.survivors import Fate, Tried, explanations, report, stale, unexplained
+from improto_conformance.targets import Target
+from improto_conformance.vectors import Vector, vectors
+from improto_conformance.vectors.answers import NoAnswer, answering
+from improto_conformance.vectors.programs import Ask, judge_decoder, judge_encoder
+from improto_conformance.workers import outcomes
+
+__all__ = ["MODULES", "WAYS", "Reach", "Way", "configure", "reach", "run", "try_all"]
+
+
+class Way(NamedTuple):
+    """One way to serve: a codec and a policy; the checks are those for the codec, or those for the policy."""
+
+    codec: str
+    private: bool = False
+
+
+_CORE: Final = (Way("json"), Way("json", private=True), Way("pickle"))
+
+WAYS: Final[Mapping[str, Sequence[Way]]] = {
+    "improto/server.py": _CORE,
+    "improto/service.py": _CORE,
+    "improto/wire.py": _CORE,
+    "improto/states.py": _CORE,
+    "improto/limits.py": _CORE,
+    "improto/messages.py": _CORE,
+    "improto/outbox.py": _CORE,
+    "improto/codec.py": (Way("json"), Way("msgpack"), Way("pickle"), Way("ascii")),
+    "improto_codecs/ascii_codec.py": (Way("ascii"),),
+    "improto_codecs/json_codec.py": (Way("json"),),
+    "improto_codecs/msgpack_codec.py": (Way("msgpack"),),
+    "improto_codecs/pickle_codec.py": (Way("pickle"),),
+    "improto_codecs/opcodes.py": (Way("pickle"),),
+}
+"""The modules that get mutants, and the ways in which each is tried, one after the other."""
+
+_VECTORS: Final[Mapping[str, Sequence[str]]] = {
+    "improto/wire.py": ("json", "msgpack", "auto"),
+    "improto/states.py": ("json", "auto"),
+    "improto/limits.py": ("bounds",),
+    "improto/messages.py": ("json", "msgpack"),
+    "improto/codec.py": ("json", "msgpack", "auto"),
+    "improto_codecs/ascii_codec.py": ("ascii",),
+    "improto_codecs/json_codec.py": ("json",),
+    "improto_codecs/msgpack_codec.py": ("msgpack",),
+    "improto_codecs/pickle_codec.py": ("pickle",),
+    "improto_codecs/opcodes.py": ("pickle",),
+}
+"""The first parts of the ids of the vectors that a module is tried by."""
+
+_TIMEOUT: Final = 10.0  # seconds of the servers' own clocks
+_WORK: Final = 2.0  # seconds of the processor's time that one check may take; the longest takes a tenth of it
+_PATIENCE: Final = 120.0  # seconds until a check without work has failed
+_MEMORY: Final = 2**30  # bytes of address space
+_NEAR: Final = 15  # lines in which a clause is named next to a place
+_CLAUSE: Final = re.compile(r"\b[A-Z]+-[0-9]+\b")
+
+
+class _Trial(NamedTuple):
+    """What a worker is to do for one mutant."""
+
+    path: str
+    text: str
+    plan: Sequence[tuple[Way, Sequence[str]]]
+    vectors: Sequence[str]
+
+
+MODULES: Final[Mapping[str, str]] = {dotted(path): path for path in WAYS}
+"""Module → file, of those that get mutants."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `zoo --automatic`."""
+    add = parser.add_argument_group("mutants that are made automatically").add_argument
+    add("--automatic", action="store_true", help="try the suite on small faults in the reference instead")
+    add("--module", action="append", metavar="PATTERN", help="modules to put them in, e.g. 'improto.*'")
+    add("--report", type=Path, metavar="FILE", help="write the score and the survivors, as Markdown")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Try all; 0 if each survivor is explained, and each explanation is of one, else 1."""
+    patterns = arguments.module or ["*"]
+    paths = [
+        path for module, path in MODULES.items() if any(fnmatchcase(module, pattern) for pattern in patterns)
+    ]
+    if not paths:
+        raise UsageError(f"--module has to be the pattern of one of: {', '.join(MODULES)}")
+    explained = explanations()
+    tried: list[Tried] = []
+    chosen = [mutant for path in paths for mutant in mutants(path, source(path))]
+    for one in try_all(chosen, reach(paths, arguments.jobs), arguments.jobs):
+        tried.append(one)
+        for line in _news(one, unexplained([one], explained)):
+            print(line, flush=True)
+    old = list(stale(tried, explained))
+    for line in old:
+        print(f"STALE {line}")
+    lines = list(report(tried, explained))
+    if arguments.report is not None:
+        arguments.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(line for line in lines if line.startswith("|")))
+    return 1 if old or unexplained(tried, explained) or any(one.unsure for one in tried) else 0
+
+
+def _news(one: Tried, left: Sequence[Tried]) -> Iterator[str]:
+    if left:
+        yield f"{one.fate.upper()} {one.mutant.name} {one.mutant.function}\n{one.mutant.diff}"
+    if one.unsure:
+        yield f"UNSURE {one.mutant.name}: {', '.join(one.unsure)} inconclusive or at fault\n{one.mutant.diff}"
+
+
+# ---- Which checks execute which lines.
+
+Reach = Mapping[Way, Mapping[str, Mapping[str, frozenset[int]]]]
+"""Way → check → file → the lines of the statements that it executes; the check without a name is the import."""
+
+
+def reach(paths: Iterable[str], jobs: int = 1) -> Reach:
+    """Run all checks once against the reference, in each of the ways for these files, and see what they execute."""
+    ways = dict.fromkeys(way for path in paths for way in WAYS[path])
+    done = outcomes(_reached, ways, jobs=jobs, patience=_PATIENCE)
+    return {way: dict(given) for way, given, _ in done}
+
+
+def _reached(way: Way) -> Iterator[tuple[str, dict[str, frozenset[int]]]]:
+    copy = load({path: probed(source(path)) for path in WAYS})
+    modules = {path: copy.module(dotted(path)) for path in WAYS}
+    target = in_memory(copy, private=way.private)
+
+    def lines() -> dict[str, frozenset[int]]:
+        noted = {path: frozenset(module._reached) for path, module in modules.items()}
+        for module in modules.values():
+            module._reached.clear()
+        return noted
+
+    yield "", lines()
+    for check in CHECKS:
+        if way.private <= (check.policy == "private") and _conducted(target, check, way) is not None:
+            yield check.name, lines()
+
+
+def _conducted(target: Target, check: Check, way: Way) -> Verdict | None:
+    """Run one check, and give its verdict; None if it does not apply."""
+    settings = Settings(Profile([way.codec], way.private), jobs=1, timeout=_TIMEOUT)
+    results = conduct(target, [check], settings)
+    return results[0].verdict if results else None
+
+
+# ---- Trying mutants.
+
+
+def try_all(chosen: Sequence[Mutant], reached: Reach, jobs: int = 1) -> Iterator[Tried]:
+    """Try mutants, so many at a time, in their order."""
+    trials = [_trial(mutant, reached) for mutant in chosen]
+    done = outcomes(_try, filter(_can_fail, trials), jobs=jobs, patience=_PATIENCE)
+    for mutant, trial in zip(chosen, trials, strict=True):
+        if not _can_fail(trial):
+            yield Tried(mutant, Fate.UNREACHED)
+            continue
+        _, given, ended = next(done)
+        unsure = tuple(name for name, verdict in given if verdict not in (None, Verdict.FAILED))
+        last, verdict = given[-1] if given else ("", None)
+        if not ended:
+            yield Tried(mutant, Fate.STOPPED, last, unsure)
+        elif verdict is Verdict.FAILED:
+            yield Tried(mutant, Fate.KILLED, last, unsure)
+        else:
+            yield Tried(mutant, Fate.SURVIVED, unsure=unsure)
+
+
+def _can_fail(trial: _Trial) -> bool:
+    return bool(trial.plan or trial.vectors)
+
+
+def _trial(mutant: Mutant, reached: Reach) -> _Trial:
+    plan: list[tuple[Way, list[str]]] = []
+    cited = _cited(source(mutant.path).splitlines(), mutant.line)
+    for way in WAYS[mutant.path]:
+        lines = {name: by_file[mutant.path] for name, by_file in reached[way].items()}
+        imported = mutant.statement in lines.pop("")
+        names = [name for name in lines if imported or mutant.statement in lines[name]]
+        # Of checks for clauses equally near, the one that executes less of the module is more about this place.
+        names.sort(key=lambda name: (cited.get(name.partition("/")[0], _NEAR), len(lines[name])))
+        if names:
+            plan.append((way, names))
+    return _Trial(mutant.path, mutant.text, plan, _VECTORS.get(mutant.path, ()))
+
+
+def _cited(text: Sequence[str], line: int) -> dict[str, int]:
+    """Give the clauses that are named near a line, and how far away."""
+    cited: dict[str, int] = {}
+    for number in range(max(1, line - _NEAR), min(len(text), line + _NEAR) + 1):
+        for clause in _CLAUSE.findall(text[number - 1]):
+            cited[clause] = min(abs(line - number), cited.get(clause, _NEAR))
+    return cited
+
+
+def _try(trial: _Trial) -> Iterator[tuple[str, Verdict | None]]:
+    """Give the name of each check before it is tried; and with a verdict if it did not pass, up to the first failure."""
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    copy = load({trial.path: trial.text})
+    checks = {check.name: check for check in CHECKS}
+    try:
+        for way, names in trial.plan:
+            target = in_memory(copy, private=way.private)
+            for name in names:
+                signal.setitimer(signal.ITIMER_PROF, _WORK)  # which ends the process
+                yield name, None
+                verdict = _conducted(target, checks[name], way)
+                if verdict is not Verdict.PASSED and verdict is not None:
+                    yield name, verdict
+                if verdict is Verdict.FAILED:
+                    return
+        ask = answering(copy)
+        for vector in vectors().values():
+            if vector.id.partition("/")[0] in trial.vectors:
+                signal.setitimer(signal.ITIMER_PROF, _WORK)
+                yield vector.id, None
+                if not _passes(ask, vector):
+                    yield vector.id, Verdict.FAILED
+                    return
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+
+
+def _passes(ask: Ask, vector: Vector) -> bool:
+    try:
+        return not (judge_decoder(ask, [vector]).failed or judge_encoder(ask, [vector]).failed)
+    except NoAnswer:
+        return False

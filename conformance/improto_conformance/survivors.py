@@ -1,0 +1,191 @@
+"""Why the suite does not find some mutants, and what is said of all of them.
+
+`survivors.toml` explains them, a table for each kind:
+
+    [[explained]]
+    module = "improto.server"
+    function = "Hub._admit"         around them, or a pattern such as "Hub.*"; empty for the module itself
+    reason = "equivalent"           one of `REASONS`
+    because = "…"                   in words
+    edits = ["a -> b"]              the mutants; all that survive there, if not said
+
+An edit is what stands in the code and what the mutant has instead, in a plain form: so an explanation stays right
+when lines move, and is stale when the code or the suite has changed.
+"""
+
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from typing import Final
+
+from improto_conformance.mutation import Mutant
+
+__all__ = [
+    "EQUIVALENT",
+    "REASONS",
+    "Explanation",
+    "Fate",
+    "Tried",
+    "explanations",
+    "report",
+    "stale",
+    "unexplained",
+]
+
+
+class Fate(StrEnum):
+    """What became of a mutant."""
+
+    KILLED = "killed"
+    STOPPED = "stopped"
+    """Killed too, but only because it took too much time, or ended its process."""
+    SURVIVED = "survived"
+    UNREACHED = "not reached"
+    """Survived, since nothing of the suite executes its lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A mutant, and what the suite says of it."""
+
+    mutant: Mutant
+    fate: Fate
+    by: str = ""
+    """The check or vector that killed it."""
+    unsure: tuple[str, ...] = ()
+    """Checks that were inconclusive, or at fault themselves."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether the suite has not found it."""
+        return self.fate in (Fate.SURVIVED, Fate.UNREACHED)
+
+
+EQUIVALENT: Final = "equivalent"
+
+REASONS: Final[Mapping[str, str]] = {
+    EQUIVALENT: "it does the same",
+    "performance": "it does the same with more work or memory",
+    "embedder": "only the program around the server sees it: an option, a log, a snapshot",
+    "size": "it shows only with more bytes, users or time than a check should take",
+    "freedom": "the specification allows it",
+    "guard": "it takes away what no peer reaches, because something before it holds",
+    "client": "it is in what only clients use, and clients are checked as a whole",
+    "wording": "it changes words that do not bind",
+    "hole": "a check is missing",
+}
+"""Why a mutant may survive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One table of `survivors.toml`."""
+
+    module: str
+    function: str
+    reason: str
+    because: str
+    edits: tuple[str, ...] = ()
+
+    def covers(self, mutant: Mutant) -> bool:
+        """Tell whether it is about a mutant."""
+        return (
+            self.module == mutant.module
+            and fnmatchcase(mutant.function, self.function)
+            and (not self.edits or mutant.edit in self.edits)
+        )
+
+
+def explanations() -> list[Explanation]:
+    """Read `survivors.toml`; ValueError if a reason is none of `REASONS`."""
+    text = (files("improto_conformance") / "survivors.toml").read_text(encoding="utf-8")
+    found = [
+        Explanation(**{**table, "edits": tuple(table.get("edits", ()))})
+        for table in tomllib.loads(text)["explained"]
+    ]
+    for each in found:
+        if each.reason not in REASONS:
+            raise ValueError(
+                f"survivors.toml: {each.reason!r} is no reason; take one of {', '.join(REASONS)}"
+            )
+    return found
+
+
+def unexplained(tried: Iterable[Tried], explained: Sequence[Explanation]) -> list[Tried]:
+    """Give the survivors that no explanation covers."""
+    return [one for one in tried if one.lives and not any(each.covers(one.mutant) for each in explained)]
+
+
+def stale(tried: Iterable[Tried], explained: Iterable[Explanation]) -> Iterator[str]:
+    """Say which explanations are of no survivor, among those for the modules that were tried."""
+    tried = list(tried)
+    modules = {one.mutant.module for one in tried}
+    for each in explained:
+        if each.module in modules:
+            alive = [one.mutant for one in tried if one.lives and each.covers(one.mutant)]
+            where = f"{each.module} {each.function}".rstrip()
+            if not alive:
+                yield f"{where}: {', '.join(each.edits) or 'nothing'} survives there any more"
+            else:
+                edits = {mutant.edit for mutant in alive}
+                yield from (f"{where}: {edit}" for edit in each.edits if edit not in edits)
+
+
+def report(tried: Sequence[Tried], explained: Sequence[Explanation]) -> Iterator[str]:
+    """Give the lines of the report, as Markdown."""
+    reasons = {id(one): _explanation(one, explained) for one in tried if one.lives}
+    yield "# How many small faults in the reference the suite finds"
+    yield ""
+    yield "Made by `improto zoo --automatic --report docs/mutation.md`.  Each mutant is a module of the reference with one"
+    yield "small fault; it is killed if a check of the suite fails, or a vector.  The score is what is killed of all that are"
+    yield "not equivalent.  Stopped ones are killed by the time that they take.  `survivors.toml` explains the survivors."
+    yield ""
+    yield "| module | mutants | killed | of them stopped | survived | of them not reached | equivalent | score |"
+    yield "|---|---|---|---|---|---|---|---|"
+    modules = list(dict.fromkeys(one.mutant.module for one in tried))
+    for module in modules:
+        yield _row(module, [one for one in tried if one.mutant.module == module], reasons)
+    if len(modules) > 1:
+        yield _row("all", tried, reasons)
+    yield ""
+    yield "| survivors | why |"
+    yield "|---|---|"
+    counts = Counter(each.reason for each in reasons.values() if each is not None)
+    yield from (
+        f"| {counts[reason]} | {reason}: {meaning} |" for reason, meaning in REASONS.items() if counts[reason]
+    )
+    left = unexplained(tried, explained)
+    yield f"| {len(left)} | unexplained |"
+    for module in modules:
+        shown = [
+            (each, sum(reasons.get(id(one)) is each for one in tried))
+            for each in explained
+            if each.module == module
+        ]
+        if shown:
+            yield from ("", f"## {module}", "", "| where | survivors | why |", "|---|---|---|")
+            for each, count in shown:
+                yield f"| {f'`{each.function}`' if each.function else 'the module'} | {count} | {each.reason}: {each.because} |"
+    if left:
+        yield from ("", "## Unexplained", "")
+        yield from (f"- {one.mutant.name} `{one.mutant.edit}`" for one in left)
+
+
+def _explanation(one: Tried, explained: Iterable[Explanation]) -> Explanation | None:
+    return next((each for each in explained if each.covers(one.mutant)), None)
+
+
+def _row(name: str, tried: Sequence[Tried], reasons: Mapping[int, Explanation | None]) -> str:
+    fates = Counter(one.fate for one in tried)
+    killed = fates[Fate.KILLED] + fates[Fate.STOPPED]
+    found = [reasons[id(one)] for one in tried if one.lives]
+    equivalent = sum(each is not None and each.reason == EQUIVALENT for each in found)
+    score = killed / max(1, len(tried) - equivalent)
+    return (
+        f"| {name} | {len(tried)} | {killed} | {fates[Fate.STOPPED]} | {len(found)} | {fates[Fate.UNREACHED]} "
+        f"| {equivalent} | {score:.1%} |"
+    )

@@ -1,0 +1,157 @@
+"""Tests of automatic mutants: how they are tried.  The whole of it is a command of its own; here a few are tried."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from improto.cli import USAGE, main
+from improto_conformance import automatic
+from improto_conformance.automatic import MODULES, Reach, Way, reach, try_all
+from improto_conformance.copies import source
+from improto_conformance.mutation import Mutant, mutants
+from improto_conformance.survivors import Explanation, Fate, Tried, explanations, report, stale, unexplained
+
+JSON = "improto_codecs/json_codec.py"
+
+
+def place(path: str, text: str) -> int:
+    """Give the line of a file that begins with a text."""
+    [found] = [n for n, line in enumerate(source(path).splitlines(), 1) if line.lstrip().startswith(text)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def reached() -> Reach:
+    """Give what the checks execute of the json codec."""
+    return reach([JSON])
+
+
+def test_reach(reached: Reach) -> None:
+    """It is known of each check which statements it executes."""
+    by_check = reached[Way("json")]
+    mark = place(JSON, 'raise DecodeError(Code.MALFORMED, "a byte order mark')
+    with_mark = {name for name, lines in by_check.items() if mark in lines[JSON]}
+    assert "JSON-8/forms" in with_mark
+    assert "SEND-2/all-members" not in with_mark
+    assert place(JSON, "_ENCODER: Final") in by_check[""][JSON]
+
+
+def test_fates(reached: Reach) -> None:
+    """A mutant is killed by a check that fails or takes too much time, or survives; the next one is tried anew."""
+    line = place(JSON, 'raise DecodeError(Code.MALFORMED, "the message is not an object")')
+    found = mutants(JSON, source(JSON))
+    [wrong] = [each for each in found if each.line == line and each.operator == "statement"]
+    harmless = replace(wrong, text=source(JSON))
+    endless = replace(
+        wrong,
+        text=wrong.text.replace(
+            "def decode(", "def decode(self, *_):\n        while True:\n            pass\n\n    def old("
+        ),
+    )
+    little = {Way("json"): {name: reached[Way("json")][name] for name in ("", "JSON-7/forms")}}
+    tried = list(try_all([wrong, endless, harmless], little))
+    assert [one.fate for one in tried] == [Fate.KILLED, Fate.STOPPED, Fate.SURVIVED]
+    assert [one.by for one in tried] == ["JSON-7/forms", "JSON-7/forms", ""]
+
+
+def test_vectors(reached: Reach) -> None:
+    """What no check sees is found by the vectors, decoded and encoded."""
+    found = [
+        each
+        for each in mutants(JSON, source(JSON))
+        if each.function == "JsonCodec.encode" and each.operator == "return"
+    ]
+    nothing = {Way("json"): {"": {JSON: frozenset[int]()}}}
+    [tried] = try_all(found, nothing)
+    assert tried.fate is Fate.KILLED
+    assert tried.by.startswith("json/")
+
+
+def test_not_reached() -> None:
+    """A mutant that nothing executes is not even tried."""
+    path = "improto/outbox.py"
+    nothing = {way: {"": {path: frozenset[int]()}} for way in automatic.WAYS[path]}
+    chosen = list(mutants(path, source(path)))
+    assert [one.fate for one in try_all(chosen, nothing)] == [Fate.UNREACHED] * len(chosen)
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pattern of no module is refused with the names of all."""
+    assert main(["zoo", "--automatic", "--module", "nothing"]) == USAGE
+    assert "improto.server" in capsys.readouterr().err
+
+
+def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run tells of survivors that nobody has explained, fails for them, and writes the report."""
+
+    def survive(chosen: list[Mutant], reached: Reach, jobs: int) -> list[Tried]:
+        return [Tried(chosen[0], Fate.SURVIVED), *(Tried(each, Fate.KILLED, "X-1/y") for each in chosen[1:])]
+
+    monkeypatch.setattr(automatic, "reach", lambda paths, jobs: {})
+    monkeypatch.setattr(automatic, "try_all", survive)
+    monkeypatch.setattr(automatic, "explanations", list)
+    assert main(["zoo", "--automatic", "--module", "improto.outbox", "--report", str(tmp_path / "r.md")]) == 1
+    shown = capsys.readouterr().out
+    assert shown.startswith("SURVIVED improto.outbox:")
+    assert "| 1 | unexplained |" in shown
+    assert shown.splitlines()[-1] in (tmp_path / "r.md").read_text(encoding="utf-8")
+
+
+def tried(fate: Fate, edit: str, module: str = "a/b.py") -> Tried:
+    """Give a mutant with a fate."""
+    old, _, new = edit.partition(" -> ")
+    return Tried(Mutant(module, 1, "constant", 1, "A.f", old, new, 1, ""), fate)
+
+
+def test_explained() -> None:
+    """An explanation covers the survivors of its function, or those of its edits; one that covers none is stale."""
+    all_tried = [
+        tried(Fate.SURVIVED, "1 -> 2"),
+        tried(Fate.UNREACHED, "2 -> 3"),
+        tried(Fate.KILLED, "3 -> 4"),
+    ]
+    one = Explanation("a.b", "A.f", "equivalent", "x", ("1 -> 2", "3 -> 4"))
+    whole = Explanation("a.b", "A.*", "embedder", "x")
+    other = Explanation("a.b", "B.f", "embedder", "x")
+    elsewhere = Explanation("c", "A.f", "embedder", "x")
+    assert unexplained(all_tried, [one]) == [all_tried[1]]
+    assert unexplained(all_tried, [one, whole]) == []
+    assert list(stale(all_tried, [one, whole, other, elsewhere])) == [
+        "a.b A.f: 3 -> 4",
+        "a.b B.f: nothing survives there any more",
+    ]
+
+
+def test_report() -> None:
+    """The score is what is killed of all that are not equivalent; each survivor is counted under its reason."""
+    fates = [Fate.KILLED, Fate.STOPPED, Fate.SURVIVED, Fate.UNREACHED, Fate.SURVIVED]
+    all_tried = [tried(fate, f"{number} -> 9") for number, fate in enumerate(fates)]
+    explained = [
+        Explanation("a.b", "A.f", "equivalent", "it is the same", ("2 -> 9",)),
+        Explanation("a.b", "A.f", "hole", "nobody has tried it", ("3 -> 9",)),
+    ]
+    lines = list(report(all_tried, explained))
+    assert "| a.b | 5 | 2 | 1 | 3 | 1 | 1 | 50.0% |" in lines
+    assert "| 1 | hole: a check is missing |" in lines
+    assert "| `A.f` | 1 | equivalent: it is the same |" in lines
+    assert "- a.b:1:constant:1 `4 -> 9`" in lines
+
+
+def test_explanations_fit() -> None:
+    """Each explanation is of mutants that there are."""
+    edits = {
+        module: {(each.function, each.edit) for each in mutants(path, source(path))}
+        for module, path in MODULES.items()
+        if any(explained.module == module for explained in explanations())
+    }
+    for explained in explanations():
+        found = edits[explained.module]
+        for edit in explained.edits:
+            assert any(
+                Explanation(explained.module, explained.function, "hole", "", (edit,)).covers(
+                    tried(Fate.SURVIVED, edit).mutant
+                )
+                for function, each in found
+                if each == edit
+            ), (explained.module, explained.function, edit)
