@@ -53,6 +53,8 @@ class Heard:
     index: int
     item: Response | str | None
     time: float = 0.0
+    lossy: bool = False
+    """Whether it is an end that may have destroyed what came before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,27 @@ def hearings(seen: Transcript, profile: Profile) -> list[list[Hearing]]:
         if entry.party:
             entries.setdefault(entry.party, []).append((index, entry))
     return [
-        _ways(party, seen.codecs.get(party, "json"), mine, profile, messages=seen.messages)
+        _ways(
+            party,
+            seen.codecs.get(party, "json"),
+            mine,
+            profile,
+            messages=seen.messages,
+            lossy=seen.lossy(party),
+        )
         for party, mine in entries.items()
     ]
 
 
-def _ways(party: str, name: str, entries: _Entries, profile: Profile, *, messages: bool) -> list[Hearing]:
+def _ways(
+    party: str, name: str, entries: _Entries, profile: Profile, *, messages: bool, lossy: bool
+) -> list[Hearing]:
     codec, limits = load(name), profile.limits
-    heard = [Heard(index, _heard(entry), entry.time) for index, entry in entries if entry.event in _INCOMING]
+    heard = [
+        Heard(index, _heard(entry), entry.time, lossy and entry.event is Event.CLOSED)
+        for index, entry in entries
+        if entry.event in _INCOMING
+    ]
     reset = next((index for index, entry in entries if entry.event is Event.RESET), None)
     ends = [index for index, entry in entries if entry.event is Event.HALF_CLOSED][:1]
     end = [Asked(index, Goodbye()) for index in ends]  # CONN-18, CONN-20

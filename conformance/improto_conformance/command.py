@@ -30,7 +30,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `check`, a role each."""
     roles = parser.add_subparsers(title="what to check", required=True, metavar="ROLE")
     server = roles.add_parser("server", help="a server", description=HELP)
-    server.set_defaults(role=_server)
     server.add_argument(
         "target",
         metavar="TARGET",
@@ -38,7 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "cmd:'PROGRAM {port}' to start one, or inproc:MODULE:FUNCTION",
     )
     checking.add_declaration(server)
+    server.add_argument(
+        "--shared", action="store_true", help="others use the server: leave out what has to be alone with it"
+    )
     checking.add_options(server)
+    server.set_defaults(role=_server, jobs=Settings().jobs)
     client = roles.add_parser("client", help="a client", description="Say whether a client conforms.")
     client.set_defaults(role=_client)
     who = client.add_mutually_exclusive_group(required=True)
@@ -70,6 +73,7 @@ def _server(arguments: argparse.Namespace) -> int:
         arguments.timeout,
         arguments.cut or ["whole"],
         arguments.codec or (profile.codecs if arguments.profile is None else None),
+        arguments.shared,
         fresh_name(),
     )
 

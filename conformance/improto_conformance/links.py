@@ -37,7 +37,10 @@ class Link(Protocol):
         ...
 
     def receive(self, timeout: float) -> bytes:
-        """Give what has come, empty at the end; TimeoutError if nothing comes in so many seconds."""
+        """Give what has come, empty at the end; TimeoutError if nothing comes in so many seconds.
+
+        ConnectionResetError if the other end broke off, which may have destroyed what came before.
+        """
         ...
 
     def half_close(self) -> None:
@@ -91,6 +94,7 @@ class SocketLink:
         """Use a socket that is connected; a send may take at most `timeout` seconds."""
         self._timeout = timeout
         self._socket = connected
+        self._reset = False  # by the other end
 
     def now(self) -> float:
         """Give the system's time."""
@@ -98,23 +102,31 @@ class SocketLink:
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
-        with suppress(OSError):  # a server that has closed already is seen when reading
+        try:
             self._socket.settimeout(self._timeout)
             self._socket.sendall(data)
+        except ConnectionResetError:
+            self._reset = True  # the system tells it once only
+        except OSError:
+            pass  # a server that has closed already is seen when reading
 
     def receive(self, timeout: float) -> bytes:
-        """Receive; a reset is an end, and what it may have destroyed is not asked for."""
+        """Receive."""
         self._socket.settimeout(max(0.001, timeout))
         try:
-            return self._socket.recv(64 * 1024)
-        except TimeoutError:
+            data = self._socket.recv(64 * 1024)
+        except (TimeoutError, ConnectionResetError):
             raise
         except OSError:
-            return b""
+            data = b""
+        if not data and self._reset:
+            raise ConnectionResetError
+        return data
 
     def half_close(self) -> None:
         """Shut down writing."""
-        self._socket.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # it has ended already
+            self._socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """Have the system send a reset."""

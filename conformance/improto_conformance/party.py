@@ -14,9 +14,9 @@ from improto.errors import DecodeError, ImprotoError
 from improto.limits import Limits
 from improto.messages import AnyMessage, Conversations, ListConversations, OnlineUsers, Response, Role
 from improto_conformance.links import Connect, MessageLink, Misframed
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcript import RESET, Entry, Event, Transcript
 
-__all__ = ["Party", "Stuck", "Unfit", "Waits"]
+__all__ = ["Lost", "Party", "Stuck", "Unfit", "Waits"]
 
 _LIMIT = 16 * 1024 * 1024
 DEFAULTS: Final = Limits()
@@ -186,7 +186,10 @@ class Party:
 
     def _read(self, end: float, what: str) -> bytes:
         if self._ended:
-            raise _Closed(f"{self.label} waited for {what}, and the server closed the connection")
+            lost = self._transcript.lossy(self.label)
+            raise (Lost if lost else _Closed)(
+                f"{self.label} waited for {what}, and the server {'reset' if lost else 'closed'} the connection"
+            )
         try:
             data = self.link.receive(end - self.link.now())
         except Misframed as error:
@@ -195,9 +198,13 @@ class Party:
         except TimeoutError:
             self._waits.expired += self._waits.timeout
             raise Stuck(f"{self.label} waited for {what}, which did not come") from None
+        except ConnectionResetError:
+            data, ended = b"", RESET
+        else:
+            ended = "closed"
         if not data:
             self._ended = True
-            self._note_received(Event.CLOSED, "closed")
+            self._note_received(Event.CLOSED, ended)
         self._unnoted += data
         return data
 
@@ -211,3 +218,7 @@ class Party:
 
 class _Closed(Stuck):
     """The server closed the connection while something was waited for."""
+
+
+class Lost(_Closed):
+    """The server reset the connection, which may have destroyed what was waited for."""

@@ -57,6 +57,8 @@ def _answer(link: Link, codec: Codec, timeout: float) -> str:
     while True:
         try:
             data = link.receive(end - link.now())
+        except ConnectionResetError:
+            data = b""
         except Misframed:
             return ""  # for the checks of WebSocket
         except TimeoutError:

@@ -14,7 +14,7 @@ from improto_conformance.check import Check
 from improto_conformance.complaints import Inconclusive
 from improto_conformance.judge import judge
 from improto_conformance.links import cutting
-from improto_conformance.party import DEFAULTS, Stuck, Unfit, Waits
+from improto_conformance.party import DEFAULTS, Lost, Stuck, Unfit, Waits
 from improto_conformance.probe import probe
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
@@ -30,13 +30,16 @@ class Settings:
 
     profile: Profile = field(default_factory=Profile)
     """What the server declares of itself."""
-    jobs: int = 4
+    jobs: int = 48
+    """Checks at a time; one where waiting takes no time."""
     timeout: float = 5.0
     """Seconds after which what has to come counts as not coming."""
     cuts: Sequence[str] = ("whole",)
     """How what is sent is cut into writes: each check runs in each way (`links.CUTS`); messages are not cut."""
     codecs: Sequence[str] | None = None
     """Those to run in; None for all that the profile declares."""
+    shared: bool = False
+    """Whether others use the server, too: then nothing runs that would have to be alone with it."""
     run: str = "0"
     """Makes the usernames of this run different from those of others."""
 
@@ -104,6 +107,7 @@ def conduct(
         for check in checks
         if target.fits(check)
         and _applies(check, name, settings.profile)
+        and not (settings.shared and check.alone)
         and (target.virtual or _seconds(check, settings.profile) <= settings.timeout)
     ]
     results: list[Result] = []
@@ -116,7 +120,7 @@ def conduct(
     # These go first: as yet there are no conversations but foreign ones.
     for each in (each for each in work if each[0].alone):
         note(_run_one(target, *each, settings))
-    pool = ThreadPoolExecutor(settings.jobs)
+    pool = ThreadPoolExecutor(1 if target.virtual else settings.jobs)
     try:
         together = [each for each in work if not each[0].alone]
         for future in [pool.submit(_run_one, target, *each, settings) for each in together]:
@@ -176,11 +180,15 @@ def _run_one(
 def _complaints(check: Check, stage: Stage, profile: Profile) -> list[str]:
     """Give what is wrong, each fault once; Inconclusive if there is nothing but what cannot be judged."""
     stuck: list[str] = []
+    lost: Lost | None = None
+    stage.transcript.lossless = check.clause == "CONN-22"
     try:
         check.stimulus(stage)
+    except Lost as error:
+        lost = error
     except (Stuck, OSError) as error:
         stuck.append(str(error))
-    made = list(check.judgement(stage.transcript))
+    made = [] if lost else list(check.judgement(stage.transcript))
     try:
         found = judge(stage.transcript, profile)
     except Inconclusive:
@@ -189,4 +197,6 @@ def _complaints(check: Check, stage: Stage, profile: Profile) -> list[str]:
         found = []
     # A fault of the check's own clause has been told by the check, if it has complained.
     complaints = [*made, *(each.line() for each in found if not made or each.clause != check.clause)]
+    if lost and not complaints:
+        raise Inconclusive(f"{lost}, which may have destroyed it")
     return complaints or stuck  # what was heard says more than what was waited for in vain

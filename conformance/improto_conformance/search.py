@@ -205,6 +205,11 @@ class Search:
         heard, done = self.heard[place], state.heard[place]
         return heard[done].item if done < len(heard) else ...
 
+    def lost(self, state: State, place: int) -> bool:
+        """Tell whether a connection was reset next, so that what it was to receive may have been destroyed."""
+        heard, done = self.heard[place], state.heard[place]
+        return done < len(heard) and heard[done].lossy
+
     def _successors(self, state: State, first: int) -> list[State]:
         found: list[tuple[int, State]] = []
         for step in self.steps(state, first):
@@ -312,7 +317,7 @@ class Search:
         head = self.head(state, self._places[output.to])
         if output.item is None:
             return isinstance(head, Error)
-        return head is ... or self.scope.same(output.item, head)
+        return head is ... or self.lost(state, self._places[output.to]) or self.scope.same(output.item, head)
 
     def _after(self, state: State, step: Step) -> State | None:
         """Give the state after a step; None if what it causes did not come."""
@@ -322,7 +327,7 @@ class Search:
         if self._foresight and not self._is_heard_by_all(step, taken):
             return None
         heard = [
-            done + (place in taken and done < len(self.heard[place]))
+            done + (place in taken and done < len(self.heard[place]) and not self.lost(state, place))
             for place, done in enumerate(state.heard)
         ]
         asked = state.asked

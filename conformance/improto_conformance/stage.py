@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
 from improto.codec import Codec
-from improto.messages import Invitation, Invite, Join, OnlineUsers, Register
+from improto.messages import Invitation, Invite, Join, Message, OnlineUsers, Register, SendMessage
 from improto_conformance.links import Connect
 from improto_conformance.party import DEFAULTS, Party, Waits
 from improto_conformance.profile import Profile
@@ -77,7 +77,7 @@ class Stage:
         return id
 
     def barrier(self, *parties: Party) -> None:
-        """Have each of these receive all that was caused so far."""
+        """Have each of these receive all that those before it in the list, and itself, have caused so far."""
         for party in parties:
             party.barrier()
 
@@ -85,6 +85,21 @@ class Stage:
         """Offer subprotocols and compression on a new WebSocket, and tell what the server answered."""
         dialer = cast("Dialer", self._connect)
         return dialer.answer(self._waits.timeout, self.codec, offered, origin=origin)
+
+    def sentinel(self, sender: Party, *receivers: Party) -> None:
+        """Have these receive all that one of them has caused: they wait for something that it says after all else.
+
+        All of them have to be members of the first conversation, and the receivers need to send nothing.
+        """
+        last = SendMessage(self.transcript.conversation, f"that is all from {sender.label}")
+        sender.send(last)
+        for party in (sender, *receivers):
+            party.wait(lambda m: isinstance(m, Message) and m.text == last.text, "the last message")
+
+    def drain(self, *parties: Party) -> None:
+        """Have each of these receive all that any of them has caused so far."""
+        self.barrier(*parties)  # now all of it has been handled …
+        self.barrier(*parties)  # … and now it has arrived
 
     def mark(self, name: str) -> None:
         """Mark the present place in the transcript for the judgement."""

@@ -13,7 +13,10 @@ from typing import Final
 from improto.messages import AnyMessage, Conversations, Error, Invitation, OnlineUsers
 from improto_conformance.complaints import Difference
 
-__all__ = ["Entry", "Event", "Transcript"]
+__all__ = ["RESET", "Entry", "Event", "Transcript"]
+
+RESET: Final = "reset"
+"""The item of an end by the server that may have destroyed what came before; else it is `closed`."""
 
 
 class Event(StrEnum):
@@ -85,6 +88,8 @@ class Transcript:
     entries: list[Entry] = field(default_factory=list[Entry])
     codecs: dict[str, str] = field(default_factory=dict[str, str])
     """The name of the codec of each party."""
+    lossless: bool = False
+    """Whether what a server's reset may have destroyed is demanded all the same (CONN-22)."""
     messages: bool = False
     """Whether its connections carry messages and not bytes; what stands here is framed as on a stream."""
 
@@ -152,6 +157,10 @@ class Transcript:
         """Tell whether the server closed the party's connection."""
         return any(entry.event is Event.CLOSED for entry in self.of(party))
 
+    def lossy(self, party: str) -> bool:
+        """Tell whether the server reset the party's connection, so that something may have been lost."""
+        return not self.lossless and Entry(party, Event.CLOSED, RESET) in self.of(party)
+
     def expect(
         self,
         party: str,
@@ -159,9 +168,9 @@ class Transcript:
         since: str | None = None,
         until: str | None = None,
     ) -> Iterator[str]:
-        """Complain unless a party received exactly this, beside rosters and lists."""
+        """Complain unless a party received exactly this, beside rosters and lists, or its beginning before a reset."""
         heard = self.heard(party, since, until)
-        if heard != list(wanted):
+        if heard != list(wanted) and not (self.lossy(party) and heard == list(wanted)[: len(heard)]):
             yield Difference.of(party, f"receive {_shown(wanted)}", f"received {_shown(heard)}")
 
     def expect_open(self, party: str) -> Iterator[str]:

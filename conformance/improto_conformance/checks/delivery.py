@@ -50,6 +50,22 @@ def _(seen: Transcript) -> Complaints:
         yield from seen.expect(party, [_says(seen, "ann", "hello")], since="said")
 
 
+@check("SEND-2", "who only listens, and sends nothing, is sent all messages")
+def to_listeners(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("said")
+    for text in ("one", "two", "three"):
+        ann.send(SendMessage(stage.transcript.conversation, text))
+    stage.sentinel(ann, bo)
+
+
+@to_listeners.judge
+def _(seen: Transcript) -> Complaints:
+    heard = [getattr(item, "text", item) for item in seen.heard("bo", since="said")]
+    if heard[:3] != ["one", "two", "three"] or len(heard) != 4:
+        yield f"bo, who only listens, was to hear three messages and a last one, and heard {heard}"
+
+
 @check("SEND-3", "the sender gets a copy")
 def to_the_sender(stage: Stage) -> None:
     _speak(stage, "ann", "bo")
@@ -178,8 +194,7 @@ def one_order(stage: Stage) -> None:
     for number in range(20):
         for party in parties:
             party.send(SendMessage(stage.transcript.conversation, f"{party.label} {number}"))
-    stage.barrier(*parties)
-    stage.barrier(*parties)  # the first round told each that its own was handled, the second all the others
+    stage.drain(*parties)
 
 
 @one_order.judge

@@ -88,7 +88,7 @@ def spoken(words: Sequence[str], wanted: Sequence[str] | None, timeout: float) -
                 raise NoDriver("the client closes its connection before it has sent REGISTER")
             data = (data + more).lstrip(b" \r\n")
         link.close()
-    except TimeoutError:
+    except (TimeoutError, ConnectionResetError):
         said = client.last_words()
         raise NoDriver(
             f"the client does not connect and send REGISTER; does it use {{host}} and {{port}}? {said}"

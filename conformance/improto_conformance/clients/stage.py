@@ -376,6 +376,8 @@ class Stage:
             except TimeoutError:
                 self._waits.expired += self._waits.timeout
                 raise Stuck(f"{what} was waited for, and the client did not send it") from None
+            except ConnectionResetError:
+                data = b""
             self._unnoted += data
             self._reader.feed(data)
             if not data:

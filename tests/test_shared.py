@@ -1,0 +1,115 @@
+"""Tests of checks on a server that others use."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+
+from improto.codec import load
+from improto.messages import (
+    AnyMessage,
+    Conversations,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    OnlineUsers,
+    Register,
+    Response,
+    Role,
+    SendMessage,
+    Status,
+)
+from improto_conformance.checks import CHECKS
+from improto_conformance.profile import Profile
+from improto_conformance.runner import Settings, run
+from improto_conformance.targets import tcp
+from programs import DEADLINE
+from relays import Relays, relays
+
+JSON = load("json")
+CROWD = [f"user {number}" for number in range(8)]
+
+
+class Somebody:
+    """A user of a server who has nothing to do with the suite, and comes and talks and goes without end."""
+
+    def __init__(self, name: str) -> None:
+        """Live among the others of the crowd."""
+        self.name = name
+        self.visits = 0
+
+    async def live(self, port: int) -> None:
+        """Come again and again."""
+        while True:
+            self.reader, self.writer = await asyncio.open_connection("127.0.0.1", port)
+            self.messages = JSON.reader(Role.SERVER)
+            try:
+                await self.visit()
+            finally:
+                self.writer.close()
+            self.visits += 1
+
+    async def visit(self) -> None:
+        """Talk for a while."""
+        self.say(Register(self.name, "here"))
+        await self.hear(OnlineUsers)
+        for number in range(5):
+            for other in CROWD:  # not all of them are there
+                self.say(Invite((other, self.name)))
+            self.say(Status(str(number)), ListConversations())
+            for message in await self.hear(Conversations):
+                if isinstance(message, Invitation):
+                    id = message.conversation
+                    self.say(Join(id), SendMessage(id, f"{self.name} was here"), Leave(id))
+        self.say(Goodbye())
+        while await self.reader.read(64 * 1024):
+            pass
+
+    def say(self, *messages: AnyMessage) -> None:
+        """Send messages."""
+        self.writer.write(b"".join(JSON.frame(JSON.encode(message)) for message in messages))
+
+    async def hear(self, kind: type[Response]) -> list[AnyMessage]:
+        """Give all that comes, up to a message of a kind."""
+        heard: list[AnyMessage] = []
+        while not (heard and isinstance(heard[-1], kind)):
+            message = self.messages.next(16 * 1024 * 1024)
+            if message is None:
+                self.messages.feed(await self.reader.read(64 * 1024))
+            else:
+                heard.append(message)
+        return heard
+
+
+@contextmanager
+def crowded(server: Relays) -> Generator[list[Somebody]]:
+    """Have a crowd on a server."""
+    crowd = [Somebody(name) for name in CROWD]
+
+    async def come() -> list["asyncio.Task[None]"]:
+        return [asyncio.ensure_future(each.live(server.port)) for each in crowd]
+
+    async def go(tasks: list["asyncio.Task[None]"]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    tasks = asyncio.run_coroutine_threadsafe(come(), server.loop).result(DEADLINE)
+    try:
+        yield crowd
+        assert not any(task.done() for task in tasks)
+    finally:
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(go(tasks), server.loop).result(DEADLINE)
+
+
+def test_crowd() -> None:
+    """While a crowd comes and talks and goes, all checks that need not be alone pass, and nobody is harmed."""
+    with relays() as server, crowded(server) as crowd:
+        results = run(tcp("127.0.0.1", server.port), CHECKS, Settings(Profile(["json"]), shared=True))
+        before = [each.visits for each in crowd]
+    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
+    assert not any(result.check in [check for check in CHECKS if check.alone] for result in results)
+    assert min(before) > 1
