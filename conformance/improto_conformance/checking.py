@@ -15,6 +15,7 @@ from improto_conformance import known, reports
 from improto_conformance.addresses import Tls
 from improto_conformance.links import CUTS
 from improto_conformance.profile import Profile, profile_of
+from improto_conformance.redact import Redactor
 from improto_conformance.reports.run import NO_TARGET, OWN_FAULT
 from improto_conformance.results import Aim, Result, Verdict
 from improto_conformance.targets import NoTarget
@@ -98,6 +99,11 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         help="fail only for what is not in this file of known failures, or is there and passes now",
     )
     add("--fix", action="store_true", help="rewrite the file of --known-failing from this run")
+    add(
+        "--redact",
+        action="store_true",
+        help="put other texts of the same length in place of names, statuses, texts and ids in all that is told and written",
+    )
     add("-v", "--verbose", action="store_true", help="name the checks that pass, too")
 
 
@@ -158,6 +164,7 @@ class _Teller:
             _options(arguments),
         )
         self._known = _baseline(arguments)
+        self._shown = Redactor().result if arguments.redact else _as_it_is
         if arguments.report is not None:
             try:
                 reports.clear(arguments.report)
@@ -168,6 +175,7 @@ class _Teller:
         """Print what has to be said of a result, and write its transcript."""
         result = known.judged(result, self._known)
         self._results.append(result)
+        result = self._shown(result)
         if self._arguments.report is not None:
             reports.keep(self._run, result, self._arguments.report)
         if result.verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.BROKEN):
@@ -183,7 +191,7 @@ class _Teller:
             self._arguments.known_failing.write_text(known.write(self._known), encoding="utf-8")
         run = replace(
             self._run,
-            results=[known.judged(result, self._known) for result in self._results],
+            results=[self._shown(known.judged(result, self._known)) for result in self._results],
             stale=list(known.stale(self._known, self._results, self._names)),
             interrupted=interrupted,
         )
@@ -191,6 +199,10 @@ class _Teller:
             reports.write([run], self._arguments.report, clauses())
         print("\n".join(reports.summary(run)))
         return reports.outcome(run)[0]
+
+
+def _as_it_is(result: Result) -> Result:
+    return result
 
 
 def _baseline(arguments: argparse.Namespace) -> list[known.Known]:
