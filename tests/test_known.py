@@ -155,7 +155,7 @@ def check(*words: str) -> tuple[int, str]:
     """Check a server that sends no copies to the sender."""
     target = f"cmd:{sys.executable} -m improto_conformance.broken no-copy-for-the-sender {{port}}"
     done = subprocess.run(
-        [IMPROTO, "check", "server", target, "--only=SEND-*", "--codec=json", *words],
+        [IMPROTO, "check", "server", target, "--only=SEND-3", "--only=SEND-5", "--codec=json", *words],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr

@@ -104,9 +104,20 @@ def test_failure(failing: Run) -> None:
 def test_clauses(failing: Run) -> None:
     """Each clause that was tried has a line with its level, its checks and its verdict."""
     made = shown(failing)
-    assert {"SEND-2", "SEND-3", "SEND-4"} <= set(made.values("id"))
+    assert {"LEAVE-5", "SEND-3", "SEND-5"} <= set(made.values("id"))
     assert f"3 of {len(clauses())} clauses were tried" in made.text
     assert re.search(r"SEND-3MUST.*12✗ failed", made.text)
+
+
+def test_who_is_to_blame(failing: Run) -> None:
+    """A clause that a check of another one found violated has failed; that other one has not been tried well."""
+    passed, failed, _ = failing.results[:3]
+    found = replace(passed, verdict=Verdict.FAILED, complaints=("SEND-3: ann was to receive",))
+    made = shown(replace(failing, results=[found]))
+    assert re.search(r"LEAVE-5MUST.*11\? inconclusive", made.text)
+    assert re.search(r"SEND-3MUST.*11✗ failed", made.text)
+    assert clauses()["SEND-3"].text in made.text
+    assert failed.check.name not in made.text
 
 
 def test_matrix(failing: Run) -> None:

@@ -34,6 +34,13 @@ def test_all_of_a_failure() -> None:
     ]
 
 
+def test_clause_that_is_violated() -> None:
+    """Where another clause than the check's own is violated, its text is shown, too."""
+    text = told("JOIN-2: ann was to receive a copy")
+    assert f"  JOIN-2 (MUST): {clauses()['JOIN-2'].text}\n" in text
+    assert "  SEND-3 (MUST): " in text
+
+
 def test_complaint_without_sides() -> None:
     """Where nothing was compared, the check's title says what was expected."""
     text = told("no copy came")

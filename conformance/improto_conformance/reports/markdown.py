@@ -6,7 +6,7 @@ from typing import Final
 
 from improto.cli.text import escaped
 from improto_conformance.complaints import sides
-from improto_conformance.reports.run import Group, Run, groups, outcome
+from improto_conformance.reports.run import Group, Run, groups, outcome, told_of
 from improto_conformance.results import Verdict
 from improto_spec import Clause
 
@@ -44,19 +44,21 @@ def _table(runs: Sequence[Run]) -> Iterator[str]:
 def _failures(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> Iterator[str]:
     found = groups(runs)
     for group in found[:_MOST]:
-        yield from _failure(group, clauses[group.result.check.clause])
+        yield from _failure(group, clauses)
     if len(found) > _MOST:
         yield ""
         yield f"… and {len(found) - _MOST} more, which the report has."
 
 
-def _failure(group: Group, clause: Clause) -> Iterator[str]:
+def _failure(group: Group, clauses: Mapping[str, Clause]) -> Iterator[str]:
     result = group.result
     yield ""
     yield f"### {result.verdict.value}: {_plain(result.check.name)}"
     yield ""
-    yield f"{_plain(result.check.title)}, in {_plain(', '.join(group.where))}.  "
-    yield f"{clause.id} ({clause.level}): {_plain(clause.text)}"
+    yield f"{_plain(result.check.title)}, in {_plain(', '.join(group.where))}."
+    for clause in told_of(result, clauses):
+        yield ""
+        yield f"{clause.id} ({clause.level}): {_plain(clause.text)}"
     yield ""
     # An indented block is the one place where nothing that a peer has said means anything.
     for complaint in result.complaints:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from improto_conformance.complaints import sides
 from improto_conformance.reports.markup import Element, el, html
-from improto_conformance.reports.run import Group, Run, again, groups, outcome
+from improto_conformance.reports.run import Group, Run, again, groups, outcome, told_of
 from improto_conformance.reports.sequence import diagram
 from improto_conformance.reports.svg import picture
 from improto_conformance.reports.tables import badge, columns, head, matrix, prose, tried
@@ -106,13 +106,11 @@ def _row(name: str, results: Sequence[Result]) -> Element:
 
 def _failures(found: Sequence[Group], clauses: Mapping[str, Clause]) -> Iterator[Element]:
     if found:
-        told = [
-            _failure(number, group, clauses[group.result.check.clause]) for number, group in enumerate(found)
-        ]
+        told = [_failure(number, group, clauses) for number, group in enumerate(found)]
         yield el("section", el("h2", "What did not pass"), *told, id="failures")
 
 
-def _failure(number: int, group: Group, clause: Clause) -> Element:
+def _failure(number: int, group: Group, clauses: Mapping[str, Clause]) -> Element:
     run, result = group.run, group.result
     entries = result.transcript.entries
     path = quote(run.transcript(result), errors="replace")
@@ -121,12 +119,15 @@ def _failure(number: int, group: Group, clause: Clause) -> Element:
         "article",
         heading,
         el("p", result.check.title, el("span", f" · {', '.join(group.where)}", class_="where")),
-        el(
-            "p",
-            el("a", clause.id, href=f"#{clause.id}"),
-            f" ({clause.level}): ",
-            *prose(clause.text),
-            class_="clause",
+        *(
+            el(
+                "p",
+                el("a", clause.id, href=f"#{clause.id}"),
+                f" ({clause.level}): ",
+                *prose(clause.text),
+                class_="clause",
+            )
+            for clause in told_of(result, clauses)
         ),
         *_complaints(result),
         *(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from improto_conformance.known import reason
 from improto_conformance.results import Result, Verdict
+from improto_spec import Clause
 
 __all__ = [
     "CONFORMANT",
@@ -23,6 +24,7 @@ __all__ = [
     "again",
     "groups",
     "outcome",
+    "told_of",
 ]
 
 # The exit codes of `improto check`; 2 is wrong usage.
@@ -116,6 +118,12 @@ def again(run: Run, result: Result) -> str:
     return shlex.join(
         [*run.command, "--only", result.check.name, "--codec", result.codec, "--cut", result.cut]
     )
+
+
+def told_of(result: Result, clauses: Mapping[str, Clause]) -> list[Clause]:
+    """Give the clauses that a failure is about: the check's, and those that are violated."""
+    ids = dict.fromkeys([result.check.clause, *sorted(result.violated)])
+    return [clauses[id] for id in ids if id in clauses]
 
 
 def outcome(run: Run) -> tuple[int, str]:

@@ -104,36 +104,41 @@ def _cell(verdict: Verdict | None, place: str | None) -> Element:
 
 def tried(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> Element:
     """Give each clause that was tried, and the worst that came of it."""
-    results_of: dict[str, list[Result]] = {}
+    found: dict[str, list[tuple[str, Verdict]]] = {}
     for run in runs:
         for result in run.results:
-            results_of.setdefault(result.check.clause, []).append(result)
+            for clause, verdict in _verdicts(result).items():
+                found.setdefault(clause, []).append((result.check.name, verdict))
     return el(
         "section",
         el("h2", "Clauses"),
         el(
             "table",
-            el("caption", f"{len(results_of)} of {len(clauses)} clauses were tried"),
+            el("caption", f"{len(found)} of {len(clauses)} clauses were tried"),
             el("thead", el("tr", *map(head, ("clause", "level", "text", "checks", "runs", "verdict")))),
-            el(
-                "tbody",
-                *(_clause(clause, results_of[id]) for id, clause in clauses.items() if id in results_of),
-            ),
+            el("tbody", *(_clause(clause, found[id]) for id, clause in clauses.items() if id in found)),
         ),
         id="clauses",
     )
 
 
-def _clause(clause: Clause, results: Sequence[Result]) -> Element:
-    worst = min(results, key=lambda result: SEVERITY.index(result.verdict))
-    checks = {result.check.name for result in results}
+def _verdicts(result: Result) -> dict[str, Verdict]:
+    """Give what a result says of which clauses: nothing of the check's own, if it failed for another one."""
+    own = result.verdict if result.verdict is Verdict.PASSED else Verdict.INCONCLUSIVE
+    if result.verdict in (Verdict.INCONCLUSIVE, Verdict.BROKEN):
+        return {result.check.clause: result.verdict}
+    return {result.check.clause: own, **dict.fromkeys(sorted(result.violated), result.verdict)}
+
+
+def _clause(clause: Clause, results: Sequence[tuple[str, Verdict]]) -> Element:
+    worst = min((verdict for _, verdict in results), key=SEVERITY.index)
     return el(
         "tr",
         head(clause.id, "row"),
         el("td", clause.level),
         el("td", *prose(clause.text)),
-        el("td", str(len(checks))),
+        el("td", str(len({check for check, _ in results}))),
         el("td", str(len(results))),
-        el("td", badge(worst.verdict)),
+        el("td", badge(worst)),
         id=clause.id,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from improto.cli.text import escaped
 from improto_conformance.complaints import sides
-from improto_conformance.reports.run import Run, outcome
+from improto_conformance.reports.run import Run, outcome, told_of
 from improto_conformance.reports.sequence import diagram
 from improto_conformance.results import Result, Verdict
 from improto_spec import Clause
@@ -22,9 +22,9 @@ def failure(result: Result, clauses: Mapping[str, Clause], *again: str) -> Itera
 
     `again`: the commands for that.
     """
-    clause = clauses[result.check.clause]
     yield f"{result.verdict.name} {result.check.name} [{result.how}]: {result.check.title}"
-    yield f"  {clause.id} ({clause.level}): {clause.text}"
+    for clause in told_of(result, clauses):
+        yield f"  {clause.id} ({clause.level}): {clause.text}"
     if result.verdict is Verdict.BROKEN:
         yield f"  {_ADVICE}"
         yield from (f"  | {escaped(line)}" for text in result.complaints for line in text.splitlines())
