@@ -111,7 +111,9 @@ class _Run:
         self._left: set[str] = set()  # who sends no more
         self._deaf: set[str] = set()  # who cannot read any more
         self.failures: list[str] = []
-        self._time = 0.0  # of the entry before, in the old transcript
+        self._quiet: set[str] = set()  # for whom nothing came in time since anybody did anything
+        # Of the entry before, in the old transcript.
+        self._time = old.entries[0].time if old.entries else 0.0
         self._registered = {e.item.username for e in old.entries if isinstance(e.item, Register)}
 
     def do(self, batch: Sequence[Entry]) -> None:
@@ -121,12 +123,15 @@ class _Run:
             if entry.event is Event.MARK:
                 self.transcript.mark(str(entry.item))
             elif entry.event in (Event.SENT, Event.RAW):
+                self._quiet.clear()
                 self._send(entry.party, batch)
             elif entry.event in (Event.HALF_CLOSED, Event.RESET):
+                self._quiet.clear()
                 self._leave(entry.party, entry.event)
             elif entry.party not in self._deaf:
                 self._await(self._party(entry.party), entry)
         except Stuck:
+            self._quiet.add(entry.party)
             if [each.event for each in self.transcript.of(entry.party)[-1:]] == [Event.FAULT]:
                 self._deaf.add(entry.party)
         except OSError as error:
@@ -228,6 +233,8 @@ class _Run:
 
     def _patience(self, entry: Entry) -> float:
         """Give how long to wait for what came in the old transcript after so long."""
+        if entry.party in self._quiet:
+            return 0.0
         return self._waits.timeout + min(max(0.0, entry.time - self._time), _LONGEST)
 
     def _same(self, old: Response, got: Response) -> bool:

@@ -26,7 +26,7 @@ from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET, NOTH
 from improto_conformance.results import Verdict
 from improto_conformance.targets import Target, opened
 
-__all__ = ["HELP", "Outcome", "again", "configure", "run"]
+__all__ = ["HELP", "Outcome", "again", "configure", "fresh", "run"]
 
 HELP: Final = "send again what the parties of transcripts sent, to any server, and judge what comes of it"
 
@@ -98,7 +98,7 @@ def again(
     new = replace(record, codec=codec or record.codec, private=record.private or profile.private)
     connect = cutting(target.begin(), new.cut if target.stream else "whole", f"{new.check} {new.codec}")
     # A server in this process is a new one each time; elsewhere somebody may have the names.
-    suffix = old.suffix if target.virtual else _fresh(old.suffix, number)
+    suffix = old.suffix if target.virtual else fresh(old.suffix, number)
     replayed = replay(old, connect, Waits(timeout), suffix=suffix, codec=codec)
     complaints, doubt = _complaints(new, replayed, replace(profile, private=new.private))
     verdict = Verdict.FAILED if complaints else Verdict.INCONCLUSIVE if doubt else Verdict.PASSED
@@ -112,7 +112,7 @@ def again(
     return Outcome(new, verdict, tuple(complaints or doubt), changed)
 
 
-def _fresh(suffix: str, number: int) -> str:
+def fresh(suffix: str, number: int) -> str:
     """Give another suffix of the same length, so that sizes stay as they are."""
     random = Random(os.getpid() << 20 | number)
     return "".join(letter if letter in ".-" else random.choice(_DIGITS) for letter in suffix)

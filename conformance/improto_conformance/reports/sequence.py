@@ -31,10 +31,10 @@ _PHRASES: Final = {
 }
 
 
-def diagram(entries: Sequence[Entry], server: str = "server") -> Iterator[str]:
+def diagram(entries: Sequence[Entry], server: str = "server", *, shown: int = SHOWN) -> Iterator[str]:
     """Give the lines of the diagram of the last entries."""
     told = told_of(entries)
-    last = told[-SHOWN:]
+    last = told[-shown:]
     if len(told) > len(last):
         yield f"… {len(told) - len(last)} more before"
     lanes = [*(party for party in parties(told) if any(party == entry.party for entry in last)), server]

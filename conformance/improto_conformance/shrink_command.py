@@ -1,0 +1,119 @@
+"""`improto shrink TRANSCRIPT TARGET`: finds the shortest script with which a server still violates the same clause."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from improto.cli.text import escaped
+from improto.codec import available
+from improto.errors import UsageError
+from improto_conformance.checking import add_declaration, declared
+from improto_conformance.links import cutting
+from improto_conformance.party import Waits
+from improto_conformance.records import Record, from_file, to_file
+from improto_conformance.replay import Replayed, replay
+from improto_conformance.replay_command import fresh
+from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET
+from improto_conformance.reports.sequence import diagram
+from improto_conformance.shrink import Shrunk, acts, shrink, violation
+from improto_conformance.targets import opened
+from improto_conformance.transcript import Transcript
+
+__all__ = ["HELP", "configure", "run"]
+
+HELP: Final = "find the shortest script with which a server still violates the same clause"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `shrink`."""
+    add = parser.add_argument
+    add("transcript", type=Path, metavar="TRANSCRIPT", help="a file that --report DIR has written")
+    add("target", metavar="TARGET", help="as of `improto check server`; the quickest is inproc:")
+    add(
+        "--clause",
+        default="",
+        metavar="ID",
+        help="the clause that has to be violated (default: the first that is)",
+    )
+    add("--output", type=Path, metavar="FILE", help="write the transcript of the shortest one there")
+    add(
+        "--timeout",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="seconds to wait for what came before (default: %(default)s)",
+    )
+    add("--runs", type=int, default=1000, metavar="N", help="replays at most (default: %(default)s)")
+    add(
+        "--for",
+        type=float,
+        default=60.0,
+        dest="seconds",
+        metavar="S",
+        help="seconds at most (default: %(default)s)",
+    )
+    add_declaration(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Shrink; 1 if the server violates the clause, 0 if it does not, 3 if there is no server."""
+    if arguments.timeout <= 0 or arguments.runs < 1 or arguments.seconds <= 0:
+        raise UsageError("--timeout, --runs and --for must be more than 0")
+    record = from_file(arguments.transcript)
+    profile = declared(arguments, available())
+    profile = replace(profile, private=record.private or profile.private)
+    with opened(arguments.target, profile.tls) as target:
+        numbers = count()
+
+        def replayed(old: Transcript, *, settle: bool = False) -> Replayed:
+            connect = cutting(target.begin(), record.cut if target.stream else "whole", record.check)
+            suffix = old.suffix if target.virtual else fresh(old.suffix, next(numbers))
+            return replay(old, connect, Waits(arguments.timeout), suffix=suffix, settle=settle)
+
+        try:
+            first = replayed(record.transcript, settle=True)
+            whole = first.transcript
+            complaint = violation(whole, profile, arguments.clause or record.clause) or violation(
+                whole, profile, arguments.clause
+            )
+            if complaint is None:
+                print(
+                    f"nothing to shrink: the judge does not complain of {target.where}; see `improto replay`"
+                )
+                return CONFORMANT
+            found = shrink(
+                whole,
+                complaint,
+                lambda old: replayed(old).transcript,
+                profile,
+                runs=arguments.runs,
+                seconds=arguments.seconds,
+            )
+        except OSError as error:
+            print(f"improto: {target.where} cannot be reached ({error.strerror or error}); is it running?")
+            return NO_TARGET
+    print("\n".join(_told(found, len(acts(first.old)))))
+    if arguments.output is not None:
+        codec = next(iter(found.transcript.codecs.values()), record.codec)
+        about = {"target": target.where, "verdict": "failed", "from": arguments.transcript.name}
+        shortest = Record(found.transcript, "", complaint.clause, codec, record.cut, profile.private, about)
+        to_file(shortest, arguments.output)
+    return FAILURE
+
+
+def _told(found: Shrunk, before: int) -> Iterator[str]:
+    yield f"VIOLATION {escaped(str(found.complaint))}"
+    yield ""
+    entries = found.transcript.entries
+    yield from (f"  {line}" for line in diagram(entries, shown=len(entries)))
+    yield ""
+    left = len(acts(found.transcript))
+    ending = (
+        "nothing more can be left out"
+        if found.minimal
+        else "there was no time for more, see --runs and --for"
+    )
+    yield f"{left} of {before} actions are left, after {found.runs} replays; {ending}"
