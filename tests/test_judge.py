@@ -1,13 +1,14 @@
 """Tests of the judge: what it lets pass, and what it complains of, in transcripts that were written by hand."""
 
-import random
-from collections import deque
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 
+from histories import History, changes, play
 from improto.messages import (
     AnyMessage,
-    Code,
     Conversations,
     Error,
     Goodbye,
@@ -19,14 +20,13 @@ from improto.messages import (
     Message,
     OnlineUsers,
     Register,
-    Request,
     SendMessage,
     Status,
 )
 from improto_conformance.judge import Complaint, Inconclusive, judge
-from improto_conformance.model import Rules, World, handle
 from improto_conformance.profile import Profile
 from improto_conformance.transcript import Entry, Event, Transcript
+from programs import DEADLINE
 
 
 def _item(words: list[str]) -> AnyMessage:
@@ -259,53 +259,56 @@ def test_private_servers_are_judged_by_their_policy() -> None:
     assert judge(seen(script)) != []
 
 
-LABELS = ("ann", "bo", "cy")
-
-
-def _request(pick: random.Random, party: str, world: World, known: list[str]) -> Request:
-    """Make some request, mostly a sensible one."""
-    if world.user(party) is None:
-        return Register(party, "x")
-    id = pick.choice(["9", *known])
-    some: list[Request] = [
-        Status(str(pick.randrange(3))),
-        Invite((pick.choice(LABELS),)),
-        Join(id),
-        Join(id),
-        Leave(id),
-        SendMessage(id, str(pick.random())),
-        ListConversations(),
-    ]
-    return pick.choice(some)
-
-
-def _play(seed: int) -> Transcript:
-    """Play a server that is right by the model: requests wait for their turn, responses for their reader."""
-    pick = random.Random(seed)
-    transcript, world = Transcript(""), World()
-    waiting: dict[str, deque[Request]] = {party: deque() for party in LABELS}
-    due: dict[str, deque[AnyMessage]] = {party: deque() for party in LABELS}
-    for _ in range(120):
-        party = pick.choice(LABELS)
-        move = pick.randrange(4)
-        if move == 0:
-            waiting[party].append(_request(pick, party, world, transcript.conversations))
-            transcript.entries.append(Entry(party, Event.SENT, waiting[party][-1]))
-        elif move == 1 and waiting[party]:
-            effect = handle(world, party, waiting[party].popleft(), str(len(world.used) + 1), Rules())
-            world = effect.world
-            for output in effect.outputs:
-                item = output.item
-                assert item is not None
-                due[output.to].append(Error(f"{item}: ") if isinstance(item, Code) else item)
-        elif move == 2 and due[party]:
-            transcript.entries.append(Entry(party, Event.RECEIVED, due[party].popleft()))
-        elif pick.random() < 0.2 and world.user(party):
-            due[party].append(OnlineUsers(world.roster))
-    return transcript
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_what_the_model_does_is_accepted(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("private", [False, True], ids=["open", "private"])
+def test_what_the_model_does_is_accepted(seed: int, private: bool) -> None:
     """Any interleaving of requests and responses that follows the model has an order that explains it."""
-    assert judge(_play(seed)) == []
+    assert judge(play(seed, resets=seed % 2 == 1, private=private), Profile(private=private)) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_was_changed_is_told(seed: int) -> None:
+    """A history in which one reply is lost, doubled or altered has no order that explains it."""
+    wrong = dict(changes(play(seed, moves=160), seed))
+    assert len(wrong) > 3
+    assert [what for what, seen in wrong.items() if not judge(seen)] == []
+
+
+def test_a_long_transcript() -> None:
+    """Hundreds of messages of several users take few steps: each has one place in the order."""
+    history = History(0, ("ann", "bo", "cy"))
+    for label in history.labels:
+        history.ask(label, Register(label, "x"))
+    history.settle()
+    history.ask("ann", Invite(("bo", "cy")))
+    history.settle()
+    for label in history.labels:
+        history.ask(label, Join("1"))
+    history.settle()
+    for number in range(100):
+        for label in history.labels:
+            history.ask(label, SendMessage("1", f"{label} {number}"))
+    history.settle()
+    assert judge(history.seen, budget=1000) == []
+    assert judge(_without(history.seen, -20), budget=1000)
+
+
+def _without(seen: Transcript, place: int) -> Transcript:
+    """Leave out one of the messages that were received."""
+    messages = [index for index, entry in enumerate(seen.entries) if isinstance(entry.item, Message)]
+    return replace(seen, entries=[e for index, e in enumerate(seen.entries) if index != messages[place]])
+
+
+JUDGES = ("model", "asked", "search", "evidence", "faults", "blame", "judge")
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_the_judge_shares_nothing_with_a_server(name: str) -> None:
+    """Neither a module of the judge nor what it imports holds the server's own idea of the specification."""
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import sys, improto_conformance.{name}; print(*sys.modules)"],
+        capture_output=True, text=True, check=True, timeout=DEADLINE,
+    ).stdout.split()  # fmt: skip
+    assert f"improto_conformance.{name}" in loaded
+    own = {"server", "service", "states", "wire", "outbox", "client", "bindings"}
+    assert {module.split(".")[1] for module in loaded if module.startswith("improto.")}.isdisjoint(own)

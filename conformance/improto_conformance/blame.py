@@ -16,7 +16,7 @@ from improto_conformance.search import ENDING, Scope, Search
 
 __all__ = ["blame"]
 
-_BUDGET = 2000
+_BUDGET = 5000
 
 
 class _Expected(NamedTuple):
@@ -41,7 +41,8 @@ def blame(hearings: Sequence[Hearing], scope: Scope, index: int, *, farewells: b
     assert not isinstance(got, str)
     if before and got is not None and isinstance(before[-1].item, Error) and before[-1].item.code in ENDING:
         return blame(hearings, scope, before[-1].index, farewells=False)  # it was none (ERROR-8)
-    expected = min(_expected(search, place, got), key=lambda each: each.rank)
+    nothing = _Expected((1, 0, 0), World())  # if even that is not found in time
+    expected = min(_expected(search, place, got), key=lambda each: each.rank, default=nothing)
     scene = Scene(hearings[place], index, expected.world, hearings, scope)
     party, request, output = hearings[place].party, expected.request, expected.output
     if output is not None:

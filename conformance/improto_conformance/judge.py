@@ -24,6 +24,9 @@ __all__ = ["Complaint", "Inconclusive", "judge"]
 _WAYS = 16
 """How many ways to read the bytes of a transcript are tried."""
 
+_SHARE = 4
+"""Which part of the budget of the first search each of those has that look for what exactly is wrong."""
+
 
 def judge(seen: Transcript, profile: Profile | None = None, *, budget: int | None = None) -> list[Complaint]:
     """Complain of what no order of the requests explains; Inconclusive if that cannot be told.
@@ -76,7 +79,7 @@ def _first_wrong(search: Search, *, refuted: bool) -> int | None:
     entries = sorted(each.index for heard in search.heard for each in heard if each.index >= search.reached)
 
     def explained(place: int) -> bool | None:
-        return Search(search.hearings, search.scope, search.budget, entries[place] + 1).run()
+        return Search(search.hearings, search.scope, search.budget // _SHARE, entries[place] + 1).run()
 
     low, high, probe, stride = 0, len(entries) - 1, 0, 1
     while probe < high or not refuted:

@@ -6,6 +6,7 @@ label.  The wire, time and slow readers are not its matter.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from improto.limits import Limits
@@ -111,7 +112,7 @@ def handle(world: World, connection: str, request: Request, fresh: str, rules: R
 
     if isinstance(request, Goodbye):
         return Effect(leave_all(world, connection))  # GOODBYE-2, GOODBYE-3, GOODBYE-7
-    if rules.limits.complaint(request) is not None:
+    if not _in_bounds(rules.limits, request):
         return refused(Code.INVALID, _bound(request))  # ERROR-6: before all that follows
     if isinstance(request, Register):
         if me is not None:
@@ -141,17 +142,27 @@ def handle(world: World, connection: str, request: Request, fresh: str, rules: R
 
 def leave_all(world: World, connection: str) -> World:
     """Take a connection's user offline, in whatever way it went (GOODBYE-8)."""
-    talks = [
-        talk._replace(
-            initiator="" if talk.initiator == connection else talk.initiator,  # counts for nobody (LIMIT-18)
-            members=tuple(each for each in talk.members if each != connection),
-            holders=talk.holders - {connection},
-            invited=talk.invited - {connection},
-        )
-        for talk in world.talks
-    ]
+    talks = [_left(talk, connection) for talk in world.talks]
     users = tuple(user for user in world.users if user.connection != connection)
     return world._replace(users=users, talks=_living(talks))
+
+
+def _left(talk: Talk, connection: str) -> Talk:
+    if connection not in talk.invited and connection not in talk.members and connection != talk.initiator:
+        return talk
+    return Talk(
+        talk.id,
+        "" if talk.initiator == connection else talk.initiator,  # counts for nobody (LIMIT-18)
+        tuple(each for each in talk.members if each != connection),
+        talk.holders - {connection},
+        talk.invited - {connection},
+    )
+
+
+@lru_cache(1024)
+def _in_bounds(limits: Limits, request: Request) -> bool:
+    """Tell whether all values are in bounds; kept, since a search asks again and again."""
+    return limits.complaint(request) is None
 
 
 def _bound(request: Request) -> str:

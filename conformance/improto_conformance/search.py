@@ -239,15 +239,18 @@ class Search:
     def _ends(self, state: State, place: int) -> Iterator[Step]:
         """Give how the server may end a connection without being asked."""
         one, head = self.hearings[place], self.head(state, place)
-        gone = Effect(leave_all(state.world, one.party))
+        since, taken = _NEVER, list[int]()
         if isinstance(head, Error) and head.code in ENDING and self._farewells:  # ERROR-8
             rest = self.heard[place][state.heard[place] + 1 :]
-            if all(each.item is None for each in rest):
-                yield Step(place, rest[0].index if rest else _NEVER, gone, None, True, (place,))
-        elif head is None and not one.asked and not state.heard[place]:  # CODEC-16
-            yield Step(place, _NEVER, gone, None, True)
-        elif head is ... and self._floods:
-            yield Step(place, _NEVER, gone, None, True)  # FLOW-7
+            if any(each.item is not None for each in rest):
+                return
+            since, taken = rest[0].index if rest else _NEVER, [place]
+        elif head is None:
+            if one.asked or state.heard[place]:  # CODEC-16
+                return
+        elif head is not ... or not self._floods:  # FLOW-7
+            return
+        yield Step(place, since, Effect(leave_all(state.world, one.party)), None, True, tuple(taken))
 
     def _outcomes(self, state: State, place: int, asked: Asked) -> Iterator[tuple[Effect, bool]]:
         """Give what may come of a request, and whether the server then closes."""
