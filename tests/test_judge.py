@@ -246,6 +246,21 @@ def test_nonsense_is_a_fault() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("codec", "data"),
+    [("json", b"[\n"), ("ascii", b'"\n'), ("msgpack", b"\0\0\0\0"), ("pickle", b"STATUS c")],
+)
+def test_messages_keep_apart_what_is_malformed(codec: str, data: bytes) -> None:
+    """On a transport of messages the next one is read, whatever was wrong with the one before (WS-9)."""
+    nonsense = [Entry("ann", Event.RAW, data, data=data), Entry("ann", Event.RECEIVED, Error("malformed: "))]
+    listed = [Entry("ann", Event.SENT, ListConversations()), Entry("ann", Event.RECEIVED, Conversations({}))]
+    start = seen(ANN).entries
+    assert judge(Transcript("", [*start, *nonsense, *listed], {"ann": codec}, messages=True)) == []
+    assert judge(Transcript("", [*start, *listed, nonsense[1]], {"ann": codec}, messages=True)) != []
+    stream = Transcript("", [*start, *nonsense, *listed], {"ann": codec})
+    assert bool(judge(stream)) is (codec == "pickle")
+
+
 def test_a_search_may_take_too_long() -> None:
     """It ends with no verdict when its budget is used up."""
     with pytest.raises(Inconclusive, match="states"):
