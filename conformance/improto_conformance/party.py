@@ -73,18 +73,21 @@ class Party:
         self.roster: Mapping[str, str] = {}
         """The users in the latest roster."""
 
-    def send(self, *messages: AnyMessage) -> None:
-        """Send messages in one write, or each in its frame."""
+    def send(self, *messages: AnyMessage, deliberate: bool = False) -> None:
+        """Send messages in one write, or each in its frame.
+
+        With `deliberate`, some of them are to be refused, or come after a GOODBYE: else it is a fault of the suite.
+        """
         data = [self.encoded(message) for message in messages]
         for message, written in zip(messages, data, strict=True):
             self._expect_fit(written, message)
-            self._note(Event.SENT, message, written)
+            self._note(Event.SENT, message, written, deliberate=deliberate)
         for piece in data if isinstance(self.link, MessageLink) else [b"".join(data)]:
             self.link.send(piece)
 
-    def send_as(self, message: AnyMessage, data: bytes) -> None:
-        """Send a message in a form of its own, which `data` is."""
-        self._note(Event.SENT, message, data)
+    def send_as(self, message: AnyMessage, data: bytes, *, deliberate: bool = False) -> None:
+        """Send a message in a form of its own, which `data` is; `deliberate` as for `send`."""
+        self._note(Event.SENT, message, data, deliberate=deliberate)
         self.link.send(data)
 
     def send_bytes(self, data: bytes, *, one_by_one: bool = False) -> None:
@@ -212,8 +215,11 @@ class Party:
         self._note(event, item, self._unnoted)
         self._unnoted = b""
 
-    def _note(self, event: Event, item: AnyMessage | bytes | str, data: bytes = b"") -> None:
-        self._transcript.entries.append(Entry(self.label, event, item, self.link.now(), data))
+    def _note(
+        self, event: Event, item: AnyMessage | bytes | str, data: bytes = b"", *, deliberate: bool = False
+    ) -> None:
+        entry = Entry(self.label, event, item, self.link.now(), data, deliberate)
+        self._transcript.entries.append(entry)
 
 
 class _Closed(Stuck):

@@ -78,7 +78,12 @@ def read(lines: Iterable[str]) -> Record:
         head = json.loads(first)
         if head["transcript"] != VERSION:
             raise NoRecord(f"it is of version {head['transcript']!r}, and {VERSION} is read here")
-        seen = Transcript(head["suffix"], codecs=dict(head["codecs"]), messages=bool(head.get("messages")))
+        seen = Transcript(
+            head["suffix"],
+            codecs=dict(head["codecs"]),
+            messages=bool(head.get("messages")),
+            lossless=head["clause"] == "CONN-22",
+        )
         for number, line in found:  # noqa: B007  (for the message below)
             seen.entries.append(_entry(json.loads(line)))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, DecodeError) as error:
@@ -118,6 +123,8 @@ def _line(entry: Entry) -> dict[str, Any]:
     line["event"] = entry.event.name.lower()
     if entry.data:
         line["bytes"] = entry.data.hex()
+    if entry.deliberate:
+        line["deliberate"] = True
     match entry.item:
         case str(text):
             if text:
@@ -137,4 +144,6 @@ def _entry(line: Mapping[str, Any]) -> Entry:
     elif "message" in line:
         sender = Role.SERVER if event in _TO_CLIENT else Role.CLIENT
         item = load("json").decode(json.dumps(line["message"]).encode(), sender)
-    return Entry(line.get("connection", ""), event, item, float(line["time"]), data)
+    return Entry(
+        line.get("connection", ""), event, item, float(line["time"]), data, line.get("deliberate") is True
+    )

@@ -9,9 +9,11 @@ from secrets import token_hex
 from time import monotonic
 
 from improto.codec import Codec, load
+from improto.errors import ImprotoError
 from improto_conformance.alike import alike
 from improto_conformance.check import Check
 from improto_conformance.complaints import Inconclusive
+from improto_conformance.deliberate import unmarked
 from improto_conformance.judge import judge
 from improto_conformance.links import cutting
 from improto_conformance.party import DEFAULTS, Lost, Stuck, Unfit, Waits
@@ -177,6 +179,10 @@ def _run_one(
     )
 
 
+class Careless(ImprotoError):
+    """A check sent in vain what it did not mean to send in vain: a fault of the suite."""
+
+
 def _complaints(check: Check, stage: Stage, profile: Profile) -> list[str]:
     """Give what is wrong, each fault once; Inconclusive if there is nothing but what cannot be judged."""
     stuck: list[str] = []
@@ -199,4 +205,6 @@ def _complaints(check: Check, stage: Stage, profile: Profile) -> list[str]:
     complaints = [*made, *(each.line() for each in found if not made or each.clause != check.clause)]
     if lost and not complaints:
         raise Inconclusive(f"{lost}, which may have destroyed it")
+    if not complaints and not stuck and (unintended := list(unmarked(stage.transcript))):
+        raise Careless("; ".join(unintended))
     return complaints or stuck  # what was heard says more than what was waited for in vain

@@ -51,6 +51,8 @@ class Entry:
     data: bytes = field(default=b"", compare=False)
     """What was sent, with its framing; or what has come since the last entry of this party about what it received,
     so that all of them together are the stream."""
+    deliberate: bool = field(default=False, compare=False)
+    """Whether a message is sent to be refused, or after a GOODBYE: no client that works would send it then."""
 
     def __str__(self) -> str:
         """Give a line for people."""

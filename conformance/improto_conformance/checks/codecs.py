@@ -51,7 +51,7 @@ def _tell(stage: Stage, codec: Codec) -> None:
         stage.barrier(ann, bo)
     _err(stage, ann)
     for request in (Leave(id), Leave(id), SendMessage(id, "x")):
-        bo.send(request)
+        bo.send(request, deliberate=True)
         stage.barrier(bo, ann)
     bo.send(Goodbye())
     bo.read_to_end()
@@ -70,7 +70,7 @@ def _err(stage: Stage, ann: Party) -> None:
         Status("x" * 257),
         SendMessage("no-such-id", ""),
     ):
-        ann.send(request)
+        ann.send(request, deliberate=True)
         ann.barrier()
 
 

@@ -85,7 +85,7 @@ def _(seen: Transcript) -> Complaints:
 @check("INVITE-5", "who invites only oneself is refused")
 def only_oneself(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(Invite((ann.name,)))
+    ann.send(Invite((ann.name,)), deliberate=True)
     ann.barrier()
 
 
@@ -97,7 +97,7 @@ def _(seen: Transcript) -> Complaints:
 @check("INVITE-6", "with one unknown name in INVITE nobody is invited")
 def unknown_name(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
-    ann.send(Invite((bo.name, stage.transcript.name("nobody"))))
+    ann.send(Invite((bo.name, stage.transcript.name("nobody"))), deliberate=True)
     stage.barrier(ann, bo)
 
 
@@ -113,7 +113,7 @@ def not_yet_member(stage: Stage) -> None:
     id = stage.invite(ann, bo)
     stage.mark("invited")
     for party in (ann, bo):
-        party.send(SendMessage(id, "x"))
+        party.send(SendMessage(id, "x"), deliberate=True)
         party.barrier()
 
 
@@ -143,7 +143,7 @@ def _(seen: Transcript) -> Complaints:
 @check("JOIN-8", "JOIN of an unknown conversation is refused")
 def join_unknown(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(Join("no-such-id-as-this-one"))
+    ann.send(Join("no-such-id-as-this-one"), deliberate=True)
     ann.barrier()
 
 
@@ -246,7 +246,7 @@ def _(seen: Transcript) -> Complaints:
 @check("LEAVE-5", "LEAVE of an unknown conversation is refused")
 def leave_unknown(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(Leave("no-such-id-as-this-one"))
+    ann.send(Leave("no-such-id-as-this-one"), deliberate=True)
     ann.barrier()
 
 
@@ -259,7 +259,7 @@ def _(seen: Transcript) -> Complaints:
 def leave_twice(stage: Stage) -> None:
     _ann, bo = stage.talk("ann", "bo")
     stage.mark("leave")
-    bo.send(Leave(stage.transcript.conversation), Leave(stage.transcript.conversation))
+    bo.send(Leave(stage.transcript.conversation), Leave(stage.transcript.conversation), deliberate=True)
     bo.barrier()
 
 
@@ -291,7 +291,7 @@ def deserted(stage: Stage) -> None:
         party.send(Leave(stage.transcript.conversation))
         party.barrier()
     stage.mark("ended")
-    ann.send(Join(stage.transcript.conversation))
+    ann.send(Join(stage.transcript.conversation), deliberate=True)
     ann.barrier()
 
 
@@ -344,9 +344,8 @@ def list_for_one(stage: Stage) -> None:
     ann.barrier()
     bo.barrier()
     ann.barrier()
-    bo.send(
-        Join("no-such-id-as-this-one")
-    )  # its ERROR is the end of what came before, whatever lists that was
+    # Its ERROR is the end of what came before, whatever lists that was.
+    bo.send(Join("no-such-id-as-this-one"), deliberate=True)
     bo.wait_for(Error)
 
 

@@ -44,7 +44,7 @@ def _(seen: Transcript) -> Complaints:
 def _uninvited(stage: Stage) -> None:
     stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
-    cy.send(Join(stage.transcript.conversation))
+    cy.send(Join(stage.transcript.conversation), deliberate=True)
     cy.barrier()
 
 
@@ -115,7 +115,7 @@ def repeat(stage: Stage) -> None:
 )
 def register(stage: Stage) -> None:
     ann = stage.connect("ann")
-    ann.send(ListConversations())  # so that the server knows the codec
+    ann.send(ListConversations(), deliberate=True)  # so that the server knows the codec
     ann.wait_for(Error)
     stage.mark(f"{stage.profile.register} seconds")
     ann.read_to_end(within=stage.profile.register)
@@ -150,7 +150,7 @@ def _(seen: Transcript) -> Complaints:
 def request(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     for size in (stage.profile.limits.request, stage.profile.limits.request + 1):
-        ann.send(_sized(size, ann.codec, Status))
+        ann.send(_sized(size, ann.codec, Status), deliberate=True)
     ann.read_to_end()
 
 
@@ -163,7 +163,7 @@ def request(stage: Stage) -> None:
 def greeting(stage: Stage) -> None:
     ann = stage.connect("ann")
     for size in (stage.profile.limits.greeting, stage.profile.limits.greeting + 1):
-        ann.send(_sized(size, ann.codec, lambda text: Register(ann.name, text)))
+        ann.send(_sized(size, ann.codec, lambda text: Register(ann.name, text)), deliberate=True)
     ann.read_to_end()
 
 
@@ -187,7 +187,11 @@ greeting.judge(_judge_size)
 @check("LIMIT-5", "a username of the length that is declared is taken, a longer one invalid", name="declared")
 def names(stage: Stage) -> None:
     ann, longest = stage.connect("ann"), stage.profile.limits.name
-    ann.send(Register(ann.name.rjust(longest + 1, "x"), ""), Register(ann.name.rjust(longest, "x"), ""))
+    ann.send(
+        Register(ann.name.rjust(longest + 1, "x"), ""),
+        Register(ann.name.rjust(longest, "x"), ""),
+        deliberate=True,
+    )
     ann.barrier()
 
 
@@ -195,7 +199,7 @@ def names(stage: Stage) -> None:
 def statuses(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     longest = stage.profile.limits.status
-    ann.send(Status("é" * (longest + 1)), Status("é" * longest))
+    ann.send(Status("é" * (longest + 1)), Status("é" * longest), deliberate=True)
     ann.barrier()
 
 
@@ -203,7 +207,10 @@ def statuses(stage: Stage) -> None:
 def texts(stage: Stage) -> None:
     ann, longest = stage.talk("ann", "bo")[0], stage.profile.limits.text
     stage.mark("talking")
-    ann.send(*(SendMessage(stage.transcript.conversation, "x" * length) for length in (longest + 1, longest)))
+    ann.send(
+        *(SendMessage(stage.transcript.conversation, "x" * length) for length in (longest + 1, longest)),
+        deliberate=True,
+    )
     ann.barrier()
 
 
@@ -211,7 +218,7 @@ def texts(stage: Stage) -> None:
 def ids(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     longest = stage.profile.limits.conversation
-    ann.send(Join("-" * (longest + 1)), Join("-" * longest))
+    ann.send(Join("-" * (longest + 1)), Join("-" * longest), deliberate=True)
     ann.barrier()
 
 
@@ -221,7 +228,7 @@ def ids(stage: Stage) -> None:
 def invited(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     most = stage.profile.limits.invited
-    ann.send(Invite((bo.name,) * (most + 1)), Invite((bo.name,) * most))
+    ann.send(Invite((bo.name,) * (most + 1)), Invite((bo.name,) * most), deliberate=True)
     ann.barrier()
 
 
@@ -259,7 +266,7 @@ def living(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     stage.mark("invited")
     for _ in range(stage.profile.limits.living + 1):
-        ann.send(Invite((bo.name,)))
+        ann.send(Invite((bo.name,)), deliberate=True)
     stage.barrier(ann, bo)
     stage.mark("ended")
     first = stage.transcript.conversation

@@ -83,7 +83,7 @@ def to_nobody_else(stage: Stage) -> None:
     second = stage.invite(ann, cy)
     stage.mark("said")
     bo.send(SendMessage(stage.transcript.conversation, "for members"))
-    ann.send(SendMessage(second, "before my own JOIN"))
+    ann.send(SendMessage(second, "before my own JOIN"), deliberate=True)
     stage.barrier(bo, ann, cy, di)
 
 
@@ -96,7 +96,7 @@ def _(seen: Transcript) -> Complaints:
 @check("SEND-5", "a message for an unknown conversation is refused")
 def to_an_unknown_one(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(SendMessage("no-such-id-as-this-one", "x"))
+    ann.send(SendMessage("no-such-id-as-this-one", "x"), deliberate=True)
     ann.barrier()
 
 
@@ -110,7 +110,7 @@ def from_outside(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
     stage.mark("said")
-    cy.send(SendMessage(stage.transcript.conversation, "let me in"))
+    cy.send(SendMessage(stage.transcript.conversation, "let me in"), deliberate=True)
     stage.barrier(cy, ann, bo)
 
 
@@ -176,7 +176,7 @@ def longest_text(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("said")
     for text in ("x" * 8192, "é" * 4096, "x" * 8193, "é" * 4097):
-        ann.send(SendMessage(stage.transcript.conversation, text))
+        ann.send(SendMessage(stage.transcript.conversation, text), deliberate=True)
     stage.barrier(ann, bo)
 
 

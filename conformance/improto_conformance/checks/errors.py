@@ -36,7 +36,7 @@ _FRAMED = ("ascii", "json", "msgpack")
 def one_each(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     nobody = stage.transcript.name("nobody")
-    ann.send(Join("no-such-id"), Invite((nobody,)), Invite((ann.name,)), Leave("no-such-id"))
+    ann.send(Join("no-such-id"), Invite((nobody,)), Invite((ann.name,)), Leave("no-such-id"), deliberate=True)
     ann.barrier()
 
 
@@ -49,7 +49,7 @@ def _(seen: Transcript) -> Complaints:
 @check("ERROR-5", "an ERROR goes to nobody but who sent the request")
 def to_nobody_else(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
-    ann.send(Join("no-such-id"))
+    ann.send(Join("no-such-id"), deliberate=True)
     stage.barrier(ann, bo)
 
 
@@ -62,7 +62,7 @@ def _(seen: Transcript) -> Complaints:
 def goes_on(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     for _ in range(10):
-        ann.send(Join("no-such-id"))
+        ann.send(Join("no-such-id"), deliberate=True)
         ann.barrier()
 
 
@@ -163,7 +163,7 @@ def _(seen: Transcript) -> Complaints:
 @check("CONN-24", "a request over 64 KiB is too large, and the connection is closed")
 def too_large(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(Status("x" * 70_000))
+    ann.send(Status("x" * 70_000), deliberate=True)
     ann.read_to_end()
 
 
@@ -176,7 +176,7 @@ def _(seen: Transcript) -> Complaints:
 @check("LIMIT-3", "before REGISTER a request over 4 KiB is too large")
 def too_large_greeting(stage: Stage) -> None:
     ann = stage.connect("ann")
-    ann.send(Register(ann.name, "x" * 5000))
+    ann.send(Register(ann.name, "x" * 5000), deliberate=True)
     ann.read_to_end()
 
 
@@ -192,7 +192,7 @@ _BAD_NAMES = ("", "x" * 65, " x", "x ", "x\ty", "x\x7fy", "x\x85y", "x\u2028y", 
 def bad_names(stage: Stage) -> None:
     ann = stage.connect("ann")
     for name in _BAD_NAMES:
-        ann.send(Register(name, ""))
+        ann.send(Register(name, ""), deliberate=True)
     stage.register(ann)
     ann.barrier()
 
@@ -205,7 +205,7 @@ def _(seen: Transcript) -> Complaints:
 @check("LIMIT-10", "a status of 256 code points is taken, a longer one is invalid and changes nothing")
 def long_status(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
-    ann.send(Status("é" * 256), Status("é" * 257))
+    ann.send(Status("é" * 256), Status("é" * 257), deliberate=True)
     ann.barrier()
     bo.wait_to_see(ann.name, "é" * 256)
 
@@ -218,7 +218,7 @@ def _(seen: Transcript) -> Complaints:
 @check("LIMIT-15", "a name out of bounds in INVITE is invalid, not unknown")
 def bad_name_invited(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(Invite(("x" * 65,)), Invite(tuple(f"nobody{number}" for number in range(65))))
+    ann.send(Invite(("x" * 65,)), Invite(tuple(f"nobody{number}" for number in range(65))), deliberate=True)
     ann.barrier()
 
 
@@ -230,7 +230,7 @@ def _(seen: Transcript) -> Complaints:
 @check("LIMIT-13", "a conversation id out of bounds is invalid")
 def bad_id(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(Join(""), Join("x" * 65), Leave("a b"), SendMessage("é", "x"))
+    ann.send(Join(""), Join("x" * 65), Leave("a b"), SendMessage("é", "x"), deliberate=True)
     ann.barrier()
 
 
@@ -243,7 +243,7 @@ def _(seen: Transcript) -> Complaints:
 def short_explanations(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     nobody = [f"{number:02}" + "\U0001f600" * 62 for number in range(64)]
-    ann.send(Invite(tuple(nobody)), Join("7" * 64))
+    ann.send(Invite(tuple(nobody)), Join("7" * 64), deliberate=True)
     ann.barrier()
 
 

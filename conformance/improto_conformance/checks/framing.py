@@ -40,7 +40,7 @@ def many_in_one(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     stage.mark("sent")
     pair: list[AnyMessage] = [Join("no-such-id"), ListConversations()]
-    ann.send(*pair * 50)
+    ann.send(*pair * 50, deliberate=True)
     ann.wait(lambda _: len(stage.transcript.lists("ann")) == 50, "50 CONVERSATIONS")
 
 

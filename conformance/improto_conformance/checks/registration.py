@@ -37,7 +37,7 @@ def _(seen: Transcript) -> Complaints:
 @check("REGISTER-3", "a second REGISTER is refused, and the user keeps the name")
 def second_register(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(Register(stage.transcript.name("cy"), ""))
+    ann.send(Register(stage.transcript.name("cy"), ""), deliberate=True)
     ann.barrier()
     bo = stage.connect("bo")
     stage.register(bo)
@@ -56,9 +56,9 @@ def _(seen: Transcript) -> Complaints:
 def name_in_use(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     other = stage.connect("other")
-    other.send(Register(ann.name, "fake"))
+    other.send(Register(ann.name, "fake"), deliberate=True)
     # Not registered, so this gets an ERROR too: what was caused before it has come by then.
-    other.send(ListConversations())
+    other.send(ListConversations(), deliberate=True)
     other.wait(lambda _: len(stage.transcript.heard("other")) == 2, "two ERRORs")
     ann.barrier()
 
@@ -76,7 +76,7 @@ def _(seen: Transcript) -> Complaints:
 def try_again(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     bo = stage.connect("bo")
-    bo.send(Register(ann.name, ""))
+    bo.send(Register(ann.name, ""), deliberate=True)
     stage.register(bo)
     bo.barrier()
 
@@ -91,7 +91,15 @@ def _(seen: Transcript) -> Complaints:
 @check("CONN-14", "before REGISTER all other requests are refused, and the connection stays")
 def before_register(stage: Stage) -> None:
     ann = stage.connect("ann")
-    ann.send(Status("x"), Invite(("bo",)), ListConversations(), Join("1"), SendMessage("1", "x"), Leave("1"))
+    ann.send(
+        Status("x"),
+        Invite(("bo",)),
+        ListConversations(),
+        Join("1"),
+        SendMessage("1", "x"),
+        Leave("1"),
+        deliberate=True,
+    )
     stage.register(ann)
     ann.barrier()
 
@@ -145,7 +153,8 @@ def _(seen: Transcript) -> Complaints:
 def after_goodbye(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("goodbye")
-    ann.send(Goodbye(), SendMessage(stage.transcript.conversation, "late"), ListConversations())
+    late = SendMessage(stage.transcript.conversation, "late")
+    ann.send(Goodbye(), late, ListConversations(), deliberate=True)
     ann.read_to_end()
     bo.barrier()
 
@@ -207,7 +216,7 @@ def no_inheritance(stage: Stage) -> None:
     heir.wait_for(OnlineUsers)
     ann.send(SendMessage(stage.transcript.conversation, "for bo only"))
     stage.barrier(ann)
-    heir.send(SendMessage(stage.transcript.conversation, "as bo"))
+    heir.send(SendMessage(stage.transcript.conversation, "as bo"), deliberate=True)
     heir.barrier()
 
 
@@ -240,7 +249,7 @@ def nothing_before_register(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     ann.send(Status("busy"))
     bo.wait_to_see(ann.name, "busy")
-    stranger.send(ListConversations())
+    stranger.send(ListConversations(), deliberate=True)
     stranger.wait_for(Error)
 
 

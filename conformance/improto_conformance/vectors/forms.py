@@ -219,7 +219,7 @@ def _send(case: _Case, party: Party) -> None:
     if case.message is None:
         party.send_bytes(case.data)
     else:
-        party.send_as(case.message, case.data)
+        party.send_as(case.message, case.data, deliberate=True)  # it is about the form, not the effect
 
 
 def _end(case: _Case, party: Party) -> None:
@@ -227,7 +227,7 @@ def _end(case: _Case, party: Party) -> None:
     if case.unfinished:
         party.half_close()
     elif not all(reading.closed for reading in case.readings):
-        party.send(ListConversations(), Goodbye())
+        party.send(ListConversations(), Goodbye(), deliberate=True)  # nobody may be registered
     party.read_to_end()
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from improto.codec import Codec, load
-from improto.messages import AnyMessage, OnlineUsers, Register
+from improto.messages import AnyMessage, Goodbye, OnlineUsers, Register
 from improto_conformance.check import Check, Complaints
 from improto_conformance.party import Party
 from improto_conformance.stage import Stage
@@ -58,17 +58,30 @@ def _play(steps: Sequence[Tagged], fixed: Mapping[str, str], stage: Stage) -> No
             parties[label] = stage.connect(label, codec)
         for action in _COUNTED:
             due[label] = due.get(label, 0) + len(_listed(step, action))
-        _do(step, parties[label], stage.transcript, due[label])
+        _do(step, parties[label], stage.transcript, due[label], deliberate=_in_vain(steps[number:]))
         stage.mark(_mark(number))
 
 
-def _do(step: Tagged, party: Party, seen: Transcript, due: int) -> None:
+def _in_vain(steps: Sequence[Tagged]) -> bool:
+    """Tell whether some of what the first step sends is refused, or comes after a GOODBYE."""
+    if any(message["command"] == Goodbye.COMMAND for message in steps[0].get("send", ())[:-1]):
+        return True
+    label = steps[0]["party"]
+    for step in (step for step in steps if step["party"] == label):
+        items = [item for action in _COUNTED for item in _listed(step, action)]
+        if items:
+            return any("error" in item for item in items)
+    return False
+
+
+def _do(step: Tagged, party: Party, seen: Transcript, due: int, *, deliberate: bool) -> None:
     resolve = partial(_resolve, seen)
     if "register" in step:
         party.send(Register(party.name, step["register"]))
         party.wait_for(OnlineUsers)
     elif "send" in step:
-        party.send(*(read_message(message, resolve) for message in step["send"]))
+        messages = [read_message(message, resolve) for message in step["send"]]
+        party.send(*messages, deliberate=deliberate)
     elif "bytes" in step:
         party.send_bytes(read_bytes(step["bytes"]))
     elif "expect" in step:
