@@ -149,6 +149,21 @@ def test_command_of_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     ) in capsys.readouterr().out
 
 
+def test_replay_of_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a report, a server's failure comes with the command that sends its transcript again, to the same server."""
+    folder = str(tmp_path)
+    words = ["improto", "check", "server", "--shared", "tcp://here:1", "--private", "--report", folder]
+    monkeypatch.setattr(sys, "argv", words)
+    arguments = options("--report", folder)
+    carry_out(
+        arguments, Subject("server", "tcp://here:1"), lambda report: report(result(Verdict.FAILED, "x"))
+    )
+    path = f"{folder}/transcripts/SEND-3_to-the-sender.json.jsonl"
+    assert f"  again: improto replay --private {path} tcp://here:1\n" in capsys.readouterr().out
+
+
 def test_folder_that_cannot_be(tmp_path: Path) -> None:
     """A folder that cannot be written is wrong usage, and found before anything runs."""
     (tmp_path / "file").touch()

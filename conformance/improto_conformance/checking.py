@@ -176,11 +176,13 @@ class _Teller:
         result = known.judged(result, self._known)
         self._results.append(result)
         result = self._shown(result)
+        commands = [reports.again(self._run, result)]
         if self._arguments.report is not None:
-            reports.keep(self._run, result, self._arguments.report)
+            path = reports.keep(self._run, result, self._arguments.report)
+            if self._run.role == "server":
+                commands.append(reports.replay(self._run, path))
         if result.verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.BROKEN):
-            again = reports.again(self._run, result)
-            print("\n".join(reports.failure(result, clauses(), again)), end="\n\n", flush=True)
+            print("\n".join(reports.failure(result, clauses(), *commands)), end="\n\n", flush=True)
         elif self._arguments.verbose or result.verdict is Verdict.KNOWN:
             print(f"{result.verdict} {result.check.name} [{result.how}]: {result.check.title}", flush=True)
 

@@ -5,7 +5,7 @@ Data flow one way: `Result` → `run.Run` → a module for each form → `folder
 
 from improto_conformance.reports.data import read
 from improto_conformance.reports.folder import clear, keep, write
-from improto_conformance.reports.run import Run, again, outcome
+from improto_conformance.reports.run import Run, again, outcome, replay
 from improto_conformance.reports.terminal import failure, summary
 
-__all__ = ["Run", "again", "clear", "failure", "keep", "outcome", "read", "summary", "write"]
+__all__ = ["Run", "again", "clear", "failure", "keep", "outcome", "read", "replay", "summary", "write"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 from improto_conformance.known import reason
@@ -24,6 +25,7 @@ __all__ = [
     "again",
     "groups",
     "outcome",
+    "replay",
     "told_of",
 ]
 
@@ -83,6 +85,12 @@ class Run:
     def violated(self, verdict: Verdict) -> str:
         """Name the clauses of the failures of a verdict."""
         return ", ".join(sorted({clause for result in self.of(verdict) for clause in result.violated}))
+
+
+def replay(run: Run, path: Path) -> str:
+    """Give the command that sends again to the target what is in a transcript."""
+    options = [word for word in run.command[3:] if word not in (run.target, "--shared")]
+    return shlex.join(["improto", "replay", *options, str(path), run.target])
 
 
 @dataclass(frozen=True, slots=True)
