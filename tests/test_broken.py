@@ -5,7 +5,6 @@ import pytest
 from improto_conformance.broken import BROKEN, Broken, Stale
 from improto_conformance.checks import CHECKS
 from improto_conformance.copies import in_memory
-from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
 from improto_conformance.runner import Settings, conduct
 from improto_spec import clauses
@@ -35,7 +34,7 @@ def verdicts(broken: Broken, clause: str) -> set[Verdict]:
     """Give what the checks of a clause say of a broken server."""
     checks = [check for check in CHECKS if check.clause == clause]
     target = in_memory(broken.copy(), private=broken.private)
-    settings = Settings(Profile([broken.codec], broken.private), jobs=1)
+    settings = Settings(broken.profile, jobs=1)
     return {result.verdict for result in conduct(target, checks, settings)}
 
 

@@ -46,4 +46,4 @@ def test_data() -> None:
     assert list(entries) == list(clauses())
     assert entries["SEND-3"]["text"] == clauses()["SEND-3"].text
     assert entries["SEND-3"]["checks"] == cover()["SEND-3"].checks
-    assert entries["SEND-3"]["broken"] == ["no-copy-for-the-sender"]
+    assert entries["SEND-3"]["broken"] == ["no-copy-for-the-sender", "no-copy-for-who-is-alone"]

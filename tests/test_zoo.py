@@ -60,9 +60,9 @@ def test_matrix() -> None:
 
 def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     """The command meets those that are asked for, sums up, and is content."""
-    assert main(["zoo", "--only", "members-*", "--jobs", "1"]) == 0
+    assert main(["zoo", "--only", "members-s*", "--jobs", "1"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("4 of 4 broken servers failed a check of the clause that they violate\n")
+    assert said.startswith("1 of 1 broken servers failed a check of the clause that they violate\n")
 
 
 def test_nobody(capsys: pytest.CaptureFixture[str]) -> None:

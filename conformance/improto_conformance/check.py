@@ -69,6 +69,7 @@ def check(
     name: str = "",
     seconds: str = "",
     varies: bool = False,
+    defaults: bool = False,
 ) -> Callable[[Callable[[Stage], None]], Check]:
     """Make a stimulus into a check of a clause, named by the stimulus unless there is a `name`."""
 
@@ -84,6 +85,7 @@ def check(
             half_close=half_close,
             seconds=seconds,
             varies=varies,
+            defaults=defaults,
         )
         _registered.append(made)
         return made

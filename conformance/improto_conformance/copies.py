@@ -51,11 +51,8 @@ class Copy:
     def service(self, *, private: bool = False, settle: float = 1.0) -> Any:
         """Give a new `Service` that speaks all codecs; `private` and `settle` are those of its `Policy`."""
         server, service = self.module("improto.server"), self.module("improto.service")
-        return service.Service(server.Hub(server.Policy(private=private, settle=settle)), self._codecs())
-
-    def _codecs(self) -> list[Any]:
-        points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-        return [getattr(self.module(point.module), point.attr)() for point in points if _copied(point.module)]
+        codecs = [getattr(self.module(module), name)() for module, name in _codecs()]
+        return service.Service(server.Hub(server.Policy(private=private, settle=settle)), codecs)
 
     def _code(self, name: str) -> CodeType:
         path = _path(name)
@@ -124,6 +121,13 @@ def _path(name: str) -> str:
 @cache
 def _installed(path: str) -> CodeType:
     return compile(source(path), path, "exec")
+
+
+@cache
+def _codecs() -> list[tuple[str, str]]:
+    """Give module and class of each codec of the reference."""
+    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+    return [(point.module, point.attr) for point in points if _copied(point.module)]
 
 
 def _copied(name: str) -> bool:

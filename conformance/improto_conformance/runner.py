@@ -119,12 +119,16 @@ def conduct(
             results.append(result)
             report(result)
 
-    # These go first: as yet there are no conversations but foreign ones.
-    for each in (each for each in work if each[0].alone):
-        note(_run_one(target, *each, settings))
-    pool = ThreadPoolExecutor(1 if target.virtual else settings.jobs)
+    jobs = 1 if target.virtual else settings.jobs
+    # Those that are alone go first: as yet there are no conversations but foreign ones.
+    together: list[tuple[Check, Codec, str, str]] = []
+    for each in sorted(work, key=lambda each: not each[0].alone):
+        if jobs > 1 and not each[0].alone:
+            together.append(each)
+        else:
+            note(_run_one(target, *each, settings))
+    pool = ThreadPoolExecutor(jobs)
     try:
-        together = [each for each in work if not each[0].alone]
         for future in [pool.submit(_run_one, target, *each, settings) for each in together]:
             note(future.result())
     finally:
@@ -186,23 +190,26 @@ class Careless(ImprotoError):
 def _complaints(check: Check, stage: Stage, profile: Profile) -> list[str]:
     """Give what is wrong, each fault once; Inconclusive if there is nothing but what cannot be judged."""
     stuck: list[str] = []
+    broke: list[str] = []
     lost: Lost | None = None
     stage.transcript.lossless = check.clause == "CONN-22"
     try:
         check.stimulus(stage)
     except Lost as error:
         lost = error
-    except (Stuck, OSError) as error:
+    except Stuck as error:
         stuck.append(str(error))
+    except OSError as error:
+        broke.append(str(error))
     made = [] if lost else list(check.judgement(stage.transcript))
     try:
         found = judge(stage.transcript, profile)
     except Inconclusive:
-        if not made and not stuck:
+        if not made and not stuck and not broke:
             raise
         found = []
     # A fault of the check's own clause has been told by the check, if it has complained.
-    complaints = [*made, *(each.line() for each in found if not made or each.clause != check.clause)]
+    complaints = [*made, *(each.line() for each in found if not made or each.clause != check.clause), *broke]
     if lost and not complaints:
         raise Inconclusive(f"{lost}, which may have destroyed it")
     if not complaints and not stuck and (unintended := list(unmarked(stage.transcript))):

@@ -83,7 +83,7 @@ def _broken_server(name: str) -> Iterator[Aim | Result]:
     broken = BROKEN[name]
     own_first = sorted(CHECKS, key=lambda check: check.clause != broken.clause)
     target = in_memory(broken.copy(), private=broken.private)
-    return _tried(target, own_first, Profile([broken.codec], broken.private))
+    return _tried(target, own_first, broken.profile)
 
 
 def _lawful_server(name: str) -> Iterator[Aim | Result]:

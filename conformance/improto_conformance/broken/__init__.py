@@ -9,19 +9,23 @@ Each is the reference with one piece of its text replaced.  The `*.toml` here ho
     file = "improto/server.py"            where
     old = 'tuple(members)'                stands there exactly once
     new = 'tuple(members)[1:]'            stands there instead
-    codec = "ascii"                       the codec in which it shows; json, if not said
+    codec = "ascii"                       the codec in which it shows; json, if not said; `auto`: with all on one port
     private = true                        the policy under which it shows; open, if not said
+    also = [{ file = …, old = …, new = … }]   further edits
 """
 
 import asyncio
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from operator import itemgetter
 from typing import Final
 
+from improto.codec import available
 from improto.errors import ImprotoError
 from improto_conformance import copies
+from improto_conformance.profile import Profile
 
 __all__ = ["BROKEN", "Broken", "Stale", "serve"]
 
@@ -41,16 +45,26 @@ class Broken:
     new: str
     codec: str = "json"
     private: bool = False
+    also: Sequence[Mapping[str, str]] = ()
+
+    @property
+    def profile(self) -> Profile:
+        """What it declares of itself."""
+        return Profile(available() if self.codec == "auto" else [self.codec], self.private)
 
     def copy(self) -> copies.Copy:
-        """Give the reference's copy with the edit.  Stale if that does not fit."""
-        text = copies.source(self.file)
-        if text.count(self.old) != 1:
-            raise Stale(
-                f"{self.name}: the text in `old` stands {text.count(self.old)} times in {self.file}; "
-                "make it stand there once"
-            )
-        return copies.load({self.file: text.replace(self.old, self.new)})
+        """Give the reference's copy with the edits.  Stale if one does not fit."""
+        texts: dict[str, str] = {}
+        first = {"file": self.file, "old": self.old, "new": self.new}
+        for file, old, new in map(itemgetter("file", "old", "new"), (first, *self.also)):
+            text = texts.get(file) or copies.source(file)
+            if text.count(old) != 1:
+                raise Stale(
+                    f"{self.name}: the text in `old` stands {text.count(old)} times in {file}; "
+                    f"make it stand there once: {old!r}"
+                )
+            texts[file] = text.replace(old, new)
+        return copies.load(texts)
 
 
 async def serve(broken: Broken, port: int, ready: Callable[[int], None] = lambda port: None) -> None:

@@ -12,9 +12,11 @@ from improto.messages import (
     Join,
     Leave,
     ListConversations,
+    Message,
     SendMessage,
 )
 from improto_conformance.check import Complaints, check
+from improto_conformance.party import Party
 from improto_conformance.stage import Stage
 from improto_conformance.transcript import Transcript
 
@@ -409,3 +411,149 @@ def _(seen: Transcript) -> Complaints:
     for id in seen.conversations:
         if not re.fullmatch(r"[!-~]{1,64}", id):
             yield f"an id was to be 1 to 64 printable ASCII characters without space, not {id!a}"
+
+
+@check("INVITE-6", "an INVITE with an unknown name makes no conversation", policy="private")
+def nothing_made(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    ann.send(Invite((bo.name, stage.transcript.name("nobody"))))
+    stage.barrier(ann, bo)
+
+
+@check("ERROR-3", "an INVITE that is refused makes no conversation", policy="private")
+def nothing_made_by_a_refused_one(stage: Stage) -> None:
+    nothing_made.stimulus(stage)
+
+
+def _no_conversation(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        lists = [entry.item for entry in seen.of(party) if isinstance(entry.item, Conversations)]
+        if any(listed.conversations for listed in lists):
+            yield f"{party} was to have no conversation after a refused INVITE"
+
+
+nothing_made.judge(_no_conversation)
+nothing_made_by_a_refused_one.judge(_no_conversation)
+
+
+def _nothing_at_all(seen: Transcript, party: str, since: str) -> Complaints:
+    """Complain if the party has received anything but the ERROR that ends the wait, or a list that it had not asked for."""
+    yield from seen.expect(party, [Code.NO_SUCH_CONVERSATION], since=since)
+    if seen.lists(party, since=since):
+        yield f"{party} was to receive no CONVERSATIONS without asking"
+
+
+def _ask(stage: Stage, *parties: Party) -> None:
+    """Have all received by a request whose ERROR is the end of it: a list here could be one that nobody asked for."""
+    for party in parties:
+        party.send(Join("no-such-id-as-this-one"))
+        party.wait_for(Error)
+
+
+@check("JOIN-10", "no list comes for a JOIN")
+def no_list_for_a_join(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    stage.mark("joins")
+    for party in (ann, bo):
+        party.send(Join(id))
+    _ask(stage, ann, bo)
+
+
+@no_list_for_a_join.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from _nothing_at_all(seen, party, "joins")
+
+
+@check("LEAVE-8", "no list comes for a LEAVE, nor a word to those who stay")
+def no_list_for_a_leave(stage: Stage) -> None:
+    ann, bo, _cy = stage.talk("ann", "bo", "cy")
+    stage.mark("leaves")
+    bo.send(Leave(stage.transcript.conversation))
+    _ask(stage, bo, ann)
+
+
+@no_list_for_a_leave.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from _nothing_at_all(seen, party, "leaves")
+
+
+@check("LEAVE-3", "the initiator's LEAVE touches neither the others' memberships nor their invitations")
+def others_stay(stage: Stage) -> None:
+    ann, bo, cy = stage.enter("ann", "bo", "cy")
+    id = stage.invite(ann, bo, cy)
+    for party in (ann, bo):
+        party.send(Join(id))
+        party.barrier()
+    ann.send(Leave(id))
+    ann.barrier()
+    stage.mark("left")
+    cy.send(Leave(id))
+    cy.barrier()
+    bo.send(SendMessage(id, "still here"))
+    bo.barrier()
+
+
+@others_stay.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("cy", [], since="left")
+    yield from seen.expect("bo", [Message(seen.conversation, seen.name("bo"), "still here")], since="left")
+
+
+@check("LEAVE-6", "LEAVE by who was never invited is refused", policy="open")
+def leave_of_an_outsider(stage: Stage) -> None:
+    stage.talk("ann", "bo")
+    [cy] = stage.enter("cy")
+    cy.send(Leave(stage.transcript.conversation))
+    cy.barrier()
+
+
+@leave_of_an_outsider.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("cy", [Code.NOT_MEMBER])
+
+
+@check("LIST-7", "the list has who asks for it, and nobody who has left")
+def members_only(stage: Stage) -> None:
+    ann, bo, cy = stage.talk("ann", "bo", "cy")
+    bo.send(Leave(stage.transcript.conversation))
+    stage.mark("left")
+    stage.barrier(bo, ann, cy)
+
+
+@members_only.judge
+def _(seen: Transcript) -> Complaints:
+    names = (seen.name("ann"), seen.name("cy"))
+    for party in ("ann", "bo", "cy"):
+        if seen.lists(party, since="left") != [Conversations({seen.conversation: names})]:
+            yield f"{party} was to be shown ann and cy as members, and nobody else"
+
+
+@check(
+    "ORDER-6", "each list shows what was done by oneself or others just before, though one came before that"
+)
+def fresh_lists(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    ann.barrier()
+    ann.send(Join(id))
+    ann.barrier()
+    for request in (Join(id), Leave(id), Join(id)):
+        bo.send(request)
+        stage.barrier(bo, ann)
+    bo.send(Goodbye())
+    bo.read_to_end()
+    ann.barrier()
+    ann.send(Leave(id))
+    ann.barrier()
+
+
+@fresh_lists.judge
+def _(seen: Transcript) -> Complaints:
+    alone, both = (seen.name("ann"),), (seen.name("ann"), seen.name("bo"))
+    wanted = [(), alone, both, alone, both, alone, None]
+    shown = [listed.conversations.get(seen.conversation) for listed in seen.lists("ann")]
+    if shown != wanted:
+        yield f"ann was to be shown {wanted} one after the other, and was shown {shown}"

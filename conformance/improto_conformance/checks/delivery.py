@@ -1,10 +1,15 @@
 """Checks of what is said in conversations."""
 
 from improto.messages import (
+    AnyMessage,
     Code,
     Conversations,
+    Error,
     Goodbye,
+    Invitation,
+    Invite,
     Join,
+    Leave,
     ListConversations,
     Message,
     OnlineUsers,
@@ -271,9 +276,9 @@ def _(seen: Transcript) -> Complaints:
 def replies_stay(stage: Stage) -> None:
     [ann] = stage.talk("ann", "bo")[:1]
     stage.mark("asked")
-    for number in range(50):
-        text = SendMessage(stage.transcript.conversation, str(number))
-        ann.send(text, ListConversations(), Status(str(number)))
+    for number in range(0, 50, 2):
+        first, second = (SendMessage(stage.transcript.conversation, str(number + each)) for each in range(2))
+        ann.send(first, ListConversations(), Status(str(number)), second, ListConversations())
     ann.send(Goodbye())
     ann.read_to_end()
 
@@ -311,3 +316,258 @@ def _(seen: Transcript) -> Complaints:
             status = entry.item.users.get(seen.name("ann"), "")
             if said >= 0 and (not status.isdecimal() or int(status) < said):
                 yield f"a roster after message {said} showed the older status {status!r}"
+
+
+@check("SEND-3", "the only member hears what it says")
+def alone(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    ann.send(Join(id))
+    ann.barrier()
+    stage.mark("said")
+    ann.send(SendMessage(id, "hello"))
+    ann.barrier()
+
+
+@alone.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [_says(seen, "ann", "hello")], since="said")
+
+
+@check(
+    "SEND-4",
+    "a message goes neither to who only invited, nor to who has left, nor to members of another conversation",
+)
+def to_no_former_member(stage: Stage) -> None:
+    ann, bo, cy, di = stage.enter("ann", "bo", "cy", "di")
+    first = stage.invite(ann, bo, cy)
+    second = stage.invite(di, bo)
+    for party, id in ((bo, first), (cy, first), (di, second)):
+        party.send(Join(id))
+        party.barrier()
+    cy.send(Leave(first))
+    cy.barrier()
+    stage.mark("said")
+    bo.send(SendMessage(first, "for bo alone"))
+    stage.barrier(bo, ann, cy, di)
+
+
+@to_no_former_member.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("bo", [_says(seen, "bo", "for bo alone")], since="said")
+    for party in ("ann", "cy", "di"):
+        yield from seen.expect(party, [], since="said")
+
+
+@check("SEND-4", "a message goes to nobody who holds an invitation to its conversation")
+def to_no_invited_user(stage: Stage) -> None:
+    ann, bo, cy = stage.enter("ann", "bo", "cy")
+    id = stage.invite(ann, bo, cy)
+    ann.send(Join(id))
+    ann.barrier()
+    stage.mark("said")
+    ann.send(SendMessage(id, "for members"))
+    stage.barrier(ann, bo, cy)
+
+
+@to_no_invited_user.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("bo", "cy"):
+        yield from seen.expect(party, [], since="said")
+
+
+@check("SEND-6", "the initiator cannot send before JOIN, and nobody after LEAVE")
+def before_and_after(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    bo.send(Join(id))
+    bo.barrier()
+    stage.mark("said")
+    ann.send(SendMessage(id, "not yet"), Join(id), Leave(id), SendMessage(id, "no more"))
+    stage.barrier(ann, bo)
+
+
+@before_and_after.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.NOT_MEMBER] * 2, since="said")
+    yield from seen.expect("bo", [], since="said")
+
+
+@check("MESSAGE-6", "who has left and joined again hears each message once")
+def once_after_coming_back(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    bo.send(Leave(stage.transcript.conversation), Join(stage.transcript.conversation))
+    bo.barrier()
+    stage.mark("said")
+    for party in (ann, bo):
+        party.send(SendMessage(stage.transcript.conversation, "once"))
+        stage.barrier(ann, bo)
+
+
+@once_after_coming_back.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, [_says(seen, each, "once") for each in ("ann", "bo")], since="said")
+
+
+@check("MESSAGE-7", "what is said again is delivered again")
+def same_text_again(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("said")
+    for _ in range(3):
+        ann.send(SendMessage(stage.transcript.conversation, "ha"))
+    stage.barrier(ann, bo)
+
+
+@same_text_again.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("bo", [_says(seen, "ann", "ha")] * 3, since="said")
+
+
+def _in_order(stage: Stage) -> None:
+    """Have two members send, in one write each, what is answered in different ways."""
+    parties = stage.talk("ann", "bo")
+    seen = stage.transcript
+    id = seen.conversation
+    stage.mark("sent")
+    for party in parties:
+        party.send(
+            SendMessage(id, "1"), Join("no-such-id"), ListConversations(), Status("busy"), SendMessage(id, "2"),
+            ListConversations(), Leave(id), SendMessage(id, "3"), Join(id), SendMessage(id, "4"), ListConversations(),
+        )  # fmt: skip
+        while len(seen.lists(party.label, since="sent")) < 3:
+            party.wait_for(Conversations)
+
+
+def _as_sent(seen: Transcript) -> Complaints:
+    wanted = ["1", Code.NO_SUCH_CONVERSATION, "list", "2", "list", Code.NOT_MEMBER, "4", "list"]
+    for party in ("ann", "bo"):
+        mine = [
+            item.text
+            if isinstance(item, Message)
+            else "list"
+            if isinstance(item, Conversations)
+            else item.code
+            for item in (
+                entry.item for entry in seen.of(party, since="sent") if entry.event is Event.RECEIVED
+            )
+            if isinstance(item, Error | Conversations)
+            or (isinstance(item, Message) and item.sender == seen.name(party))
+        ]
+        if mine != wanted:
+            yield f"{party} was to receive {wanted}, and received {mine}"
+
+
+@check("ORDER-3", "requests in one write take effect in their order")
+def as_they_came(stage: Stage) -> None:
+    _in_order(stage)
+
+
+@check("ORDER-2", "messages, refusals and lists come in the order of the requests that caused them")
+def in_one_line(stage: Stage) -> None:
+    _in_order(stage)
+
+
+as_they_came.judge(_as_sent)
+in_one_line.judge(_as_sent)
+
+
+@check("ORDER-5", "what INVITE and SEND_MESSAGE cause comes before the list that was asked for after them")
+def before_the_list(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("sent")
+    ann.send(Invite((bo.name,)), SendMessage(stage.transcript.conversation, "x"), ListConversations())
+    ann.wait_for(Conversations)
+    stage.mark("listed")
+    stage.barrier(ann)
+
+
+@before_the_list.judge
+def _(seen: Transcript) -> Complaints:
+    invitation = Invitation(seen.conversations[-1], seen.name("ann"))
+    yield from seen.expect("ann", [invitation, _says(seen, "ann", "x")], since="sent", until="listed")
+
+
+@check("FLOW-4", "all refusals and invitations of many that wait together come")
+def none_replaced(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    three: list[AnyMessage] = [Join("no-such-id"), Invite((bo.name,)), Status("busy")]
+    ann.send(*three * 5)
+    stage.barrier(ann, bo)
+
+
+@none_replaced.judge
+def _(seen: Transcript) -> Complaints:
+    invitations = [Invitation(id, seen.name("ann")) for id in seen.conversations]
+    if len(invitations) != 5:
+        yield f"ann was to receive 5 invitations, and received {len(invitations)}"
+    yield from seen.expect("bo", invitations)
+    yield from seen.expect("ann", [each for one in invitations for each in (Code.NO_SUCH_CONVERSATION, one)])
+
+
+def _while_it_waits(stage: Stage) -> None:
+    """Let rosters and messages come by turns while so much waits for a member that it takes no more."""
+    ann, late = stage.talk("ann", "late")
+    id = stage.transcript.conversation
+    ann.wait_to_see(late.name, "here")
+    stage.mark("said")
+    for _ in range(30):
+        ann.send(SendMessage(id, "x" * 4000))
+    for number in range(3):
+        ann.send(SendMessage(id, f"before {number}"), Status(str(number)), SendMessage(id, f"after {number}"))
+        ann.wait_to_see(ann.name, str(number))
+    late.wait_to_see(ann.name, "2")
+    late.barrier()
+
+
+@check("FLOW-4", "no message is lost though rosters are made while it waits")
+def none_lost_among_rosters(stage: Stage) -> None:
+    _while_it_waits(stage)
+
+
+@none_lost_among_rosters.judge
+def _(seen: Transcript) -> Complaints:
+    said = ["x" * 4000] * 30 + [f"{when} {number}" for number in range(3) for when in ("before", "after")]
+    yield from seen.expect("late", [_says(seen, "ann", text) for text in said], since="said")
+
+
+@check(
+    "FLOW-3", "a roster that replaces a waiting one does not take its place before what was said meanwhile"
+)
+def newest_at_the_end(stage: Stage) -> None:
+    _while_it_waits(stage)
+
+
+@newest_at_the_end.judge
+def _(seen: Transcript) -> Complaints:
+    items = [entry.item for entry in seen.of("late", since="said") if entry.event is Event.RECEIVED]
+    shown = [item.users.get(seen.name("ann")) for item in items if isinstance(item, OnlineUsers)]
+    said: list[str] = []
+    for item in items:
+        if isinstance(item, Message):
+            said.append(item.text)
+        elif isinstance(item, OnlineUsers):
+            status = item.users.get(seen.name("ann"), "")
+            if status in ("1", "2") and str(int(status) - 1) not in shown and f"before {status}" not in said:
+                yield f"the roster with {status!r} took the place of one that waited, before 'before {status}'"
+            if "after 2" in said and status != "2" and "2" not in shown:
+                yield "the newest roster was dropped for one that waited"
+
+
+@check("FLOW-5", "the others go on while a member does not read, and new ones come")
+def others_go_on(stage: Stage) -> None:
+    ann, _slow = stage.talk("ann", "slow")
+    id = stage.transcript.conversation
+    stage.mark("said")
+    for _ in range(4):
+        for _ in range(10):
+            ann.send(SendMessage(id, "x" * 4000))
+        ann.barrier()
+    [cy] = stage.enter("cy")
+    cy.barrier()
+
+
+@others_go_on.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [_says(seen, "ann", "x" * 4000)] * 40, since="said")
+    yield from seen.expect("cy", [])

@@ -5,6 +5,7 @@ from improto.messages import (
     Code,
     Join,
     ListConversations,
+    Message,
     OnlineUsers,
     Register,
     SendMessage,
@@ -127,3 +128,20 @@ def json_lines(stage: Stage) -> None:
 
 ascii_lines.judge(_status_as_sent)
 json_lines.judge(_status_as_sent)
+
+
+@check("CONN-1", "one connection serves its user for many requests, with and without replies")
+def many_requests(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("said")
+    for number in range(5):
+        ann.send(SendMessage(stage.transcript.conversation, str(number)))
+        stage.barrier(ann, bo)
+
+
+@many_requests.judge
+def _(seen: Transcript) -> Complaints:
+    said = [Message(seen.conversation, seen.name("ann"), str(number)) for number in range(5)]
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, said, since="said")
+        yield from seen.expect_open(party)

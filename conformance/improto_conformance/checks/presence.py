@@ -2,7 +2,18 @@
 
 from itertools import groupby
 
-from improto.messages import Goodbye, OnlineUsers, Status
+from improto.messages import (
+    Code,
+    Error,
+    Goodbye,
+    Join,
+    Leave,
+    Message,
+    OnlineUsers,
+    Register,
+    SendMessage,
+    Status,
+)
 from improto_conformance.check import Complaints, check
 from improto_conformance.stage import Stage
 from improto_conformance.transcript import Transcript
@@ -96,3 +107,128 @@ def fresh_roster(stage: Stage) -> None:
 def _(seen: Transcript) -> Complaints:
     if any(roster.users.get(seen.name("bo")) != "changed" for roster in seen.rosters("ann", since="fresh")):
         yield "a roster after the barrier showed an older status of bo"
+
+
+@check("PRESENCE-2", "rosters after a change have everybody too, also those without a status")
+def full_after_a_change(stage: Stage) -> None:
+    ann, bo, _cy = stage.enter("ann", "bo", "cy")
+    di = stage.connect("di")
+    di.send(Register(di.name, ""))
+    di.wait_for(OnlineUsers)
+    ann.wait_to_see(di.name, "")  # so that what changes then is not all new
+    bo.send(Status("busy"))
+    for party in (ann, di):
+        party.wait_to_see(bo.name, "busy")
+
+
+@full_after_a_change.judge
+def _(seen: Transcript) -> Complaints:
+    names = [seen.name(party) for party in ("ann", "bo", "cy", "di")]
+    for roster in seen.rosters("di"):
+        if (
+            not roster.users.keys() >= set(names)
+            or roster.users[names[0]] != "here"
+            or roster.users[names[3]]
+        ):
+            yield f"a roster of di was to have ann 'here', di without a status, bo and cy, and has {dict(roster.users)!a}"
+            return
+
+
+@check("PRESENCE-4", "a STATUS is shown to everybody, who sends it and who sends nothing")
+def status_is_shown(stage: Stage) -> None:
+    ann, bo, cy = parties = stage.enter("ann", "bo", "cy")
+    for party in parties:
+        party.wait_to_see(cy.name, "here")
+    ann.send(Status("busy"))
+    for party in (cy, bo, ann):
+        party.wait_to_see(ann.name, "busy")
+
+
+@status_is_shown.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo", "cy"):
+        if not any(roster.users.get(seen.name("ann")) == "busy" for roster in seen.rosters(party)):
+            yield f"{party} was to be shown the new status of ann"
+
+
+@check("STATUS-2", "an empty STATUS replaces the one before, and so does another one")
+def emptied(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    for status in ("", "back"):
+        ann.send(Status(status))
+        bo.wait_to_see(ann.name, status)
+
+
+@emptied.judge
+def _(seen: Transcript) -> Complaints:
+    shown = [roster.users.get(seen.name("ann")) for roster in seen.rosters("bo")]
+    if [key for key, _ in groupby(shown)][-3:] != ["here", "", "back"]:
+        yield f"bo was to see ann 'here', without a status, and 'back', and saw {shown!a}"
+
+
+@check("STATUS-3", "a STATUS ends no membership and no invitation")
+def still_a_member(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    second = stage.invite(bo, ann)
+    stage.mark("status")
+    ann.send(Status("busy"), SendMessage(stage.transcript.conversation, "still in"), Leave(second))
+    stage.barrier(ann, bo)
+
+
+@still_a_member.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        said = Message(seen.conversation, seen.name("ann"), "still in")
+        yield from seen.expect(party, [said], since="status")
+
+
+@check("STATUS-4", "no member of a conversation is told of a STATUS, and no list comes")
+def told_to_nobody(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("status")
+    ann.send(Status("busy"), Status("back"), Join("no-such-id"))
+    ann.wait_for(Error)
+    bo.send(Join("no-such-id"))
+    bo.wait_for(Error)
+
+
+@told_to_nobody.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, [Code.NO_SUCH_CONVERSATION], since="status")
+        if seen.lists(party, since="status"):
+            yield f"{party} was to receive no CONVERSATIONS for a STATUS"
+
+
+@check("STATUS-4", "the same STATUS again is no fault")
+def same_again(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    ann.send(Status("here"), Status("busy"), Status("busy"))
+    ann.barrier()
+
+
+@same_again.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [])
+
+
+@check("ORDER-4", "of two changes a roster that follows a CONVERSATIONS shows the later one")
+def latest_of_two(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    for round in ("first", "second"):
+        ann.wait_to_see(bo.name, "here" if round == "first" else "two of first")
+        bo.send(Status(f"one of {round}"), Status(f"two of {round}"))
+        stage.barrier(bo, ann)
+        stage.mark(round)
+        ann.wait_to_see(bo.name, f"two of {round}")
+        stage.mark(f"{round} seen")
+
+
+@latest_of_two.judge
+def _(seen: Transcript) -> Complaints:
+    for round in ("first", "second"):
+        for entry in seen.of("ann", round, f"{round} seen"):
+            if isinstance(entry.item, OnlineUsers):
+                shown = entry.item.users.get(seen.name("bo"))
+                if shown != f"two of {round}":
+                    yield f"a roster after the barrier was to show 'two of {round}', and shows {shown!a}"

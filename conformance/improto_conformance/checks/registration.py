@@ -8,6 +8,7 @@ from improto.messages import (
     Join,
     Leave,
     ListConversations,
+    Message,
     OnlineUsers,
     Register,
     SendMessage,
@@ -15,7 +16,7 @@ from improto.messages import (
 )
 from improto_conformance.check import Complaints, check
 from improto_conformance.stage import Stage
-from improto_conformance.transcript import Transcript
+from improto_conformance.transcript import Event, Transcript
 
 
 @check("REGISTER-2", "REGISTER is answered with a roster that has the new user in it, with the status")
@@ -256,5 +257,145 @@ def nothing_before_register(stage: Stage) -> None:
 @nothing_before_register.judge
 def _(seen: Transcript) -> Complaints:
     yield from seen.expect("stranger", [Code.NOT_REGISTERED])
+    if seen.rosters("stranger") or seen.lists("stranger"):
+        yield "stranger, who is not registered, was to receive neither rosters nor lists"
+
+
+@check(
+    "REGISTER-2",
+    "the first roster comes before the replies to later requests, with the status that REGISTER gave",
+)
+def roster_first(stage: Stage) -> None:
+    ann = stage.connect("ann")
+    ann.send(Register(ann.name, "first"), ListConversations(), Status("second"), ListConversations())
+    ann.wait(lambda _: len(stage.transcript.lists("ann")) == 2, "two CONVERSATIONS")
+
+
+def _first_is_the_roster(seen: Transcript) -> Complaints:
+    first = next((entry.item for entry in seen.of("ann") if entry.event is Event.RECEIVED), None)
+    if not isinstance(first, OnlineUsers) or first.users.get(seen.name("ann")) != "first":
+        yield f"ann was to receive a roster first, with ann as 'first', and received {str(first)[:200]!a}"
+    yield from seen.expect("ann", [])
+
+
+roster_first.judge(_first_is_the_roster)
+
+
+@check("FLOW-1", "the first roster keeps its place, though a later one waits with it")
+def first_roster_stays(stage: Stage) -> None:
+    roster_first.stimulus(stage)
+
+
+first_roster_stays.judge(_first_is_the_roster)
+
+
+@check("REGISTER-3", "who sends a second REGISTER stays a member and keeps the status")
+def stays_a_member(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("again")
+    ann.send(
+        Register(stage.transcript.name("cy"), "other"), SendMessage(stage.transcript.conversation, "it is I")
+    )
+    stage.barrier(ann, bo)
+    bo.send(Status("busy"))
+    ann.wait_to_see(bo.name, "busy")
+
+
+@stays_a_member.judge
+def _(seen: Transcript) -> Complaints:
+    said = Message(seen.conversation, seen.name("ann"), "it is I")
+    yield from seen.expect("ann", [Code.ALREADY_REGISTERED, said], since="again")
+    yield from seen.expect("bo", [said], since="again")
+    if any(roster.users.get(seen.name("ann")) != "here" for roster in seen.rosters("ann")):
+        yield "the status of ann was to stay 'here'"
+
+
+@check("REGISTER-6", "a REGISTER with somebody's name changes nothing for who has it")
+def nothing_changes(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("taken")
+    other = stage.connect("other")
+    other.send(Register(ann.name, "fake"))
+    other.wait_for(Error)
+    bo.send(Status("busy"))
+    ann.wait_to_see(bo.name, "busy")
+    ann.send(SendMessage(stage.transcript.conversation, "it is I"))
+    stage.barrier(ann, bo)
+
+
+@check("ERROR-3", "a REGISTER that is refused gives nobody another status")
+def status_of_who_has_the_name(stage: Stage) -> None:
+    nothing_changes.stimulus(stage)
+
+
+def _ann_as_before(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from seen.expect(
+            party, [Message(seen.conversation, seen.name("ann"), "it is I")], since="taken"
+        )
+        if any(roster.users.get(seen.name("ann")) != "here" for roster in seen.rosters(party)):
+            yield f"in the rosters of {party} ann was to stay 'here'"
+
+
+nothing_changes.judge(_ann_as_before)
+status_of_who_has_the_name.judge(_ann_as_before)
+
+
+@check("GOODBYE-8", "all memberships and invitations of who goes offline end")
+def all_of_them_end(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    second, _third = stage.invite(ann, bo), stage.invite(ann, bo)
+    for party in (ann, bo):
+        party.send(Join(second))
+        party.barrier()
+    bo.send(Goodbye())
+    bo.read_to_end()
+    stage.mark("gone")
+    ann.barrier()
+    ann.send(*map(Leave, stage.transcript.conversations))
+    ann.barrier()
+
+
+@all_of_them_end.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [], since="gone")
+    left = [dict(listed.conversations) for listed in seen.lists("ann", since="gone")]
+    first, second, third = [*seen.conversations, "", "", ""][:3]
+    alone = (seen.name("ann"),)
+    if left != [{first: alone, second: alone, third: ()}, {}]:
+        yield f"ann was to be alone in two conversations after bo had gone, and all three to end with her LEAVE; {left!a}"
+
+
+@check("GOODBYE-9", "who takes a freed name inherits no invitation", policy="private")
+def no_inherited_invitation(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    ann.barrier()
+    bo.send(Goodbye())
+    bo.read_to_end()
+    heir = stage.connect("heir")
+    heir.send(Register(bo.name, ""), Join(stage.transcript.conversation))
+    heir.barrier()
+
+
+@no_inherited_invitation.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("heir", [Code.NOT_INVITED])
+
+
+@check("CONN-16", "who was refused, and is not registered, receives no roster")
+def nothing_after_a_refusal(stage: Stage) -> None:
+    stranger = stage.connect("stranger")
+    stranger.send(ListConversations())
+    stranger.wait_for(Error)
+    ann, bo = stage.enter("ann", "bo")
+    ann.send(Status("busy"))
+    bo.wait_to_see(ann.name, "busy")
+    stranger.send(ListConversations())
+    stranger.wait(lambda _: len(stage.transcript.heard("stranger")) == 2, "two ERRORs")
+
+
+@nothing_after_a_refusal.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("stranger", [Code.NOT_REGISTERED] * 2)
     if seen.rosters("stranger") or seen.lists("stranger"):
         yield "stranger, who is not registered, was to receive neither rosters nor lists"
