@@ -416,7 +416,7 @@ def _(seen: Transcript) -> Complaints:
 @check("INVITE-6", "an INVITE with an unknown name makes no conversation", policy="private")
 def nothing_made(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
-    ann.send(Invite((bo.name, stage.transcript.name("nobody"))))
+    ann.send(Invite((bo.name, stage.transcript.name("nobody"))), deliberate=True)
     stage.barrier(ann, bo)
 
 
@@ -446,7 +446,7 @@ def _nothing_at_all(seen: Transcript, party: str, since: str) -> Complaints:
 def _ask(stage: Stage, *parties: Party) -> None:
     """Have all received by a request whose ERROR is the end of it: a list here could be one that nobody asked for."""
     for party in parties:
-        party.send(Join("no-such-id-as-this-one"))
+        party.send(Join("no-such-id-as-this-one"), deliberate=True)
         party.wait_for(Error)
 
 
@@ -506,7 +506,7 @@ def _(seen: Transcript) -> Complaints:
 def leave_of_an_outsider(stage: Stage) -> None:
     stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
-    cy.send(Leave(stage.transcript.conversation))
+    cy.send(Leave(stage.transcript.conversation), deliberate=True)
     cy.barrier()
 
 

@@ -383,7 +383,7 @@ def before_and_after(stage: Stage) -> None:
     bo.send(Join(id))
     bo.barrier()
     stage.mark("said")
-    ann.send(SendMessage(id, "not yet"), Join(id), Leave(id), SendMessage(id, "no more"))
+    ann.send(SendMessage(id, "not yet"), Join(id), Leave(id), SendMessage(id, "no more"), deliberate=True)
     stage.barrier(ann, bo)
 
 
@@ -433,7 +433,7 @@ def _in_order(stage: Stage) -> None:
     for party in parties:
         party.send(
             SendMessage(id, "1"), Join("no-such-id"), ListConversations(), Status("busy"), SendMessage(id, "2"),
-            ListConversations(), Leave(id), SendMessage(id, "3"), Join(id), SendMessage(id, "4"), ListConversations(),
+            ListConversations(), Leave(id), SendMessage(id, "3"), Join(id), SendMessage(id, "4"), ListConversations(), deliberate=True,
         )  # fmt: skip
         while len(seen.lists(party.label, since="sent")) < 3:
             party.wait_for(Conversations)
@@ -492,7 +492,7 @@ def _(seen: Transcript) -> Complaints:
 def none_replaced(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     three: list[AnyMessage] = [Join("no-such-id"), Invite((bo.name,)), Status("busy")]
-    ann.send(*three * 5)
+    ann.send(*three * 5, deliberate=True)
     stage.barrier(ann, bo)
 
 

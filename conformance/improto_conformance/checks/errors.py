@@ -287,7 +287,7 @@ def _(seen: Transcript) -> Complaints:
 def nothing_cut(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("sent")
-    ann.send(Status("x" * 257), SendMessage(stage.transcript.conversation, "x" * 8193))
+    ann.send(Status("x" * 257), SendMessage(stage.transcript.conversation, "x" * 8193), deliberate=True)
     stage.barrier(ann, bo)
     bo.send(Status("busy"))
     ann.wait_to_see(bo.name, "busy")
@@ -305,7 +305,7 @@ def _(seen: Transcript) -> Complaints:
 def no_member_by_a_refused_join(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
-    cy.send(Join(stage.transcript.conversation))
+    cy.send(Join(stage.transcript.conversation), deliberate=True)
     cy.barrier()
     stage.mark("said")
     ann.send(SendMessage(stage.transcript.conversation, "for members"))
@@ -324,7 +324,7 @@ def _(seen: Transcript) -> Complaints:
 def same_members_after_a_refused_leave(stage: Stage) -> None:
     ann, _bo = stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
-    cy.send(Leave(stage.transcript.conversation))
+    cy.send(Leave(stage.transcript.conversation), deliberate=True)
     cy.barrier()
     stage.mark("refused")
     ann.barrier()
@@ -342,7 +342,7 @@ def _(seen: Transcript) -> Complaints:
 def no_65th_conversation(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     for _ in range(66):
-        ann.send(Invite((bo.name,)))
+        ann.send(Invite((bo.name,)), deliberate=True)
     ann.barrier()
 
 
@@ -358,7 +358,7 @@ def one_for_each_fault(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     for nonsense in (_UNKNOWN, _WRONG_WAY, _WRONG_TYPE):
         ann.send_bytes(nonsense[ann.codec.name])
-    ann.send(Register(ann.name, ""), Join("x" * 65), Status("x" * 257))
+    ann.send(Register(ann.name, ""), Join("x" * 65), Status("x" * 257), deliberate=True)
     ann.barrier()
 
 
@@ -372,7 +372,7 @@ def _(seen: Transcript) -> Complaints:
 def one_for_several_names(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     nobody = tuple(stage.transcript.name(name) for name in ("no", "nobody", "none"))
-    ann.send(Invite(nobody), Invite((bo.name, bo.name, ann.name)))
+    ann.send(Invite(nobody), Invite((bo.name, bo.name, ann.name)), deliberate=True)
     ann.barrier()
 
 
@@ -393,13 +393,18 @@ def _fail_in_all_ways(stage: Stage) -> None:
         Join("no-such-id"),
         SendMessage("no-such-id", "x"),
         Leave("no-such-id"),
+        deliberate=True,
     )
     bo.send(
-        Invite((bo.name,)), Invite((stage.transcript.name("nobody"),)), Register(bo.name, ""), Join("x" * 65)
+        Invite((bo.name,)),
+        Invite((stage.transcript.name("nobody"),)),
+        Register(bo.name, ""),
+        Join("x" * 65),
+        deliberate=True,
     )
     bo.send_bytes(_UNKNOWN[bo.codec.name] + _WRONG_TYPE[bo.codec.name])
     other = stage.connect("other")
-    other.send(Register(ann.name, ""))
+    other.send(Register(ann.name, ""), deliberate=True)
     other.wait_for(Error)
     stage.barrier(bo, ann, cy)
 
@@ -446,7 +451,7 @@ goes_on_after_all_kinds.judge(_only_bo)
 def goes_on_after_too_many(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     for _ in range(66):
-        ann.send(Invite((bo.name,)))
+        ann.send(Invite((bo.name,)), deliberate=True)
     ann.barrier()
 
 
@@ -464,7 +469,9 @@ def unknown_name_before_too_many(stage: Stage) -> None:
         ann.send(Invite((bo.name,)))
     ann.barrier()
     stage.mark("full")
-    ann.send(Invite((stage.transcript.name("nobody"),)), Invite((ann.name,)), Invite((bo.name,)))
+    ann.send(
+        Invite((stage.transcript.name("nobody"),)), Invite((ann.name,)), Invite((bo.name,)), deliberate=True
+    )
     ann.barrier()
 
 
@@ -477,7 +484,9 @@ def _(seen: Transcript) -> Complaints:
 def invalid_before_name_in_use(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     other = stage.connect("other")
-    other.send(Register(ann.name, "x" * 257), Register(ann.name, ""), Join(""), Join("no-such-id"))
+    other.send(
+        Register(ann.name, "x" * 257), Register(ann.name, ""), Join(""), Join("no-such-id"), deliberate=True
+    )
     other.wait(lambda _: len(stage.transcript.heard("other")) == 4, "four ERRORs")
 
 
@@ -490,7 +499,7 @@ def _(seen: Transcript) -> Complaints:
 @check("ERROR-6", "an unknown conversation counts before a missing invitation", policy="private")
 def unknown_before_not_invited(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(Join("no-such-id"))
+    ann.send(Join("no-such-id"), deliberate=True)
     ann.barrier()
 
 
@@ -534,7 +543,7 @@ def _status_of(party: Party, size: int) -> Status:
 )
 def sizes_of_payloads(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(_status_of(ann, 65_536), _status_of(ann, 65_537))
+    ann.send(_status_of(ann, 65_536), _status_of(ann, 65_537), deliberate=True)
     ann.read_to_end()
 
 
@@ -555,7 +564,7 @@ _DIRECTIONS = (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
 @check("LIMIT-7", "each of the 65 controls makes a username invalid")
 def each_control(stage: Stage) -> None:
     ann = stage.connect("ann")
-    ann.send(*_with_each(_CONTROLS))
+    ann.send(*_with_each(_CONTROLS), deliberate=True)
     stage.register(ann)
 
 
@@ -567,7 +576,7 @@ def _(seen: Transcript) -> Complaints:
 @check("LIMIT-8", "each of the 11 separators and changes of direction makes a username invalid")
 def each_change_of_direction(stage: Stage) -> None:
     ann = stage.connect("ann")
-    ann.send(*_with_each(_DIRECTIONS))
+    ann.send(*_with_each(_DIRECTIONS), deliberate=True)
     stage.register(ann)
 
 
@@ -607,7 +616,7 @@ def names_in_invite(stage: Stage) -> None:
     [bo] = stage.enter("bo\u00e9")
     stage.register(ann)
     for name in ("BO\u00e9", "boe\u0301"):
-        ann.send(Invite((stage.transcript.name(name),)))
+        ann.send(Invite((stage.transcript.name(name),)), deliberate=True)
     stage.barrier(ann, bo)
 
 
@@ -638,7 +647,14 @@ def _(seen: Transcript) -> Complaints:
 )
 def characters_of_ids(stage: Stage) -> None:
     [ann] = stage.enter("ann")
-    ann.send(Join("7\n"), Join("\t7"), Join("7\x7f"), Join("7\u00a0"), Join("!~\"'\\{}[]()=,#" + "x" * 49))
+    ann.send(
+        Join("7\n"),
+        Join("\t7"),
+        Join("7\x7f"),
+        Join("7\u00a0"),
+        Join("!~\"'\\{}[]()=,#" + "x" * 49),
+        deliberate=True,
+    )
     ann.barrier()
 
 
@@ -673,10 +689,10 @@ def _(seen: Transcript) -> Complaints:
 def nothing_mended(stage: Stage) -> None:
     ann = stage.connect("ann")
     for name in (f" {ann.name}", f"{ann.name} ", f"{ann.name}\n", f"\0{ann.name}", f"{ann.name:x<65}"):
-        ann.send(Register(name, ""))
+        ann.send(Register(name, ""), deliberate=True)
     stage.register(ann)
     [bo] = stage.enter("bo")
-    ann.send(Invite((bo.name,) * 65), Invite((bo.name, f"{bo.name} ")), Join(" 1"))
+    ann.send(Invite((bo.name,) * 65), Invite((bo.name, f"{bo.name} ")), Join(" 1"), deliberate=True)
     stage.barrier(ann, bo)
 
 

@@ -186,9 +186,9 @@ def _(seen: Transcript) -> Complaints:
 def told_to_nobody(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("status")
-    ann.send(Status("busy"), Status("back"), Join("no-such-id"))
+    ann.send(Status("busy"), Status("back"), Join("no-such-id"), deliberate=True)
     ann.wait_for(Error)
-    bo.send(Join("no-such-id"))
+    bo.send(Join("no-such-id"), deliberate=True)
     bo.wait_for(Error)
 
 

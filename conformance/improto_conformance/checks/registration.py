@@ -294,7 +294,9 @@ def stays_a_member(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("again")
     ann.send(
-        Register(stage.transcript.name("cy"), "other"), SendMessage(stage.transcript.conversation, "it is I")
+        Register(stage.transcript.name("cy"), "other"),
+        SendMessage(stage.transcript.conversation, "it is I"),
+        deliberate=True,
     )
     stage.barrier(ann, bo)
     bo.send(Status("busy"))
@@ -315,7 +317,7 @@ def nothing_changes(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("taken")
     other = stage.connect("other")
-    other.send(Register(ann.name, "fake"))
+    other.send(Register(ann.name, "fake"), deliberate=True)
     other.wait_for(Error)
     bo.send(Status("busy"))
     ann.wait_to_see(bo.name, "busy")
@@ -373,7 +375,7 @@ def no_inherited_invitation(stage: Stage) -> None:
     bo.send(Goodbye())
     bo.read_to_end()
     heir = stage.connect("heir")
-    heir.send(Register(bo.name, ""), Join(stage.transcript.conversation))
+    heir.send(Register(bo.name, ""), Join(stage.transcript.conversation), deliberate=True)
     heir.barrier()
 
 
@@ -385,12 +387,12 @@ def _(seen: Transcript) -> Complaints:
 @check("CONN-16", "who was refused, and is not registered, receives no roster")
 def nothing_after_a_refusal(stage: Stage) -> None:
     stranger = stage.connect("stranger")
-    stranger.send(ListConversations())
+    stranger.send(ListConversations(), deliberate=True)
     stranger.wait_for(Error)
     ann, bo = stage.enter("ann", "bo")
     ann.send(Status("busy"))
     bo.wait_to_see(ann.name, "busy")
-    stranger.send(ListConversations())
+    stranger.send(ListConversations(), deliberate=True)
     stranger.wait(lambda _: len(stage.transcript.heard("stranger")) == 2, "two ERRORs")
 
 
