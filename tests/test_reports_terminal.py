@@ -89,6 +89,12 @@ def test_diagram() -> None:
     ]
 
 
+def test_user_of_a_client() -> None:
+    """What a client's user asked for and saw stands at the client, and goes to no server."""
+    lines = diagram([Entry("client", Event.ASKED, '{"do": "list"}'), Entry("client", Event.TOLD, "{}")])
+    assert list(lines)[1:] == [' ●        │   (asked: {"do": "list"})', " ●        │   (told: {})"]
+
+
 def test_only_the_last() -> None:
     """Of a long transcript the last entries are shown, and how many there are before."""
     lines = list(diagram([SENT] * 40))

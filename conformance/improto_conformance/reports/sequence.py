@@ -14,7 +14,7 @@ from improto.cli.text import escaped
 from improto_conformance.complaints import cut
 from improto_conformance.transcript import Entry, Event
 
-__all__ = ["SHOWN", "diagram", "label", "parties", "told_of"]
+__all__ = ["ASIDE", "SHOWN", "diagram", "label", "parties", "told_of"]
 
 SHOWN: Final = 12
 """So many entries are shown on a terminal: the last ones."""
@@ -24,6 +24,8 @@ _LANES: Final = 54  # of it, at most, for the columns
 _LANE: Final = 9
 _VALUE: Final = 60  # characters of one field
 
+ASIDE: Final = (Event.ASKED, Event.TOLD)
+"""What passes between a client and its user, not on the connection."""
 _PHRASES: Final = {
     Event.HALF_CLOSED: "(sends no more)",
     Event.RESET: "(leaves the connection)",
@@ -65,7 +67,8 @@ def label(entry: Entry) -> str:
         case str(text) if entry.event is Event.FAULT:
             return escaped(cut(f"nonsense: {text}", _WIDTH))
         case str(text):
-            return _PHRASES.get(entry.event) or escaped(cut(text, _WIDTH))
+            said = _PHRASES.get(entry.event) or escaped(cut(text, _WIDTH))
+            return f"({entry.event}: {said})" if entry.event in ASIDE else said
         case message:
             return " ".join([message.COMMAND, *(cut(ascii(value), _VALUE) for value in message.values())])
 
@@ -75,6 +78,9 @@ def _drawn(entry: Entry, lanes: Sequence[str], width: int) -> str:
         return " " + "┄" * (width * (len(lanes) - 1) + 1)
     line = [" "] * (width * (len(lanes) - 1) + 1)
     line[::width] = "│" * len(lanes)
+    if entry.event in ASIDE:
+        line[width * lanes.index(entry.party)] = "●"
+        return " " + "".join(line)
     begin, end = width * lanes.index(entry.party), len(line) - 1
     line[begin + 1 : end] = ["┼" if letter == "│" else "─" for letter in line[begin + 1 : end]]
     if entry.event in (Event.RECEIVED, Event.FAULT, Event.CLOSED):

@@ -6,7 +6,7 @@ from typing import Final
 from improto.messages import Error
 from improto_conformance.complaints import cut
 from improto_conformance.reports.markup import Element, el
-from improto_conformance.reports.sequence import label, parties, told_of
+from improto_conformance.reports.sequence import ASIDE, label, parties, told_of
 from improto_conformance.transcript import Entry, Event
 
 __all__ = ["MOST", "picture"]
@@ -64,6 +64,8 @@ def _row(entry: Entry, places: dict[str, int], server: str, y: int, time: float)
         return el("g", rule, words, class_="mark")
     clock = el("text", f"{time:.3f}", x=_TIME - 8, y=y + 4, class_="time")
     near = places[entry.party]
+    if entry.event in ASIDE:
+        return el("g", el("title", said), clock, el("circle", cx=near, cy=y, r=3), words, class_="end")
     begin, end = (far, near) if entry.event in _TO_CLIENT else (near, far)
     step = 7 if end > begin else -7
     return el(
