@@ -261,6 +261,24 @@ def test_messages_keep_apart_what_is_malformed(codec: str, data: bytes) -> None:
     assert bool(judge(stream)) is (codec == "pickle")
 
 
+@pytest.mark.parametrize(
+    ("later", "presence", "told"), [(0.5, 1.0, False), (2.9, 1.0, False), (9.0, 1.0, True), (9.0, 5.0, False)]
+)
+@pytest.mark.parametrize(
+    "change", ["bo > STATUS y; bo > LIST; bo < LISTED;", "bo > GOODBYE; bo |;", "bo /; bo |;"]
+)
+def test_changes_are_shown_in_time(change: str, later: float, presence: float, told: bool) -> None:
+    """Who asks for a list long after a change, and was not shown it, was not shown it in time."""
+    before, after = seen(ANN + BO + change), seen("ann > LIST; ann < LISTED; ann < ROSTER ann=x;")
+    entries = [*before.entries, *(replace(entry, time=later) for entry in after.entries[:2])]
+    complaints = judge(replace(before, entries=entries), Profile(presence=presence))
+    assert [complaint.clause for complaint in complaints] == ["PRESENCE-4"] * told
+    shown = Entry(
+        "ann", Event.RECEIVED, OnlineUsers({"ann": "x"} if "LIST" not in change else {"ann": "x", "bo": "y"})
+    )
+    assert judge(replace(before, entries=[*before.entries, shown, *entries[-2:]]), Profile()) == []
+
+
 def test_a_search_may_take_too_long() -> None:
     """It ends with no verdict when its budget is used up."""
     with pytest.raises(Inconclusive, match="states"):
@@ -314,7 +332,7 @@ def _without(seen: Transcript, place: int) -> Transcript:
     return replace(seen, entries=[e for index, e in enumerate(seen.entries) if index != messages[place]])
 
 
-JUDGES = ("model", "asked", "search", "evidence", "faults", "blame", "judge")
+JUDGES = ("model", "asked", "search", "evidence", "freshness", "faults", "blame", "judge")
 
 
 @pytest.mark.parametrize("name", JUDGES)
