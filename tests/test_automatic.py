@@ -7,7 +7,7 @@ import pytest
 
 from improto.cli import USAGE, main
 from improto_conformance import automatic
-from improto_conformance.automatic import MODULES, Reach, Way, reach, try_all
+from improto_conformance.automatic import MODULES, WAYS, Reach, Way, reach, try_all
 from improto_conformance.copies import source
 from improto_conformance.mutation import Mutant, mutants
 from improto_conformance.survivors import Explanation, Fate, Tried, explanations, report, stale, unexplained
@@ -29,7 +29,7 @@ def reached() -> Reach:
 
 def test_reach(reached: Reach) -> None:
     """It is known of each check which statements it executes."""
-    by_check = reached[Way("json")]
+    by_check = reached[Way("server", "json")]
     mark = place(JSON, 'raise DecodeError(Code.MALFORMED, "a byte order mark')
     with_mark = {name for name, lines in by_check.items() if mark in lines[JSON]}
     assert "JSON-8/forms" in with_mark
@@ -49,29 +49,32 @@ def test_fates(reached: Reach) -> None:
             "def decode(", "def decode(self, *_):\n        while True:\n            pass\n\n    def old("
         ),
     )
-    little = {Way("json"): {name: reached[Way("json")][name] for name in ("", "JSON-7/forms")}}
+    by_check = reached[Way("server", "json")]
+    little: Reach = {
+        Way("server", "json"): {name: by_check[name] for name in ("", "JSON-7/forms")},
+        Way("vectors", "json"): {"": {}},
+    }
     tried = list(try_all([wrong, endless, harmless], little))
     assert [one.fate for one in tried] == [Fate.KILLED, Fate.STOPPED, Fate.SURVIVED]
     assert [one.by for one in tried] == ["JSON-7/forms", "JSON-7/forms", ""]
 
 
-def test_vectors(reached: Reach) -> None:
-    """What no check sees is found by the vectors, decoded and encoded."""
-    found = [
-        each
-        for each in mutants(JSON, source(JSON))
-        if each.function == "JsonCodec.encode" and each.operator == "return"
-    ]
-    nothing = {Way("json"): {"": {JSON: frozenset[int]()}}}
-    [tried] = try_all(found, nothing)
-    assert tried.fate is Fate.KILLED
-    assert tried.by.startswith("json/")
+def test_vectors() -> None:
+    """What no check of servers sees is found by the vectors, decoded and encoded."""
+    found = [each for each in mutants(JSON, source(JSON)) if each.function == "JsonCodec.encode"]
+    lines = {JSON: frozenset(each.statement for each in found)}
+    reached: Reach = {
+        Way("server", "json"): {"": {}},
+        Way("vectors", "json"): {"": {}, "json/join": lines},
+    }
+    [tried] = try_all([each for each in found if each.operator == "return"], reached)
+    assert (tried.fate, tried.by) == (Fate.KILLED, "json/join")
 
 
 def test_not_reached() -> None:
     """A mutant that nothing executes is not even tried."""
     path = "improto/outbox.py"
-    nothing = {way: {"": {path: frozenset[int]()}} for way in automatic.WAYS[path]}
+    nothing: Reach = {way: {"": {}} for way in WAYS[path]}
     chosen = list(mutants(path, source(path)))
     assert [one.fate for one in try_all(chosen, nothing)] == [Fate.UNREACHED] * len(chosen)
 

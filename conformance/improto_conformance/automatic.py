@@ -1,8 +1,8 @@
 """`improto zoo --automatic`: how many small faults in the reference itself the suite finds.
 
 Each mutant of `mutation` is loaded as a copy and tried until a check fails: first by the checks that are about the
-clauses named next to its place, then by all others that executed its lines in a run of the reference; codecs and
-what is under them are then tried by the vectors, as anybody's decoder and encoder.  What no check finds is a survivor,
+clauses named next to its place, then by all others that execute its statement in a run of the reference.  Codecs and
+what is under them are tried by the vectors too, as anybody's decoder and encoder.  What no check finds is a survivor,
 and `survivors.toml` has to say why.
 """
 
@@ -10,15 +10,16 @@ import argparse
 import re
 import resource
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from improto.errors import UsageError
 from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
-from improto_conformance.copies import in_memory, load, source
+from improto_conformance.copies import Copy, in_memory, load, source
 from improto_conformance.mutation import Mutant, dotted, mutants, probed
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
@@ -34,44 +35,32 @@ __all__ = ["MODULES", "WAYS", "Reach", "Way", "configure", "reach", "run", "try_
 
 
 class Way(NamedTuple):
-    """One way to serve: a codec and a policy; the checks are those for the codec, or those for the policy."""
+    """One way to try a copy: a part of the suite, and the codec in which it runs, or the kind of vectors."""
 
+    part: str
+    """`server`, `private` for what only servers with this policy have to do, or `vectors`."""
     codec: str
-    private: bool = False
 
 
-_CORE: Final = (Way("json"), Way("json", private=True), Way("pickle"))
+_CORE: Final = (Way("server", "json"), Way("private", "json"), Way("server", "pickle"))
+_FRAMING: Final = (*(Way("vectors", kind) for kind in ("json", "msgpack", "auto")),)
 
 WAYS: Final[Mapping[str, Sequence[Way]]] = {
     "improto/server.py": _CORE,
     "improto/service.py": _CORE,
-    "improto/wire.py": _CORE,
-    "improto/states.py": _CORE,
-    "improto/limits.py": _CORE,
-    "improto/messages.py": _CORE,
+    "improto/wire.py": (*_CORE, *_FRAMING),
+    "improto/states.py": (*_CORE, *_FRAMING),
+    "improto/limits.py": (*_CORE, Way("vectors", "bounds")),
+    "improto/messages.py": (*_CORE, Way("vectors", "json"), Way("vectors", "msgpack")),
     "improto/outbox.py": _CORE,
-    "improto/codec.py": (Way("json"), Way("msgpack"), Way("pickle"), Way("ascii")),
-    "improto_codecs/ascii_codec.py": (Way("ascii"),),
-    "improto_codecs/json_codec.py": (Way("json"),),
-    "improto_codecs/msgpack_codec.py": (Way("msgpack"),),
-    "improto_codecs/pickle_codec.py": (Way("pickle"),),
-    "improto_codecs/opcodes.py": (Way("pickle"),),
+    "improto/codec.py": (*_CORE, Way("server", "msgpack"), Way("server", "ascii"), *_FRAMING),
+    "improto_codecs/ascii_codec.py": (Way("server", "ascii"), Way("vectors", "ascii")),
+    "improto_codecs/json_codec.py": (Way("server", "json"), Way("vectors", "json")),
+    "improto_codecs/msgpack_codec.py": (Way("server", "msgpack"), Way("vectors", "msgpack")),
+    "improto_codecs/pickle_codec.py": (Way("server", "pickle"), Way("vectors", "pickle")),
+    "improto_codecs/opcodes.py": (Way("server", "pickle"), Way("vectors", "pickle")),
 }
 """The modules that get mutants, and the ways in which each is tried, one after the other."""
-
-_VECTORS: Final[Mapping[str, Sequence[str]]] = {
-    "improto/wire.py": ("json", "msgpack", "auto"),
-    "improto/states.py": ("json", "auto"),
-    "improto/limits.py": ("bounds",),
-    "improto/messages.py": ("json", "msgpack"),
-    "improto/codec.py": ("json", "msgpack", "auto"),
-    "improto_codecs/ascii_codec.py": ("ascii",),
-    "improto_codecs/json_codec.py": ("json",),
-    "improto_codecs/msgpack_codec.py": ("msgpack",),
-    "improto_codecs/pickle_codec.py": ("pickle",),
-    "improto_codecs/opcodes.py": ("pickle",),
-}
-"""The first parts of the ids of the vectors that a module is tried by."""
 
 _TIMEOUT: Final = 10.0  # seconds of the servers' own clocks
 _WORK: Final = 2.0  # seconds of the processor's time that one check may take; the longest takes a tenth of it
@@ -87,7 +76,7 @@ class _Trial(NamedTuple):
     path: str
     text: str
     plan: Sequence[tuple[Way, Sequence[str]]]
-    vectors: Sequence[str]
+    """The checks of each way that may find it, the likeliest first."""
 
 
 MODULES: Final[Mapping[str, str]] = {dotted(path): path for path in WAYS}
@@ -150,7 +139,6 @@ def reach(paths: Iterable[str], jobs: int = 1) -> Reach:
 def _reached(way: Way) -> Iterator[tuple[str, dict[str, frozenset[int]]]]:
     copy = load({path: probed(source(path)) for path in WAYS})
     modules = {path: copy.module(dotted(path)) for path in WAYS}
-    target = in_memory(copy, private=way.private)
 
     def lines() -> dict[str, frozenset[int]]:
         noted = {path: frozenset(module._reached) for path, module in modules.items()}
@@ -159,16 +147,47 @@ def _reached(way: Way) -> Iterator[tuple[str, dict[str, frozenset[int]]]]:
         return noted
 
     yield "", lines()
-    for check in CHECKS:
-        if way.private <= (check.policy == "private") and _conducted(target, check, way) is not None:
-            yield check.name, lines()
+    for name, check in _checks(way, copy).items():
+        if check() is not None:
+            yield name, lines()
 
 
-def _conducted(target: Target, check: Check, way: Way) -> Verdict | None:
-    """Run one check, and give its verdict; None if it does not apply."""
-    settings = Settings(Profile([way.codec], way.private), jobs=1, timeout=_TIMEOUT)
+# ---- The parts of the suite.
+
+_Try = Callable[[], Verdict | None]
+"""Runs one check; None if it does not apply."""
+
+
+def _checks(way: Way, copy: Copy) -> Mapping[str, _Try]:
+    """Give what tries a copy in some way, by name."""
+    if way.part == "vectors":
+        ask = answering(copy)
+        chosen = [vector for vector in vectors().values() if vector.id.startswith(f"{way.codec}/")]
+        return {vector.id: partial(_try_vector, ask, vector) for vector in chosen}
+    private = way.part == "private"
+    target = in_memory(copy, private=private)
+    settings = Settings(Profile([way.codec], private), jobs=1, timeout=_TIMEOUT)
+    checks = [check for check in CHECKS if private <= (check.policy == "private")]
+    return {check.name: partial(_try_check, target, check, settings) for check in checks}
+
+
+def _try_check(target: Target, check: Check, settings: Settings) -> Verdict | None:
     results = conduct(target, [check], settings)
     return results[0].verdict if results else None
+
+
+def _try_vector(ask: Ask, vector: Vector) -> Verdict:
+    try:
+        failed = [*judge_decoder(ask, [vector], _cut).failed, *judge_encoder(ask, [vector]).failed]
+    except NoAnswer:
+        return Verdict.FAILED
+    return Verdict.FAILED if failed else Verdict.PASSED
+
+
+def _cut(data: bytes) -> Iterator[list[bytes]]:
+    """Cut a stream in few ways: there are many mutants."""
+    yield [data]
+    yield [data[at : at + 1] for at in range(len(data))]
 
 
 # ---- Trying mutants.
@@ -177,9 +196,9 @@ def _conducted(target: Target, check: Check, way: Way) -> Verdict | None:
 def try_all(chosen: Sequence[Mutant], reached: Reach, jobs: int = 1) -> Iterator[Tried]:
     """Try mutants, so many at a time, in their order."""
     trials = [_trial(mutant, reached) for mutant in chosen]
-    done = outcomes(_try, filter(_can_fail, trials), jobs=jobs, patience=_PATIENCE)
+    done = outcomes(_try, [trial for trial in trials if trial.plan], jobs=jobs, patience=_PATIENCE)
     for mutant, trial in zip(chosen, trials, strict=True):
-        if not _can_fail(trial):
+        if not trial.plan:
             yield Tried(mutant, Fate.UNREACHED)
             continue
         _, given, ended = next(done)
@@ -193,22 +212,21 @@ def try_all(chosen: Sequence[Mutant], reached: Reach, jobs: int = 1) -> Iterator
             yield Tried(mutant, Fate.SURVIVED, unsure=unsure)
 
 
-def _can_fail(trial: _Trial) -> bool:
-    return bool(trial.plan or trial.vectors)
-
-
 def _trial(mutant: Mutant, reached: Reach) -> _Trial:
     plan: list[tuple[Way, list[str]]] = []
+    planned: set[str] = set()  # what a check says in one way it says in the others
     cited = _cited(source(mutant.path).splitlines(), mutant.line)
     for way in WAYS[mutant.path]:
-        lines = {name: by_file[mutant.path] for name, by_file in reached[way].items()}
+        lines = {name: by_file.get(mutant.path, frozenset()) for name, by_file in reached[way].items()}
         imported = mutant.statement in lines.pop("")
-        names = [name for name in lines if imported or mutant.statement in lines[name]]
+        reaching = [name for name in lines if imported or mutant.statement in lines[name]]
+        names = [name for name in reaching if name not in planned]
+        planned.update(names)
         # Of checks for clauses equally near, the one that executes less of the module is more about this place.
         names.sort(key=lambda name: (cited.get(name.partition("/")[0], _NEAR), len(lines[name])))
         if names:
             plan.append((way, names))
-    return _Trial(mutant.path, mutant.text, plan, _VECTORS.get(mutant.path, ()))
+    return _Trial(mutant.path, mutant.text, plan)
 
 
 def _cited(text: Sequence[str], line: int) -> dict[str, int]:
@@ -224,32 +242,16 @@ def _try(trial: _Trial) -> Iterator[tuple[str, Verdict | None]]:
     """Give the name of each check before it is tried; and with a verdict if it did not pass, up to the first failure."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     copy = load({trial.path: trial.text})
-    checks = {check.name: check for check in CHECKS}
     try:
         for way, names in trial.plan:
-            target = in_memory(copy, private=way.private)
+            checks = _checks(way, copy)
             for name in names:
                 signal.setitimer(signal.ITIMER_PROF, _WORK)  # which ends the process
                 yield name, None
-                verdict = _conducted(target, checks[name], way)
+                verdict = checks[name]()
                 if verdict is not Verdict.PASSED and verdict is not None:
                     yield name, verdict
                 if verdict is Verdict.FAILED:
                     return
-        ask = answering(copy)
-        for vector in vectors().values():
-            if vector.id.partition("/")[0] in trial.vectors:
-                signal.setitimer(signal.ITIMER_PROF, _WORK)
-                yield vector.id, None
-                if not _passes(ask, vector):
-                    yield vector.id, Verdict.FAILED
-                    return
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0.0)
-
-
-def _passes(ask: Ask, vector: Vector) -> bool:
-    try:
-        return not (judge_decoder(ask, [vector]).failed or judge_encoder(ask, [vector]).failed)
-    except NoAnswer:
-        return False

@@ -67,15 +67,17 @@ def check_encoder(command: str, vectors: Iterable[Vector]) -> Tally:
         return judge_encoder(program.ask, vectors)
 
 
-def judge_decoder(ask: Ask, vectors: Iterable[Vector]) -> Tally:
-    """Ask for what a decoder makes of the message and stream vectors among these."""
+def judge_decoder(
+    ask: Ask, vectors: Iterable[Vector], cuts: Callable[[bytes], Iterable[list[bytes]]] = segmentations
+) -> Tally:
+    """Ask for what a decoder makes of the message and stream vectors among these, streams in some cuts."""
     tally = Tally()
     for vector in vectors:
         if vector.kind == "message":
             answer = ask({**_request(vector), "bytes": read_bytes(vector.data["bytes"]).hex()})
             tally.count(vector, answer, _judge_decoded(vector, answer))
         elif vector.kind == "stream":
-            for pieces in segmentations(read_bytes(vector.data["bytes"])):
+            for pieces in cuts(read_bytes(vector.data["bytes"])):
                 request = _request(vector) | {"registered": vector.data["registered"]}
                 answer = ask({**request, "pieces": [piece.hex() for piece in pieces]})
                 tally.count(vector, answer, _judge_stream(vector, answer))
