@@ -1,0 +1,71 @@
+"""Checks that mutants of the reference have asked for: each of them did something wrong that no other check saw."""
+
+from improto.messages import Code, Goodbye, Invitation, Invite, Join, Leave, Register
+from improto_conformance.check import Complaints, check
+from improto_conformance.stage import Stage
+from improto_conformance.transcript import Transcript
+
+
+@check("GOODBYE-8", "who has joined uninvited and goes offline is a member no more", policy="open")
+def uninvited_member_goes(stage: Stage) -> None:
+    ann, _bo = stage.talk("ann", "bo")
+    [cy] = stage.enter("cy")
+    cy.send(Join(stage.transcript.conversation))
+    cy.barrier()
+    cy.send(Goodbye())
+    cy.read_to_end()
+    stage.mark("gone")
+    ann.barrier()
+
+
+@uninvited_member_goes.judge
+def _(seen: Transcript) -> Complaints:
+    members = (seen.name("ann"), seen.name("bo"))
+    if [listed.conversations.get(seen.conversation) for listed in seen.lists("ann", since="gone")] != [
+        members
+    ]:
+        yield f"after cy's GOODBYE the members were to be {members}"
+
+
+@check("GOODBYE-2", "who goes offline after all conversations have ended is offline")
+def conversations_ended_before(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    second = stage.invite(ann, bo)
+    for party in (bo, ann):
+        party.send(Leave(stage.transcript.conversation), Leave(second))
+        party.barrier()
+    bo.send(Goodbye())
+    bo.read_to_end()
+    stage.mark("gone")
+    ann.wait_to_see(bo.name, None)
+    heir = stage.connect("heir")
+    heir.send(Register(bo.name, ""))
+    heir.barrier()
+    ann.barrier()
+
+
+@conversations_ended_before.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("heir", [])
+    yield from seen.expect("ann", [], since="gone")
+
+
+@check("LIMIT-18", "for a conversation that has ended one more may be begun, and no second one")
+def one_more_for_one_ended(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    for _ in range(stage.profile.limits.living):
+        stage.invite(ann, bo)
+    first = stage.transcript.conversation
+    bo.send(Leave(first))
+    bo.barrier()
+    ann.send(Leave(first))
+    ann.barrier()
+    stage.mark("ended")
+    ann.send(Invite((bo.name,)), Invite((bo.name,)))
+    stage.barrier(ann, bo)
+
+
+@one_more_for_one_ended.judge
+def _(seen: Transcript) -> Complaints:
+    made = [Invitation(id, seen.name("ann")) for id in seen.conversations[-1:]]
+    yield from seen.expect("ann", [*made, Code.TOO_MANY], since="ended")
