@@ -9,7 +9,7 @@ from typing import Final
 from improto.cli.text import escaped
 from improto.codec import available
 from improto.errors import UsageError
-from improto_conformance import checking
+from improto_conformance import checking, pair_command
 from improto_conformance.checks import CHECKS
 from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
 from improto_conformance.clients.probe import probe, spoken
@@ -57,6 +57,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "{codec} stands for the codec",
     )
     checking.add_options(client)
+
+    pair = roles.add_parser(
+        "pair", help=pair_command.HELP, description="Say who is to blame, client or server."
+    )
+    pair.set_defaults(role=pair_command.run)
+    pair_command.configure(pair)
 
 
 def run(arguments: argparse.Namespace) -> int:

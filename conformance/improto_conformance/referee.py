@@ -23,7 +23,7 @@ from random import Random
 from typing import Final, cast
 
 from improto_conformance.links import CUTS
-from improto_conformance.transcript import Transcript
+from improto_conformance.transcript import Entry, Event, Transcript
 from improto_conformance.wiretap import Recording, Tap
 
 __all__ = ["Manner", "Referee"]
@@ -126,6 +126,10 @@ class Referee:
             self._unsure = self._unsure or not tap.closed
         finally:
             server[1].close()
+
+    def note(self, party: str, event: Event, text: str) -> None:
+        """Add to the transcript what somebody knows who stands at one end; harmless in any thread."""
+        self._recording.note(Entry(party, event, text, self._recording.now()))
 
     def _quiet(self) -> None:
         """Begin anew, if all users are certainly offline: not if one broke off, which the server may see later."""

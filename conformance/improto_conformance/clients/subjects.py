@@ -209,13 +209,17 @@ class Lone(_Program):
     def begin(self, codec: str, name: str) -> Accept:
         """Listen, and start the program; NoDriver if that fails."""
         self._listener = _Listener()
-        host, port = self._listener.address()
+        self.start(self._listener.address(), codec, name)
+        return self._listener.accept
+
+    def start(self, address: tuple[str, int], codec: str, name: str) -> None:
+        """Start the program for a server of somebody else's; NoDriver if that fails."""
+        host, port = address
         known = {"{host}": host, "{port}": str(port), "{user}": name, "{codec}": codec}
         words = [_filled(word, known) for word in self._words]
         # Its input stays open and silent: many a client ends with it.
         self._process = _started(words, stdout=subprocess.DEVNULL)
         threading.Thread(target=self._keep, args=(self._process,), daemon=True).start()
-        return self._listener.accept
 
     def ask(self, line: str) -> None:
         """Do nothing: nobody would understand."""
@@ -229,6 +233,8 @@ class Lone(_Program):
         super().over()
         if self._process is not None:
             _end(self._process)
+            assert self._process.stdin is not None
+            self._process.stdin.close()
             self._process = None
 
     def close(self) -> bool:
