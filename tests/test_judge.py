@@ -332,7 +332,18 @@ def _without(seen: Transcript, place: int) -> Transcript:
     return replace(seen, entries=[e for index, e in enumerate(seen.entries) if index != messages[place]])
 
 
-JUDGES = ("model", "asked", "search", "evidence", "freshness", "faults", "blame", "judge")
+JUDGES = (
+    "model",
+    "asked",
+    "scope",
+    "outcomes",
+    "search",
+    "evidence",
+    "freshness",
+    "faults",
+    "blame",
+    "judge",
+)
 
 
 @pytest.mark.parametrize("name", JUDGES)

@@ -12,7 +12,8 @@ from improto_conformance.asked import Hearing
 from improto_conformance.complaints import Complaint, Difference
 from improto_conformance.faults import Scene, instead, refused, uncaused
 from improto_conformance.model import Output, World
-from improto_conformance.search import ENDING, Scope, Search
+from improto_conformance.scope import Scope
+from improto_conformance.search import ENDING, Search
 
 __all__ = ["blame"]
 

@@ -26,7 +26,7 @@ from improto.messages import (
 )
 from improto_conformance.asked import Hearing
 from improto_conformance.model import Output, World
-from improto_conformance.search import Scope
+from improto_conformance.scope import Scope
 
 __all__ = ["Scene", "instead", "refused", "uncaused"]
 
@@ -67,7 +67,7 @@ class Scene:
 
     def move(self, party: str | None, id: str) -> tuple[int, Request] | None:
         """Give the last JOIN or LEAVE of a conversation by somebody."""
-        moves = [(since, item) for since, who, item in self.asked(party) if item in (Join(id), Leave(id))]
+        moves = [(since, item) for since, _, item in self.asked(party) if item in (Join(id), Leave(id))]
         return moves[-1] if party is not None and moves else None
 
 

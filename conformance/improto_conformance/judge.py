@@ -17,7 +17,8 @@ from improto_conformance.evidence import evidence
 from improto_conformance.freshness import stale
 from improto_conformance.model import Rules
 from improto_conformance.profile import Profile
-from improto_conformance.search import Scope, Search
+from improto_conformance.scope import Scope
+from improto_conformance.search import Search
 from improto_conformance.transcript import Transcript
 
 __all__ = ["Complaint", "Inconclusive", "judge"]

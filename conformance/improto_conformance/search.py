@@ -12,69 +12,34 @@ short:
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from improto.messages import (
     Code,
     Conversations,
     Error,
-    Goodbye,
     Invitation,
     Invite,
-    Join,
     ListConversations,
     Message,
     OnlineUsers,
-    Register,
     SendMessage,
     Status,
 )
 from improto_conformance.asked import Asked, Flaw, Hearing
-from improto_conformance.model import Effect, Output, Rules, World, handle, leave_all
+from improto_conformance.model import Effect, Output, World, leave_all
+from improto_conformance.outcomes import outcomes
+from improto_conformance.scope import Roster, Scope
 
-__all__ = ["ENDING", "Scope", "Search", "State", "Step"]
+__all__ = ["ENDING", "Search", "State", "Step"]
 
 ENDING: Final = (Code.TIMEOUT, Code.SLOW_CONSUMER, Code.SHUTTING_DOWN, Code.FORBIDDEN)
 """The connection ERRORs, which answer no request (ERROR-8)."""
 
-_KNOWN: Final = frozenset(code.value for code in Code)
 _NEVER: Final = 2**62
 _FLOOD: Final = 64 * 1024  # bytes of output from which on a server may find a reader slow (FLOW-6, FLOW-7)
-
-Roster = frozenset[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What of a server's world is judged: others may use it as well."""
-
-    suffix: str
-    """What the names of all its users end in."""
-    announced: frozenset[str]
-    """The conversations that its users were invited to."""
-    foreign: frozenset[str]
-    """Those of others."""
-    rules: Rules
-
-    def roster(self, users: Mapping[str, str]) -> Roster:
-        """Give what a roster shows of the users."""
-        return frozenset(pair for pair in users.items() if pair[0].endswith(self.suffix))
-
-    def listed(self, conversations: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        """Give what a list shows of the conversations."""
-        return {id: who for id, who in conversations.items() if id in self.announced}
-
-    def same(self, wanted: object, got: object) -> bool:
-        """Tell whether what came is what was to come; of an ERROR only the code counts."""
-        if isinstance(wanted, Code):
-            return isinstance(got, Error) and got.code == wanted
-        if isinstance(wanted, OnlineUsers) and isinstance(got, OnlineUsers):
-            return self.roster(wanted.users) == self.roster(got.users)
-        if isinstance(wanted, Conversations) and isinstance(got, Conversations):
-            return self.listed(wanted.conversations) == self.listed(got.conversations)
-        return wanted == got
 
 
 class State(NamedTuple):
@@ -230,7 +195,8 @@ class Search:
             done = state.asked[place]
             if done < len(one.asked) and one.asked[done].index < before:
                 asked = one.asked[done]
-                for effect, closes in self._outcomes(state, place, asked):
+                head, fresh = self.head(state, place), partial(self._fresh, state, place)
+                for effect, closes in outcomes(self.scope, state.world, one.party, asked, head, fresh):
                     yield Step(place, asked.index, effect, asked, closes)
             if one.reset is not None and one.reset < before:  # CONN-19
                 yield Step(place, one.reset, Effect(leave_all(state.world, one.party)), None, True)
@@ -252,57 +218,13 @@ class Search:
             return
         yield Step(place, since, Effect(leave_all(state.world, one.party)), None, True, tuple(taken))
 
-    def _outcomes(self, state: State, place: int, asked: Asked) -> Iterator[tuple[Effect, bool]]:
-        """Give what may come of a request, and whether the server then closes."""
-        world, party, item = state.world, self.hearings[place].party, asked.item
-        stranger = world.user(party) is None
-        if stranger and not asked.short:
-            yield self._flawed(world, party, Flaw(Code.TOO_LARGE, fatal=True))
-            return
-        if item is None:  # CONN-21
-            yield Effect(world), False
-            return
-        if isinstance(item, Flaw):
-            yield self._flawed(world, party, item)
-            return
-        head = self.head(state, place)
-        code = head.code if isinstance(head, Error) else None
-        if asked.dubious and code == Code.MALFORMED:
-            yield self._flawed(world, party, Flaw(Code.MALFORMED, fatal=False))
-        if isinstance(item, Goodbye):
-            yield handle(world, party, item, "", self.scope.rules), True
-            return
-        if code is not None and self._may_refuse(item, code):
-            # An ERROR with a code of its own may be there for any request (ERROR-13).
-            yield Effect(world, (Output(party, Code(code) if code in _KNOWN else None, "ERROR-3"),)), False
-        if not stranger and getattr(item, "conversation", "") in self.scope.foreign:
-            if code in (Code.NOT_MEMBER, Code.NOT_INVITED):
-                yield Effect(world, (Output(party, Code(code), "SEND-6"),)), False
-            yield Effect(world), False  # it goes to a conversation of others
-        yield handle(world, party, item, self._fresh(state, place, item), self.scope.rules), False
-
-    def _flawed(self, world: World, party: str, flaw: Flaw) -> tuple[Effect, bool]:
-        stranger = world.user(party) is None
-        closes = flaw.fatal or (stranger and flaw.code in (Code.MALFORMED, Code.UNKNOWN_COMMAND))  # CONN-15
-        outputs = () if flaw.code is None else (Output(party, flaw.code, _CLAUSES[flaw.code]),)
-        return Effect(leave_all(world, party) if closes else world, outputs), closes
-
-    def _may_refuse(self, request: object, code: str) -> bool:
-        """Tell whether a server may refuse a request for a reason that is not seen from here."""
-        if code not in _KNOWN or code == Code.RATE_LIMITED:  # ERROR-13, FLOW-11
-            return True
-        if isinstance(request, Register) and code == Code.NAME_IN_USE:
-            return not request.username.endswith(self.scope.suffix)  # somebody else's user
-        if code == Code.FORBIDDEN:
-            return isinstance(request, Register)  # REGISTER-10
-        return code == Code.TOO_MANY and isinstance(request, Register | Status | Join)  # LIMIT-21
-
-    def _fresh(self, state: State, place: int, request: object) -> str:
+    def _fresh(self, state: State, place: int) -> str:
         """Give the id of the conversation that an INVITE makes: that of the first INVITATION that came of it."""
-        me = state.world.user(self.hearings[place].party)
+        one = self.hearings[place]
+        me, request = state.world.user(one.party), one.asked[state.asked[place]].item
         if isinstance(request, Invite) and me is not None:
-            for other, one in enumerate(self.hearings):
-                user, head = state.world.user(one.party), self.head(state, other)
+            for other, each in enumerate(self.hearings):
+                user, head = state.world.user(each.party), self.head(state, other)
                 if (
                     isinstance(head, Invitation)
                     and user is not None
@@ -397,11 +319,3 @@ class Search:
         if isinstance(request, Status):  # nobody will see it
             return all(done > last for done, last in zip(state.heard, self._last_roster, strict=True))
         return False
-
-
-_CLAUSES: Final = {
-    Code.TOO_LARGE: "LIMIT-2",
-    Code.MALFORMED: "CONN-23",
-    Code.UNKNOWN_COMMAND: "CONN-11",
-    Code.INVALID: "CODEC-5",
-}

@@ -1,0 +1,73 @@
+"""What may come of one request: by the model, and by what a server may decide for reasons that nobody sees."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from improto.messages import Code, Error, Goodbye, Invite, Join, Register, Status
+from improto_conformance.asked import Asked, Flaw
+from improto_conformance.model import Effect, Output, World, handle, leave_all
+from improto_conformance.scope import Scope
+
+__all__ = ["outcomes"]
+
+
+def outcomes(
+    scope: Scope, world: World, party: str, asked: Asked, head: object, fresh: Callable[[], str]
+) -> Iterator[tuple[Effect, bool]]:
+    """Give what may come of what a party asked for, and whether the server then closes.
+
+    `head`: what the party received next; only such refusals are given as that could be.  `fresh` gives the id of the
+    conversation that an INVITE makes.
+    """
+    item, stranger = asked.item, world.user(party) is None
+    if stranger and not asked.short:
+        yield _flawed(world, party, Flaw(Code.TOO_LARGE, fatal=True))
+        return
+    if item is None:  # CONN-21
+        yield Effect(world), False
+        return
+    if isinstance(item, Flaw):
+        yield _flawed(world, party, item)
+        return
+    code = head.code if isinstance(head, Error) else None
+    if asked.dubious and code == Code.MALFORMED:
+        yield _flawed(world, party, Flaw(Code.MALFORMED, fatal=False))
+    if isinstance(item, Goodbye):
+        yield handle(world, party, item, "", scope.rules), True
+        return
+    if code is not None and _may_refuse(scope, item, code):
+        # An ERROR with a code of its own may be there for any request (ERROR-13).
+        yield Effect(world, (Output(party, Code(code) if code in _KNOWN else None, "ERROR-3"),)), False
+    if not stranger and getattr(item, "conversation", "") in scope.foreign:
+        if code in (Code.NOT_MEMBER, Code.NOT_INVITED):
+            yield Effect(world, (Output(party, Code(code), "SEND-6"),)), False
+        yield Effect(world), False  # it goes to a conversation of others
+    yield handle(world, party, item, fresh() if isinstance(item, Invite) else "", scope.rules), False
+
+
+def _flawed(world: World, party: str, flaw: Flaw) -> tuple[Effect, bool]:
+    stranger = world.user(party) is None
+    closes = flaw.fatal or (stranger and flaw.code in (Code.MALFORMED, Code.UNKNOWN_COMMAND))  # CONN-15
+    outputs = () if flaw.code is None else (Output(party, flaw.code, _CLAUSES[flaw.code]),)
+    return Effect(leave_all(world, party) if closes else world, outputs), closes
+
+
+def _may_refuse(scope: Scope, request: object, code: str) -> bool:
+    """Tell whether a server may refuse a request for a reason that is not seen from here."""
+    if code not in _KNOWN or code == Code.RATE_LIMITED:  # ERROR-13, FLOW-11
+        return True
+    if isinstance(request, Register) and code == Code.NAME_IN_USE:
+        return not request.username.endswith(scope.suffix)  # somebody else's user
+    if code == Code.FORBIDDEN:
+        return isinstance(request, Register)  # REGISTER-10
+    return code == Code.TOO_MANY and isinstance(request, Register | Status | Join)  # LIMIT-21
+
+
+_KNOWN: Final = frozenset(code.value for code in Code)
+
+_CLAUSES: Final = {
+    Code.TOO_LARGE: "LIMIT-2",
+    Code.MALFORMED: "CONN-23",
+    Code.UNKNOWN_COMMAND: "CONN-11",
+    Code.INVALID: "CODEC-5",
+}
