@@ -20,7 +20,7 @@ from improto_conformance.profile import Profile
 from improto_conformance.results import Result
 from improto_conformance.runner import Settings, run
 from improto_conformance.targets import NoTarget, in_process, opened
-from programs import DEADLINE
+from programs import DEADLINE, IMPROTO
 from relays import Relays, relays
 
 IN_PROCESS = in_process(lambda: Service(Hub(), [load("json")]))
@@ -133,4 +133,21 @@ def test_without_websockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "improto_conformance.websocket", raising=False)
     monkeypatch.setitem(sys.modules, "websockets.client", None)
     with pytest.raises(UsageError, match=r"pip install 'improto\[websocket\]'"), opened("ws://localhost"):
+        pass
+
+
+@pytest.mark.parametrize(("fresh", "ids"), [(True, {"1"}), (False, {"1", "2"})])
+def test_a_program_for_each_check(*, fresh: bool, ids: set[str]) -> None:
+    """With `fresh` each check has a program of its own, whose first conversation is its first; else they share one."""
+    checks = [
+        check for check in CHECKS if check.name in ("INVITATION-2/invited", "INVITATION-3/initiator-invited")
+    ]
+    with opened(f"cmd:{IMPROTO} serve --port {{port}}", fresh=fresh) as target:
+        results = run(target, checks, Settings(Profile(["json"]), jobs=1))
+    assert {result.transcript.conversation for result in results} == ids
+
+
+def test_only_programs_are_started_anew() -> None:
+    """What runs already cannot be started for each check."""
+    with pytest.raises(UsageError, match="cmd:"), opened("tcp://127.0.0.1:1", fresh=True):
         pass

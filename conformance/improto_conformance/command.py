@@ -40,6 +40,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server.add_argument(
         "--shared", action="store_true", help="others use the server: leave out what has to be alone with it"
     )
+    server.add_argument(
+        "--fresh",
+        action="store_true",
+        help="start the program of cmd: anew for each check: none harms another",
+    )
     checking.add_options(server)
     server.set_defaults(role=_server, jobs=Settings().jobs)
     client = roles.add_parser("client", help="a client", description="Say whether a client conforms.")
@@ -84,7 +89,7 @@ def _server(arguments: argparse.Namespace) -> int:
     )
 
     def work(report: Callable[[Result], None]) -> None:
-        with opened(arguments.target, profile.tls) as target:
+        with opened(arguments.target, profile.tls, fresh=arguments.fresh) as target:
             passed = False
             try:
                 results = run_checks(target, checks, settings, report)

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
 from secrets import token_hex
@@ -155,6 +156,13 @@ def _run_one(
     target: Target, check: Check, codec: Codec, cut: str, suffix: str, settings: Settings
 ) -> Result | None:
     """Give the result, or None if the check does not fit the limits that the server declares."""
+    with target.anew() if target.anew is not None else nullcontext(target) as own:
+        return _run_on(own, check, codec, cut, suffix, settings)
+
+
+def _run_on(
+    target: Target, check: Check, codec: Codec, cut: str, suffix: str, settings: Settings
+) -> Result | None:
     profile = settings.profile
     waits = Waits(max(settings.timeout, 2 * profile.presence), 0.0 if target.virtual else settings.timeout)
     connect = cutting(target.begin(), cut, f"{check.name} {codec.name}")

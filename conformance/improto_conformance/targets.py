@@ -17,9 +17,9 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from shutil import which
 from typing import Protocol, cast
@@ -68,6 +68,9 @@ class Target:
     """Gives the last lines that a started program has printed."""
     address: tuple[str, int] | None = None
     """Where it listens, if that is plain TCP."""
+
+    anew: "Callable[[], AbstractContextManager[Target]] | None" = None
+    """Gives another such target, for one check alone; None if all checks share this one."""
 
     def fits(self, check: Check) -> bool:
         """Tell whether a check makes sense on this transport."""
@@ -150,14 +153,18 @@ def _blaming() -> Generator[None]:
 
 
 @contextmanager
-def opened(target: str, tls: Tls = _TRUST) -> Generator[Target]:
+def opened(target: str, tls: Tls = _TRUST, *, fresh: bool = False) -> Generator[Target]:
     """Give a target, started for as long as the block runs; `tls` is for `tls://` and `wss://`.
 
-    UsageError if `target` is not one; NoTarget if it cannot be started.
+    With `fresh` a program is started for each check anew, so that what one check does to it harms no other.
+    UsageError if `target` is not one, or cannot be started anew; NoTarget if it cannot be started.
     """
     if target.startswith("cmd:"):
-        with _started(target.removeprefix("cmd:")) as started:
-            yield started
+        command = target.removeprefix("cmd:")
+        with _started(command) as started:
+            yield replace(started, anew=partial(_started, command)) if fresh else started
+    elif fresh:
+        raise UsageError("only a program is started anew for each check; write cmd:'PROGRAM {port}'")
     elif target.startswith("inproc:"):
         yield in_process(_factory(target.removeprefix("inproc:")))
     elif target.startswith("unix:"):
