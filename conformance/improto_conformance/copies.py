@@ -11,7 +11,7 @@ Of a module with the installed text the code is compiled once and executed again
 import builtins
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -51,8 +51,13 @@ class Copy:
     def service(self, *, private: bool = False, settle: float = 1.0) -> Any:
         """Give a new `Service` that speaks all codecs; `private` and `settle` are those of its `Policy`."""
         server, service = self.module("improto.server"), self.module("improto.service")
-        codecs = [getattr(self.module(module), name)() for module, name in _codecs()]
+        codecs = [self.codec(name) for name in sorted(_codecs())]
         return service.Service(server.Hub(server.Policy(private=private, settle=settle)), codecs)
+
+    def codec(self, name: str) -> Any:
+        """Give a new codec."""
+        point = _codecs()[name]
+        return getattr(self.module(point.module), point.attr)()
 
     def _code(self, name: str) -> CodeType:
         path = _path(name)
@@ -108,6 +113,11 @@ def in_memory(copy: Copy, *, private: bool = False) -> Target:
 
 
 @cache
+def _codecs() -> Mapping[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS) if _copied(point.module)}
+
+
+@cache
 def _path(name: str) -> str:
     """Give the file of a module."""
     path = name.replace(".", "/")
@@ -121,13 +131,6 @@ def _path(name: str) -> str:
 @cache
 def _installed(path: str) -> CodeType:
     return compile(source(path), path, "exec")
-
-
-@cache
-def _codecs() -> list[tuple[str, str]]:
-    """Give module and class of each codec of the reference."""
-    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-    return [(point.module, point.attr) for point in points if _copied(point.module)]
 
 
 def _copied(name: str) -> bool:

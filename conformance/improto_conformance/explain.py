@@ -8,6 +8,7 @@ from typing import Final
 
 from improto.errors import UsageError
 from improto_conformance.broken import BROKEN
+from improto_conformance.clients.broken import CLIENTS
 from improto_conformance.coverage import Cover, cover
 from improto_spec import Clause, clauses
 
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 def explain(clause: Clause) -> Iterator[str]:
     """Give the lines about a clause."""
     covered: Cover = cover()[clause.id]
-    broken = [name for name, server in BROKEN.items() if server.clause == clause.id]
+    broken = [name for name, beast in {**BROKEN, **CLIENTS}.items() if beast.clause == clause.id]
     yield f"{clause.id}  {clause.level}, {clause.role}"
     yield from _filled(clause.text)
     yield from _filled(f"Origin: {clause.origin}. {clause.reason}")
@@ -48,7 +49,7 @@ def explain(clause: Clause) -> Iterator[str]:
         yield from _filled(f"Elsewhere: {clause.elsewhere}")
     yield from _listed("checks", covered.checks)
     yield from _listed("vectors", covered.vectors)
-    yield from _listed("broken servers that violate it", broken)
+    yield from _listed("broken servers and clients that violate it", broken)
     if clause.unchecked:
         yield from _filled(f"Not checked: {clause.unchecked}")
 

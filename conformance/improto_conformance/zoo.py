@@ -17,6 +17,9 @@ from improto_conformance import automatic
 from improto_conformance.broken import BROKEN
 from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
+from improto_conformance.clients import broken as broken_clients
+from improto_conformance.clients import lawful as lawful_clients
+from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
 from improto_conformance.copies import in_memory
 from improto_conformance.profile import Profile
 from improto_conformance.results import Aim, Result, Verdict
@@ -103,6 +106,8 @@ def _tried(target: Target, checks: Sequence[Check], profile: Profile) -> Iterato
 KINDS: Final[Mapping[str, Kind]] = {
     "broken server": Kind(False, BROKEN, CHECKS, _broken_server),
     "lawful server": Kind(True, VARIANTS, CHECKS, _lawful_server),
+    "broken client": Kind(False, broken_clients.CLIENTS, CLIENT_CHECKS, broken_clients.tried),
+    "lawful client": Kind(True, lawful_clients.CLIENTS, CLIENT_CHECKS, lawful_clients.tried),
 }
 """All that there are."""
 

@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final, cast
 
-from improto.client import Client, Liveness
+from improto import session
+from improto.client import Liveness
 from improto.codec import Codec
 from improto.errors import ImprotoError, UsageError
-from improto.messages import Code, Goodbye, ListConversations, Request, Response, Role
+from improto.messages import Goodbye, ListConversations, Request, Response
 from improto.service import Peer, Service
 from improto.states import State
-from improto.wire import Connection, Fault
+from improto.wire import Fault
 
 __all__ = ["CannotConnect", "Lost", "Server", "Session", "connect"]
 
@@ -302,25 +303,19 @@ class Session:
         """Made by `connect`."""
         self._reader = reader
         self._writer = writer
-        self._wire = Connection(Role.CLIENT, [codec])
         self._loop = asyncio.get_running_loop()
+        self._core = session.Session(codec, self._loop.time())
         self._lock = asyncio.Lock()  # of the reader: whoever iterates and `goodbye` take turns
-        self.view = Client(self._loop.time())
+        self.view = self._core.view
 
     @property
     def state(self) -> State:
         """Where the connection stands."""
-        return self._wire.state
+        return self._core.state
 
     def send(self, request: Request) -> None:
         """Send a request.  UsageError, and nothing is sent, if it may not be sent now."""
-        objection = self.view.objection(request)
-        if objection is not None:
-            raise UsageError(objection)
-        data = self._wire.encode(request)
-        self._wire.sent(request)
-        self.view.sent(request, self._loop.time())
-        self._writer.write(data)
+        self._writer.write(self._core.send(request, self._loop.time()))
 
     async def drain(self) -> None:
         """Wait until the system has taken most of what was sent, so that a fast sender needs no memory for it."""
@@ -331,18 +326,14 @@ class Session:
         """Give what comes in; what makes no sense is a Fault that is not fatal.  At the end the connection is closed."""
         try:
             while True:
-                while (item := self._wire.next(self._loop.time())) is not None:
-                    if isinstance(item, Fault):
-                        yield item
-                        if item.fatal:  # CLIENT-18
-                            raise Lost("the server sends what this codec cannot read; try another codec")
-                    elif isinstance(item, Response):
-                        nonsense = self.view.received(item, self._loop.time())
-                        yield item if nonsense is None else Fault(Code.INVALID, nonsense, fatal=False)
+                while (item := self._core.next(self._loop.time())) is not None:
+                    yield item
+                    if isinstance(item, Fault) and item.fatal:  # CLIENT-18
+                        raise Lost("the server sends what this codec cannot read; try another codec")
                 data = await self._read()
                 if data:
-                    self._wire.feed(data)
-                elif self._wire.state is State.CLOSED:
+                    self._core.feed(data)
+                elif self.state is State.CLOSED:
                     break
                 else:
                     raise Lost("the server has closed the connection")
@@ -358,7 +349,7 @@ class Session:
             except TimeoutError:
                 self._see_whether_it_lives()
             except OSError as error:
-                if self._wire.state is State.CLOSED:
+                if self.state is State.CLOSED:
                     return b""
                 raise Lost(f"the connection broke: {error}") from error
 
@@ -368,7 +359,7 @@ class Session:
 
     def _see_whether_it_lives(self) -> None:
         match self.view.overdue(self._loop.time()):
-            case Liveness.ASK if self._wire.state is State.REGISTERED:
+            case Liveness.ASK if self.state is State.REGISTERED:
                 self.send(ListConversations())  # CONN-26
             case Liveness.LOST:
                 raise Lost("the server does not answer any more") from None  # CONN-27
@@ -381,7 +372,7 @@ class Session:
         Somebody may be iterating meanwhile; that ends then.
         """
         with suppress(OSError, TimeoutError):
-            if self._wire.state is not State.CLOSED:
+            if self.state is not State.CLOSED:
                 self.send(Goodbye())
                 async with asyncio.timeout(1.0):
                     while await self._receive():
@@ -390,7 +381,7 @@ class Session:
 
     def close(self) -> None:
         """Close without another word."""
-        self._wire.close()
+        self._core.close()
         self._writer.close()
 
 

@@ -1,19 +1,31 @@
-"""A server and its clients in one process, without sockets, and on a clock of their own: for tests.
+"""Servers and clients in one process, without sockets, and on a clock of their own: for tests.
 
     server = Server(Service(hub, codecs))
     link = server.connect()
     link.send(data)
     link.receive(5.0)       → what the server has written; time passes only here, and only if nothing else happens
 
+    session = Session(codec)
+    session.send(request)   a client, for whoever plays its server: what it has written is taken,
+    session.take()          what it is to read is fed, what it tells its user is in `told`
+    session.feed(data)
+
 Everything is deterministic: the work is done while somebody receives, in the order in which it was asked for,
 and the clock jumps to the next moment at which something is due.  Nothing here is for several threads.
 """
 
+from collections import deque
+from enum import Enum
 from typing import Final
 
+from improto import session
+from improto.codec import Codec
+from improto.messages import Request, Response
 from improto.service import Peer, Service
+from improto.states import State
+from improto.wire import Fault
 
-__all__ = ["Link", "Server"]
+__all__ = ["End", "Link", "Server", "Session"]
 
 _HIGH_WATER: Final = 64 * 1024
 """Bytes that wait for a client above which the server is told that it takes no more."""
@@ -129,3 +141,59 @@ class Link:
         if self._ending:
             self._ending = False
             self._service.end(self.peer)
+
+
+class End(Enum):
+    """How a client's connection ended."""
+
+    CLOSED = "closed"
+    """After its GOODBYE."""
+    LOST = "lost"
+
+
+class Session:
+    """A client, for whoever plays its server and its user."""
+
+    def __init__(self, codec: Codec) -> None:
+        """Begin at second 0 of a clock that stands still."""
+        self._core = session.Session(codec, 0.0)
+        self._unread = bytearray()  # by the server
+        self.told: deque[Response | Fault | End] = deque()
+        """What the user has been told and has not looked at; an End is the last of it."""
+        self.closed = False
+        """Whether it has closed its connection: nothing comes after what it has written."""
+
+    def send(self, request: Request) -> None:
+        """Write a request.  UsageError, and nothing is written, if it may not be sent now."""
+        self._unread += self._core.send(request, 0.0)
+
+    def take(self) -> bytes:
+        """Give what it has written since, as the server reads it."""
+        data = bytes(self._unread)
+        self._unread.clear()
+        return data
+
+    def feed(self, data: bytes) -> None:
+        """Have it read what the server has written."""
+        if self.closed:
+            return
+        self._core.feed(data)
+        while (item := self._core.next(0.0)) is not None:
+            self.told.append(item)
+            if isinstance(item, Fault) and item.fatal:  # CLIENT-18
+                self._end(End.LOST)
+                return
+
+    def end(self) -> None:
+        """Have it see the end of the server's stream, or a reset (CLIENT-16)."""
+        self._end(End.CLOSED if self._core.state is State.CLOSED else End.LOST)
+
+    def _end(self, how: End) -> None:
+        if not self.closed:
+            self.told.append(how)
+            self.close()
+
+    def close(self) -> None:
+        """Close without another word."""
+        self._core.close()
+        self.closed = True

@@ -16,7 +16,7 @@ Each is the reference with one piece of its text replaced.  The `*.toml` here ho
 
 import asyncio
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from operator import itemgetter
@@ -27,7 +27,7 @@ from improto.errors import ImprotoError
 from improto_conformance import copies
 from improto_conformance.profile import Profile
 
-__all__ = ["BROKEN", "Broken", "Stale", "serve"]
+__all__ = ["BROKEN", "Broken", "Stale", "read", "serve"]
 
 
 class Stale(ImprotoError):
@@ -36,7 +36,7 @@ class Stale(ImprotoError):
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """One broken server.  The fields are those of its table."""
+    """One broken server, or client.  The fields are those of its table."""
 
     name: str
     clause: str
@@ -80,13 +80,14 @@ async def serve(broken: Broken, port: int, ready: Callable[[int], None] = lambda
         await server.close()
 
 
-def _read() -> Iterator[Broken]:
-    folder = files(__name__)
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".toml"):
-            for name, table in tomllib.loads(file.read_text(encoding="utf-8")).items():
-                yield Broken(name, **table)
+def read(package: str) -> Mapping[str, Broken]:
+    """Give those that the tables of a package hold, by name."""
+    found = sorted(files(package).iterdir(), key=lambda file: file.name)
+    tables = [
+        tomllib.loads(file.read_text(encoding="utf-8")) for file in found if file.name.endswith(".toml")
+    ]
+    return {name: Broken(name, **fields) for table in tables for name, fields in table.items()}
 
 
-BROKEN: Final[Mapping[str, Broken]] = {broken.name: broken for broken in _read()}
+BROKEN: Final = read(__name__)
 """All of them, by name."""

@@ -16,6 +16,7 @@ from improto.messages import (
     Error,
     Goodbye,
     Invitation,
+    Invite,
     Join,
     Leave,
     ListConversations,
@@ -81,6 +82,8 @@ class _Walk:
         self._registered = False
         self._joined: set[str] = set()
         self._ever_joined: set[str] = set()
+        self._online: set[str] = set()
+        self._known: set[str] = set()  # conversations that the client was told of
         self._lists: deque[bool] = deque()  # those that wait for their reply: whether the user has asked
         self._lists_asked = 0
         self._over = False  # the client has said GOODBYE
@@ -94,11 +97,8 @@ class _Walk:
                 self._ask(index, line)
             case Event.TOLD, str(line):
                 self._tell(index, lines.read(line))
-            case Event.SENT, Register() | Join() | ListConversations() as request:
-                self._send(request)
-                self.sent.append((index, request))
-            case Event.SENT, request if not isinstance(request, str | bytes | Response):
-                self.sent.append((index, request))
+            case Event.SENT, request if isinstance(request, Request):
+                self._send(index, request)
             case Event.RECEIVED, message if isinstance(message, Response):
                 self._serve(index, message)
             case Event.FAULT, str(what):
@@ -151,6 +151,13 @@ class _Walk:
             case SendMessage(conversation) if conversation not in self._joined:
                 left = conversation in self._ever_joined
                 return False, "CLIENT-11" if left else "CLIENT-10"
+            case Invite(users):
+                # What the server would refuse, or would have no effect, a client may refuse or spare itself.
+                return self._online.issuperset(users) or None, "INVITE-1"
+            case Join(conversation):
+                return (conversation in self._known and conversation not in self._joined) or None, "JOIN-1"
+            case Leave(conversation):
+                return conversation in self._known or None, "LEAVE-1"
             case _:
                 return True, f"{request.COMMAND.partition('_')[0]}-1"
 
@@ -167,15 +174,21 @@ class _Walk:
             text = f"the client refused to send {_shown(asked.request)}, which its user may ask for"
             self.complaints.append(Complaint(asked.clause, text, index))
 
-    def _send(self, request: Request) -> None:
+    def _send(self, index: int, request: Request) -> None:
+        self.sent.append((index, request))
+        if self._name is None and not isinstance(request, Register | Goodbye):
+            text = f"the client sent {request.COMMAND}, and was not registered"
+            self.complaints.append(Complaint("CLIENT-4", text, index))
         match request:
             case Register(username):
                 self._name = username
             case Join(conversation):
                 self._ever_joined.add(conversation)
-            case _:
+            case ListConversations():
                 self._lists.append(self._lists_asked > 0)
                 self._lists_asked = max(0, self._lists_asked - 1)
+            case _:
+                pass
 
     def _serve(self, index: int, message: Response) -> None:
         items, clause, optional = self._expected(message)
@@ -191,10 +204,12 @@ class _Walk:
                 if self._name is None or self._name not in users:
                     return (IGNORED,), "CLIENT-19", False
                 first, self._registered = not self._registered, True
+                self._online = set(users)
                 return (message,), "CLIENT-4" if first else "CLIENT-7", False
             case _ if not self._registered:
                 return (IGNORED,), "CLIENT-19", False
-            case Conversations():
+            case Conversations(conversations):
+                self._known |= conversations.keys()
                 if not self._lists:
                     return (message, IGNORED), "CLIENT-19", False
                 return (message,), "CONN-8", not self._lists.popleft()
@@ -204,7 +219,8 @@ class _Walk:
                 if conversation not in self._joined:  # it was said before the LEAVE
                     return (message, IGNORED), "CONN-8", True
                 return (message,), "CONN-8", False
-            case Invitation():
+            case Invitation(conversation):
+                self._known.add(conversation)
                 return (message,), "CONN-8", False
 
     def _nonsense(self, index: int, what: str) -> None:

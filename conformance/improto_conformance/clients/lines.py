@@ -34,6 +34,7 @@ __all__ = [
     "ANSWERS",
     "CLOSED",
     "COMMANDS",
+    "EVENTS",
     "IGNORED",
     "LOST",
     "RULES",
@@ -83,13 +84,14 @@ COMMANDS: Final[Mapping[type[AnyMessage], str]] = {
 }
 """The word for each request; besides them there are `connect` and `reset`."""
 
-_EVENTS: Final[Mapping[str, type[AnyMessage]]] = {
+EVENTS: Final[Mapping[str, type[AnyMessage]]] = {
     "online": OnlineUsers,
     "invitation": Invitation,
     "conversations": Conversations,
     "message": Message,
     "error": Error,
 }
+"""The word for each response; besides them there are these three."""
 
 IGNORED: Final = "ignored"
 CLOSED: Final = "closed"
@@ -144,7 +146,7 @@ def _event(name: str, found: Mapping[str, object], line: str) -> Told:
     if name in (IGNORED, CLOSED, LOST):
         return Told(item=name)
     try:
-        kind = _EVENTS[name]
+        kind = EVENTS[name]
         item = cast("Callable[..., Response]", kind)(*(found[field.name] for field in kind.FIELDS))
     except (KeyError, InvalidMessage):
         raise broken("DRIVER-1", line) from None

@@ -1,9 +1,8 @@
 """Runs checks of clients, a few at a time, and gives a verdict on each."""
 
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -18,9 +17,8 @@ from improto_conformance.clients.stage import Stage, Unsupported
 from improto_conformance.clients.subjects import Subject
 from improto_conformance.party import Stuck, Waits
 from improto_conformance.results import Result, Verdict
-from improto_conformance.transcript import Transcript
 
-__all__ = ["Outcome", "Settings", "run"]
+__all__ = ["Outcome", "Settings", "conduct", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def run(
     ]
     outcome = Outcome()
     with _Pool(make) as pool, ThreadPoolExecutor(settings.jobs) as threads:
-        futures = [threads.submit(_run_one, pool, *each, settings.timeout) for each in work]
+        futures = [threads.submit(pool.conduct, *each, settings.timeout) for each in work]
         try:
             for future, (check, _, _) in zip(futures, work, strict=True):
                 result = future.result()
@@ -79,7 +77,7 @@ def run(
 
 
 class _Pool:
-    """The subjects that wait for work; one that did not end a check in order is never used again."""
+    """The subjects that wait for work."""
 
     def __init__(self, make: Callable[[], Subject]) -> None:
         self._make = make
@@ -92,44 +90,45 @@ class _Pool:
         while not self._idle.empty():
             self._idle.get().close()
 
-    @contextmanager
-    def borrowed(self) -> Generator[Subject]:
+    def conduct(self, check: ClientCheck, codec: str, cut: str, timeout: float) -> Result | Unsupported:
         try:
             subject = self._idle.get_nowait()
         except Empty:
             subject = self._make()
         try:
-            yield subject
-        except BaseException:
-            subject.close()
-            raise
-        self._idle.put(subject)
+            return conduct(subject, check, codec, cut, timeout)
+        finally:
+            if not subject.closed:
+                self._idle.put(subject)
 
 
-def _run_one(pool: _Pool, check: ClientCheck, codec: str, cut: str, timeout: float) -> Result | Unsupported:
-    waits = Waits(timeout)
-    start = monotonic()
-    transcript = Transcript()
+def conduct(
+    subject: Subject, check: ClientCheck, codec: str, cut: str = "whole", timeout: float = 5.0
+) -> Result | Unsupported:
+    """Run one check, and give its result, or what the driver does not support; NoDriver if it is none.
+
+    A driver that does not answer any more is closed.
+    """
+    waits, start = Waits(timeout), monotonic()
+    stage = Stage(subject, load(codec), waits, cut, check.name)
     complaints: list[str] = []
     verdict: Verdict | None = None
     try:
-        with pool.borrowed() as subject:
-            stage = Stage(subject, load(codec), waits, cut, check.name)
-            transcript = stage.transcript
-            try:
-                with stage:
-                    complaints = _complaints(check, stage)
-            except Unsupported as error:
-                return error
+        with stage:
+            complaints = _complaints(check, stage)
+    except Unsupported as error:
+        return error
     except NoDriver as error:
+        subject.close()
         raise NoDriver(f"{error} (in {check.name}, {codec})") from None
-    except Stuck as error:  # the driver does not answer any more
+    except Stuck as error:
+        subject.close()
         complaints.append(str(error))
     except Exception:  # a check that is broken must not look like a client that is
         complaints, verdict = [traceback.format_exc()], Verdict.BROKEN
     verdict = verdict or (Verdict.FAILED if complaints else Verdict.PASSED)
     seconds = monotonic() - start
-    return Result(check, codec, cut, verdict, tuple(complaints), transcript, seconds, waits.expired)
+    return Result(check, codec, cut, verdict, tuple(complaints), stage.transcript, seconds, waits.expired)
 
 
 def _complaints(check: ClientCheck, stage: Stage) -> list[str]:

@@ -73,6 +73,7 @@ class Stage:
         self._unnoted = b""  # what has come since the last entry about it
         self._mine = codec.reader(Role.SERVER)  # reads what is served, as a right client does
         self._unnoted_served = b""
+        self._registered = False  # as far as a right client knows
         self._lost = False  # whether what was served has lost its framing
         self._open = True  # as far as the server's side is concerned
         self._client_open = True
@@ -93,6 +94,11 @@ class Stage:
     def driven(self) -> bool:
         """Whether the client can be told what to do."""
         return self._subject.driven
+
+    @property
+    def room(self) -> int:
+        """Bytes, more than may be on their way from the client as long as the server does not read."""
+        return self._subject.room
 
     def begin(self) -> None:
         """Have a new client, which is to talk to this server; nothing to do for one that begins by itself."""
@@ -174,6 +180,8 @@ class Stage:
             if message is None:
                 break
             self._note_served(Event.RECEIVED, message)
+            if isinstance(message, OnlineUsers) and self.name in message.users:
+                self._registered = True
         self._held += data
         if self._way is None or not self._way.holds:
             self._flush()
@@ -256,6 +264,8 @@ class Stage:
         """End the stream, and wait for all that the client still has to tell and to send."""
         if self._link is None:
             return
+        if self._open and not self.driven:
+            self._see_it_stay()
         if self._open:
             self.end()
         end = self._now() + self._waits.timeout
@@ -279,12 +289,28 @@ class Stage:
                 self._link.close()
             self._subject.over()
 
+    def _see_it_stay(self) -> None:
+        """Complain of a client that has closed by itself, as far as it has read.
+
+        It tells nobody what it reads, and is not waited for: it is served more than may be on its way instead.
+        """
+        if self._lost or not self._registered:
+            return
+        self.serve(OnlineUsers({self.name: "here", **{f"user-{n}": "s" * 16_000 for n in range(64)}}))
+        with suppress(TimeoutError):
+            while self._client_open:
+                self._read(0.0)
+            self.complaints.append("the client closed its connection, and had no reason to")
+
     def _see_it_closed(self) -> None:
-        try:
-            while self._link is not None and self._client_open and self._link.receive(self._waits.timeout):
-                pass
-        except TimeoutError:
-            raise broken("DRIVER-7") from None
+        with suppress(ConnectionResetError):
+            try:
+                while (
+                    self._link is not None and self._client_open and self._link.receive(self._waits.timeout)
+                ):
+                    pass
+            except TimeoutError:
+                raise broken("DRIVER-7") from None
 
     def _command(self, members: Mapping[str, Any]) -> None:
         if not self.driven:
@@ -358,40 +384,46 @@ class Stage:
 
     def _next(self, end: float, what: str) -> Request | None:
         """Give the client's next request, None at the end of its stream."""
-        link = self._connected()
         while self._client_open:
             try:
                 request = self._reader.next(_LIMIT)
             except DecodeError as error:
-                self._note_received(Event.RAW, self._unnoted)
+                self._note_received(Event.RAW, b"", 0 if error.fatal else self._reader.behind)
                 if error.fatal:
                     raise Stuck(f"what the client sends cannot be read: {error}") from None
                 continue
             if isinstance(request, Request):
-                self._note_received(Event.SENT, request)
+                self._note_received(Event.SENT, request, self._reader.behind)
                 return request
-            self._flush()
             try:
-                data = link.receive(end - self._now())
+                self._read(end - self._now())
             except TimeoutError:
                 self._waits.expired += self._waits.timeout
                 raise Stuck(f"{what} was waited for, and the client did not send it") from None
-            except ConnectionResetError:
-                data = b""
-            self._unnoted += data
-            self._reader.feed(data)
-            if not data:
-                self._client_open = False
-                self._note_received(Event.HALF_CLOSED, "")
         return None
+
+    def _read(self, timeout: float) -> None:
+        """Read what the client has written, or see that it has closed; TimeoutError if neither comes in time."""
+        self._flush()
+        try:
+            data = self._connected().receive(timeout)
+        except ConnectionResetError:
+            data = b""
+        self._unnoted += data
+        self._reader.feed(data)
+        if not data:
+            self._client_open = False
+            self._note_received(Event.HALF_CLOSED, "")
 
     def _note_served(self, event: Event, item: AnyMessage | str) -> None:
         self._note(event, item, self._unnoted_served)
         self._unnoted_served = b""
 
-    def _note_received(self, event: Event, item: AnyMessage | bytes | str) -> None:
-        self._note(event, item, self._unnoted)
-        self._unnoted = b""
+    def _note_received(self, event: Event, item: AnyMessage | bytes | str, behind: int = 0) -> None:
+        """Note what has come, but for so many bytes behind it."""
+        end = len(self._unnoted) - behind
+        data, self._unnoted = self._unnoted[:end], self._unnoted[end:]
+        self._note(event, data if event is Event.RAW else item, data)
 
     def _note(self, event: Event, item: AnyMessage | bytes | str, data: bytes = b"") -> None:
         self.transcript.entries.append(Entry(CLIENT, event, item, self._now(), data))

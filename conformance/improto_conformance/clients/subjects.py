@@ -22,7 +22,10 @@ __all__ = ["Accept", "Driven", "Lone", "Subject"]
 
 _STOP: Final = 5.0  # seconds that a program may take to end
 _SAID: Final = 4096  # characters of standard error that are kept
-_SMALL: Final = 16 * 1024  # bytes that the system keeps of what the client sends, so that it soon has to wait
+# Bytes that the system keeps of what comes from and goes to the client, so that both soon have to wait.
+_FROM_CLIENT: Final = 16 * 1024
+_ROOM: Final = 4 * 1024 * 1024  # what Linux lets the client's end grow to, where nobody has changed it
+_TO_CLIENT: Final = 64 * 1024
 
 
 Accept = Callable[[float], Link]
@@ -34,6 +37,10 @@ class Subject(Protocol):
 
     driven: bool
     """Whether it can be told what to do."""
+    room: int
+    """Bytes, more than may be on their way from the client to somebody who does not read."""
+    closed: bool
+    """Whether it has been closed, so that it cannot be used any more."""
 
     def begin(self, codec: str, name: str) -> Accept:
         """Get ready for one check, and give what accepts the client's connection."""
@@ -73,7 +80,7 @@ class _Listener:
 
     def __init__(self) -> None:
         self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _FROM_CLIENT)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen()
 
@@ -85,6 +92,7 @@ class _Listener:
         self._socket.settimeout(timeout)
         accepted, _ = self._socket.accept()
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _TO_CLIENT)
         return SocketLink(accepted, timeout)
 
     def close(self) -> None:
@@ -93,6 +101,9 @@ class _Listener:
 
 class _Program:
     """A subject that is a program, or many."""
+
+    room = _ROOM
+    closed = False
 
     def __init__(self) -> None:
         self._listener: _Listener | None = None
@@ -162,6 +173,7 @@ class Driven(_Program):
 
     def close(self) -> bool:
         """End the driver's input, upon which it has to end; if it does not, end it, and tell so."""
+        self.closed = True
         self.over()
         self._asked.put(None)
         in_order = True

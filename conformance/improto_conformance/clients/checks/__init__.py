@@ -5,6 +5,7 @@ from improto_conformance.clients.checks import (
     conversations,
     endings,
     errors,
+    forms,
     nonsense,
     presence,
     registration,
@@ -23,6 +24,7 @@ _TOPICS = (
     segments,
     nonsense,
     errors,
+    forms,
     endings,
 )  # imported, so registered
 

@@ -43,30 +43,32 @@ def a_hundred_errors(stage: Stage) -> None:
 def invite_again(stage: Stage) -> None:
     stage.enter("bo")
     for _ in range(2):
-        stage.ask(Invite(("nobody",)))
+        stage.ask(Invite(("bo",)))
         stage.sends(Invite)
-        stage.serve(Error("no-such-user: nobody"))
+        stage.serve(Error("no-such-user: bo has just gone"))
         stage.tells(Error)
 
 
-@check("CLIENT-14", "a JOIN that is refused may be tried again")
-def join_again(stage: Stage) -> None:
+@check("CLIENT-14", "a JOIN that is refused keeps nobody from another one")
+def join_another(stage: Stage) -> None:
     stage.enter("bo")
-    for _ in range(2):
-        stage.ask(Join("7"))
+    for id in ("7", "8"):
+        stage.invite(id)
+        stage.ask(Join(id))
         stage.sends(Join)
-        stage.serve(Error("not-invited: 7"))
+        stage.serve(Error(f"no-such-conversation: {id} has just ended"))
         stage.tells(Error)
 
 
 @check("CLIENT-14", "a LEAVE that is refused leaves the client usable")
 def leave_refused(stage: Stage) -> None:
     stage.enter("bo")
+    stage.invite("7")
     stage.ask(Leave("7"))
     stage.sends(Leave)
-    stage.serve(Error("not-member: 7"))
+    stage.serve(Error("no-such-conversation: 7 has just ended"))
     stage.tells(Error)
-    stage.join("7")
+    stage.join("8")
 
 
 def _last_word(code: Code, stage: Stage) -> None:

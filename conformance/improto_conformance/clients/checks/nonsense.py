@@ -175,11 +175,11 @@ _MALFORMED: dict[str, _Bytes] = {
     },
     "a-control-as-it-is": {"ascii": b"ERROR a\x07b\n", "json": b'{"type":"ERROR","message":"a\x07b"}\n'},
     "five-levels": {
-        "json": b'{"type":"PING","x":[[[[1]]]]}\n',
+        "json": b'{"type":"ERROR","message":"plain","x":[[[[1]]]]}\n',
         "msgpack": framed(b"\x92\xa4PING\x91\x91\x91\x91\x01"),
     },
     "100000-levels": {
-        "json": b'{"type":"PING","x":' + b"[" * _DEEP + b"]" * _DEEP + b"}\n",
+        "json": b'{"type":"ERROR","message":"plain","x":' + b"[" * _DEEP + b"]" * _DEEP + b"}\n",
         "msgpack": framed(b"\x92\xa4PING" + b"\x91" * _DEEP + b"\x01"),
     },
     "something-behind-the-message": {
@@ -187,7 +187,7 @@ _MALFORMED: dict[str, _Bytes] = {
         "json": b'{"type":"ERROR","message":"plain"} {}\n',
         "msgpack": framed(b"\x92\xa5ERROR\xa5plain\0"),
     },
-    "not-a-number": {"json": b'{"type":"PING","x":NaN}\n'},
+    "not-a-number": {"json": b'{"type":"ERROR","message":"plain","x":NaN}\n'},
     "a-byte-order-mark": {
         "json": b'\xef\xbb\xbf{"type":"ERROR","message":"plain"}\n',
         "ascii": b"\xef\xbb\xbfERROR plain\n",
@@ -234,16 +234,6 @@ _WRONG: dict[str, _Bytes] = {
         "msgpack": framed(b"\x92\xacONLINE_USERS\x92\xa3ann\xa2bo"),
         "pickle": b"ONLINE_USERS (S'ann'\nS'bo'\nl.",
     },
-    "a-map-for-a-list": {
-        "json": b'{"type":"CONVERSATIONS","conversations":{"7":{"ann":"x"}}}\n',
-        "msgpack": framed(b"\x92\xadCONVERSATIONS\x81\xa17\x81\xa3ann\xa1x"),
-        "pickle": b"CONVERSATIONS (S'7'\n(S'ann'\nS'x'\ndd.",
-    },
-    "a-text-for-a-list": {
-        "json": b'{"type":"CONVERSATIONS","conversations":{"7":"ann"}}\n',
-        "msgpack": framed(b"\x92\xadCONVERSATIONS\x81\xa17\xa3ann"),
-        "pickle": b"CONVERSATIONS (S'7'\nS'ann'\nd.",
-    },
     "a-status-that-is-no-text": {
         "json": b'{"type":"ONLINE_USERS","users":{"ann":"here","bo":true}}\n',
         "msgpack": framed(b"\x92\xacONLINE_USERS\x82\xa3ann\xa4here\xa2bo\xc3"),
@@ -265,6 +255,38 @@ for _name, _data in _WRONG.items():
         codecs=tuple(_data),
         alone=True,
     )(partial(_between_rosters, _data, 1))
+
+_WRONG_LISTS: dict[str, _Bytes] = {
+    "a-map-for-a-list": {
+        "json": b'{"type":"CONVERSATIONS","conversations":{"7":{"ann":"x"}}}\n',
+        "msgpack": framed(b"\x92\xadCONVERSATIONS\x81\xa17\x81\xa3ann\xa1x"),
+        "pickle": b"CONVERSATIONS (S'7'\n(S'ann'\nS'x'\ndd.",
+    },
+    "a-text-for-a-list": {
+        "json": b'{"type":"CONVERSATIONS","conversations":{"7":"ann"}}\n',
+        "msgpack": framed(b"\x92\xadCONVERSATIONS\x81\xa17\xa3ann"),
+        "pickle": b"CONVERSATIONS (S'7'\nS'ann'\nd.",
+    },
+}
+
+
+def _wrong_reply(data: _Bytes, stage: Stage) -> None:
+    stage.enter("bo")
+    stage.ask(ListConversations())
+    stage.sends(ListConversations)
+    stage.serve_bytes(data[stage.codec.name])
+    stage.tells(IGNORED)
+    stage.serve(stage.roster("bo", "cy"))
+    stage.tells(OnlineUsers)
+
+
+for _name, _data in _WRONG_LISTS.items():
+    check(
+        "CODEC-5",
+        f"{_name.replace('-', ' ')} makes a reply without effect, which is told of; the next message is read",
+        name=_name,
+        codecs=tuple(_data),
+    )(partial(_wrong_reply, _data))
 
 _LOST: dict[str, _Bytes] = {
     "small-letters": {"pickle": b"error S'plain'\n."},

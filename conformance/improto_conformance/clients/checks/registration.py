@@ -138,7 +138,7 @@ def refused_alone(stage: Stage) -> None:
 def roster_and_more_at_once(stage: Stage) -> None:
     register = stage.register()
     roster = OnlineUsers({register.username: register.status, "bo": "away"})
-    stage.serve(roster, Invitation("7", "bo"), Error("shutting-down: soon"), roster)
+    stage.serve(roster, Invitation("7", "bo"), Error("invalid: what"), roster)
 
 
 @check("CLIENT-4", "the first roster may have hundreds of others in it", alone=True)

@@ -32,7 +32,7 @@ def five_byte_by_byte(stage: Stage) -> None:
     stage.ask(ListConversations())
     stage.sends(ListConversations)
     five = (
-        Conversations({"7": ("bo",)}),
+        Conversations({"7": ("bo", stage.name)}),
         Message("7", "bo", "a b"),
         Error("invalid: x"),
         Invitation("8", "bo"),
@@ -48,13 +48,12 @@ def a_hundred_at_once(stage: Stage) -> None:
     stage.serve(*(Invitation(str(number), "bo") for number in range(100)))
 
 
-@check("CLIENT-5", "two thousand messages, 100 in a write, are all read, in order")
-def two_thousand(stage: Stage) -> None:
+@check("CLIENT-5", "a thousand messages, 100 in a write, are all read, in order")
+def a_thousand(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    for part in range(20):
+    for part in range(10):
         stage.serve(*(Message("7", "bo", str(100 * part + number)) for number in range(100)))
-    stage.told("two thousand messages")
 
 
 @check("CLIENT-5", "messages beyond what one read brings are read whole")
@@ -210,8 +209,8 @@ _FORMS: dict[tuple[str, str, str, str], tuple[bytes, AnyMessage]] = {
         Error("plain"),
     ),
     ("pickle", "PICKLE-9", "byte-strings", "byte strings are UTF-8, else Latin-1"): (
-        b"INVITATION (S'7'\nS'b\\xc3\\xa9\\xe4'\nl.",
-        Invitation("7", "b\u00c3\u00a9\u00e4"),
+        b"INVITATION (S'\\xc3\\xa9'\nS'b\\xe4'\nl.",
+        Invitation("\u00e9", "b\u00e4"),
     ),
     ("pickle", "PICKLE-11", "tuple", "a tuple may stand for a list"): (
         b"INVITATION (S'7'\nS'bo'\nt.",

@@ -1,0 +1,284 @@
+"""Tests of the checks of clients: what they say of clients that are wrong, and of others that are right."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from improto.codec import available, load
+from improto.messages import (
+    AnyMessage,
+    Error,
+    Goodbye,
+    Invitation,
+    Join,
+    Leave,
+    ListConversations,
+    OnlineUsers,
+    Register,
+    SendMessage,
+    Status,
+)
+from improto_conformance import copies
+from improto_conformance.client_judge import judge_clients
+from improto_conformance.clients import broken, lawful
+from improto_conformance.clients.check import ClientCheck
+from improto_conformance.clients.checks import CHECKS
+from improto_conformance.clients.memory import InMemory
+from improto_conformance.clients.runner import Settings, run
+from improto_conformance.clients.scenarios import scenario_check
+from improto_conformance.clients.stage import Stage
+from improto_conformance.results import Result, Verdict
+from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.vectors import Vector
+from programs import IMPROTO
+
+CLIENT = "client"
+
+
+def tried(check: ClientCheck, codec: str = "json") -> Result:
+    """Try one check on our own client, in memory."""
+    [result] = run(partial(InMemory, copies.load({})), [check], Settings([codec], jobs=1)).results
+    return result
+
+
+def test_own_client_in_memory() -> None:
+    """Our own client passes all checks in all codecs without a socket too, cut at places of chance."""
+    settings = Settings(jobs=1, cuts=["sampled"])
+    results = run(partial(InMemory, copies.load({})), CHECKS, settings).results
+    assert [result.check.name for result in results if result.verdict is not Verdict.PASSED] == []
+    assert {result.codec for result in results} == set(available())
+
+
+def test_names_are_unique() -> None:
+    """No two checks have one name."""
+    assert len({check.name for check in CHECKS}) == len(CHECKS) > 400
+
+
+def test_broken_clients() -> None:
+    """Each broken client fails a check of the clause that it violates, and each check fails one of them."""
+    failed = {name: broken.meet_client(name) for name in broken.CLIENTS}
+    assert [name for name, checks in failed.items() if not checks] == []
+    assert {check.name for check in CHECKS} == {name for checks in failed.values() for name in checks}
+
+
+@pytest.mark.parametrize("name", lawful.CLIENTS)
+def test_lawful_clients(name: str) -> None:
+    """A client that is right in another way passes all checks."""
+    assert lawful.meet_client(name) == []
+
+
+def scenario(steps: list[object]) -> Result:
+    """Play a scenario with our own client."""
+    return tried(
+        scenario_check(Vector("client", "client/test", "CLIENT-1", {"steps": steps, "comment": "x"}))
+    )
+
+
+REGISTER = {"command": "REGISTER", "fields": {"username": {"text": "me"}, "status": {"text": ""}}}
+ROSTER = {"command": "ONLINE_USERS", "fields": {"users": {"map": [["me", {"text": ""}]]}}}
+ENTER: list[object] = [{"ask": REGISTER}, {"sends": [REGISTER]}, {"serve": [ROSTER]}]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"sends": [REGISTER]}],
+        [{"ask": REGISTER}, {"sends": [ROSTER]}],
+        [*ENTER, {"tells": [{"fault": True}]}],
+        [*ENTER, {"tells": [{"message": REGISTER}]}],
+        [*ENTER, {"tells": [{"message": ROSTER}]}, {"online": [["bo", {"text": ""}]]}],
+        [{"ask": REGISTER}, {"closed": True}],
+    ],
+    ids=str,
+)
+def test_wrong_expectation(steps: list[object]) -> None:
+    """A scenario that expects anything else than what the client does fails it."""
+    assert scenario(steps).verdict is Verdict.FAILED
+
+
+def test_right_expectation() -> None:
+    """A scenario that expects what the client does passes."""
+    steps = [*ENTER, {"tells": [{"message": ROSTER}]}, {"online": [["me", {"text": ""}]]}, {"end": True}]
+    assert scenario([*steps, {"tells": [{"lost": True}]}]).complaints == ()
+
+
+def test_suite_at_fault() -> None:
+    """A check that is broken itself is told from a client that is."""
+
+    def stimulus(stage: Stage) -> None:
+        raise KeyError(stage.name)
+
+    result = tried(ClientCheck("CLIENT-1/x", "CLIENT-1", "x", stimulus))
+    assert result.verdict is Verdict.BROKEN
+    assert "KeyError" in result.complaints[0]
+
+
+Said = AnyMessage | bytes
+
+
+def transcript(*said: Said, codec: str = "json") -> Transcript:
+    """Give a transcript of one client, from what both sides have said."""
+    seen = Transcript(codecs={CLIENT: codec})
+    for item in said:
+        if isinstance(item, bytes):
+            event, data = Event.RAW, item
+        else:
+            event = Event.SENT if item.FROM == "client" else Event.RECEIVED
+            data = load(codec).frame(load(codec).encode(item))
+        seen.entries.append(Entry(CLIENT, event, item, data=data))
+    return seen
+
+
+ME, ALL = Register("ann", ""), OnlineUsers({"ann": ""})
+IN = (ME, ALL, Invitation("007", "bo"), Join("007"))
+
+
+@pytest.mark.parametrize(
+    ("said", "clause"),
+    [
+        ((Status("x"), ME), "CLIENT-1"),
+        ((ME, ALL, ME), "CLIENT-2"),
+        ((ME, ME, ALL), "CLIENT-2"),
+        ((ME, ALL, b'{"type":"ERROR","message":"x"}\n'), "CLIENT-3"),
+        ((*IN, Join("7")), "CLIENT-9"),
+        ((*IN[:3], SendMessage("007", "x")), "CLIENT-10"),
+        ((*IN, Leave("007"), SendMessage("007", "x")), "CLIENT-11"),
+        ((ME, ALL, Goodbye(), Status("x")), "CLIENT-21"),
+        ((ME, ALL, b"hello\n"), "CODEC-7"),
+        ((ME, ALL, b'{"type":"STATUS","status":7}\n'), "CODEC-7"),
+    ],
+)
+def test_no_client_may(said: tuple[Said, ...], clause: str) -> None:
+    """What no client may send is complained of by its clause."""
+    assert [complaint.clause for complaint in judge_clients(transcript(*said))] == [clause]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        IN,
+        (Goodbye(),),
+        (ME, Error("name-in-use: x"), Register("ann2", ""), OnlineUsers({"ann2": ""})),
+        (ME, Register("ann2", ""), Error("name-in-use: x"), OnlineUsers({"ann2": ""})),
+        (ME, OnlineUsers({"bo": ""}), ME),
+        (ME, ALL, Join("nobody-told-me"), ListConversations()),
+        (*IN, Leave("007"), Join("007"), SendMessage("007", "x"), Goodbye()),
+        (*IN, Invitation("7", "bo"), Join("7")),
+    ],
+)
+def test_a_client_may(said: tuple[Said, ...]) -> None:
+    """What may be right, as far as one can see, is not complained of."""
+    assert judge_clients(transcript(*said)) == []
+
+
+def sent_as(line: bytes) -> Transcript:
+    """Give a transcript of a client that sent a STATUS in a form of its own."""
+    seen = transcript(ME, ALL)
+    seen.entries.append(Entry(CLIENT, Event.SENT, Status("x"), data=line))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("line", "clauses"),
+    [
+        (b'{"status":"x", "type":"STATUS"}\r\n', []),
+        (b'{"type":"STATUS","status":"x","more":1}\n', ["CONN-12"]),
+        (b'{"type":"STATUS","status":"y","status":"x"}\n', ["CODEC-7"]),
+    ],
+)
+def test_forms(line: bytes, clauses: list[str]) -> None:
+    """A client may write a message in any form that no receiver may refuse."""
+    assert [complaint.clause for complaint in judge_clients(sent_as(line))] == clauses
+
+
+def alone(tmp_path: Path, *edits: tuple[str, str]) -> Iterator[str]:
+    """Give the words of a client that knows nothing of the suite, with something in its text changed."""
+    text = LONE
+    for old, new in edits:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (tmp_path / "client.py").write_text(text)
+    yield from (sys.executable, str(tmp_path / "client.py"), "{host}", "{port}", "{user}")
+
+
+LONE = """\
+import json, socket, sys
+host, port, user = sys.argv[1:]
+server = socket.create_connection((host, int(port)))
+server.sendall(json.dumps({"type": "REGISTER", "username": user, "status": ""}).encode() + b"\\n")
+rest = b""
+while data := server.recv(65536):
+    *lines, rest = (rest + data).split(b"\\n")
+    for line in lines:
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+    if len(rest) > 1 << 24:
+        break
+server.close()
+"""
+
+
+def check(*arguments: str) -> tuple[int, str]:
+    """Run `improto check client --cmd` and give exit code and output."""
+    done = subprocess.run(
+        [IMPROTO, "check", "client", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+ONLY = ("--only", "CLIENT-1/*", "--only", "CLIENT-16/*", "--only", "CLIENT-18/client/100000-levels")
+
+
+def test_lone_client(tmp_path: Path) -> None:
+    """A client without a driver is judged in the codec that its first bytes tell, and passes; the rest is counted."""
+    code, output = check("--cmd", " ".join(alone(tmp_path)), *ONLY)
+    assert code == 0, output
+    assert re.search(r"json: (\d+) of \1 checks passed", output)
+    assert "checks need a driver" in output
+    assert output.endswith("0.0 s in expired waits\nCONFORMANT\n")
+
+
+@pytest.mark.parametrize(
+    ("edit", "clause"),
+    [
+        (('"username": user', '"username": user + "2"'), "CLIENT-1"),
+        (('b"\\n")\nrest', 'b"\\n" + b"[]\\n")\nrest'), "CODEC-7"),
+        ((", RecursionError", ""), "CLIENT-18"),
+        (("server.close()", "while True: sys.stdin.read()"), "CLIENT-16"),
+    ],
+)
+def test_broken_lone_client(edit: tuple[str, str], clause: str, tmp_path: Path) -> None:
+    """A client without a driver that does wrong fails."""
+    code, output = check("--cmd", " ".join(alone(tmp_path, edit)), *ONLY, "--timeout", "1")
+    assert code == 1, output
+    assert clause in output
+    assert "NOT CONFORMANT" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--cmd", "true", "--timeout", "0.2"), "does not connect"),
+        (("--cmd", "/nowhere/client {host} {port}"), "cannot be started"),
+    ],
+)
+def test_no_client(arguments: tuple[str, ...], reason: str) -> None:
+    """What is no client at all is told so in one line."""
+    code, output = check(*arguments)
+    assert code == 3
+    assert reason in output
+    assert output.count("\n") == 1
+
+
+def test_wrong_codec(tmp_path: Path) -> None:
+    """A client that speaks another codec than it is to be checked in is told so."""
+    code, output = check("--cmd", " ".join(alone(tmp_path)), "--codec", "ascii")
+    assert code == 2
+    assert "json" in output
