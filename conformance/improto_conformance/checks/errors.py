@@ -677,7 +677,8 @@ def begun_by_others(stage: Stage) -> None:
 
 @begun_by_others.judge
 def _(seen: Transcript) -> Complaints:
-    yield from seen.expect("bo", [Invitation(seen.conversations[-1], seen.name("bo"))], since="full")
+    invitations = [Invitation(id, seen.name("bo")) for id in seen.conversations[-1:]]
+    yield from seen.expect("bo", invitations, since="full")
 
 
 @check(

@@ -1,6 +1,17 @@
 """Checks that mutants of the reference have asked for: each of them did something wrong that no other check saw."""
 
-from improto.messages import Code, Goodbye, Invitation, Invite, Join, Leave, Register
+from improto.messages import (
+    Code,
+    Error,
+    Goodbye,
+    Invitation,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    OnlineUsers,
+    Register,
+)
 from improto_conformance.check import Complaints, check
 from improto_conformance.stage import Stage
 from improto_conformance.transcript import Transcript
@@ -69,3 +80,27 @@ def one_more_for_one_ended(stage: Stage) -> None:
 def _(seen: Transcript) -> Complaints:
     made = [Invitation(id, seen.name("ann")) for id in seen.conversations[-1:]]
     yield from seen.expect("ann", [*made, Code.TOO_MANY], since="ended")
+
+
+@check(
+    "CONN-17", "who has registered, or gone, in time is not asked for a REGISTER any more", seconds="register"
+)
+def in_time(stage: Stage) -> None:
+    stranger = stage.connect("stranger")
+    stranger.send(ListConversations(), deliberate=True)  # so that the server knows the codec
+    stranger.wait_for(Error)
+    stranger.reset()
+    [ann] = stage.enter("ann")
+    entries, profile = stage.transcript.entries, stage.profile
+    over = entries[-1].time + 1.1 * profile.register
+    stage.mark("in time")
+    while entries[-1].time < over:
+        ann.wait_for(OnlineUsers, within=max(profile.repeat, profile.presence))
+    ann.barrier()
+
+
+@in_time.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [], since="in time")
+    if not seen.lists("ann", since="in time"):
+        yield "ann was to be served beyond the time to register"
