@@ -200,6 +200,8 @@ class Party:
             return b""
         except TimeoutError:
             self._waits.expired += self._waits.timeout
+            if self._unnoted.strip():
+                self._note_received(Event.FAULT, "what does not end")
             raise Stuck(f"{self.label} waited for {what}, which did not come") from None
         except ConnectionResetError:
             data, ended = b"", RESET

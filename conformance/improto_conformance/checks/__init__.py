@@ -11,6 +11,7 @@ from improto_conformance.checks import (
     holes,
     presence,
     registration,
+    sending,
     websocket,
 )
 from improto_conformance.vectors.forms import form_checks
@@ -29,7 +30,13 @@ _TOPICS = (
     declared,
     websocket,
     codecs,
+    sending,
 )  # imported, so registered
+_PLACES = {topic.__name__: place for place, topic in enumerate(_TOPICS)}
 
-CHECKS: list[Check] = registered() + scenario_checks() + form_checks()
+CHECKS: list[Check] = [
+    *sorted(registered(), key=lambda check: _PLACES[check.stimulus.__module__]),
+    *scenario_checks(),
+    *form_checks(),
+]
 """All checks, in the order of the topics; then those that the vectors make."""

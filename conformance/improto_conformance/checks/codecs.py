@@ -1,6 +1,8 @@
-"""Checks of what is the same in whatever codec somebody speaks."""
+"""Checks of what is the same in whatever codec somebody speaks, and of numbers in pickles."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from improto.codec import Codec, available, load
 from improto.messages import Goodbye, Invite, Join, Leave, Register, SendMessage, Status
@@ -24,6 +26,8 @@ _TEXTS = (
     "7",
     "x" * 8192,
 )
+
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,3}")
 
 
 @check("CODEC-18", "the same story in each codec has the same effects", codecs=(available()[0],))
@@ -98,3 +102,44 @@ def _status(seen: Transcript) -> Iterator[str]:
     for party in parties:
         if rosters:
             yield rosters[0].users.get(seen.name(party), "nothing")
+
+
+def _join_by_number(stage: Stage, forms: Sequence[Callable[[int], bytes]], least: int) -> None:
+    """Have ann join conversations of hers, each by another form of its number, if the server has numbers."""
+    ann, bo = stage.enter("ann", "bo")
+    ids = [stage.invite(ann, bo) for _ in range(12)]
+    numbers = [int(id) for id in ids if _NUMBER.fullmatch(id) and int(id) >= least]
+    for form, number in zip(forms, numbers, strict=False):
+        ann.send_as(Join(str(number)), b"JOIN %b." % form(number))
+        ann.barrier()
+
+
+def _all_joined(seen: Transcript) -> Complaints:
+    joined = [entry.item.conversation for entry in seen.entries if isinstance(entry.item, Join)]
+    lists = seen.lists("ann")
+    for id in joined:
+        if not lists or seen.name("ann") not in lists[-1].conversations.get(id, ()):
+            yield f"ann was to become a member of {id}, which was named by its number, and did not"
+
+
+@check("PICKLE-15", "a conversation's id may come as an integer, in any form", codecs=("pickle",))
+def integer_ids(stage: Stage) -> None:
+    forms: list[Callable[[int], bytes]] = [
+        lambda number: b"I%d\n" % number,
+        lambda number: b"(I%d\nl" % number,
+        lambda number: b"M" + number.to_bytes(2, "little"),
+        lambda number: b"J" + number.to_bytes(4, "little"),
+        lambda number: b"L%dL\n" % number,
+        lambda number: b"\x8a\x02" + number.to_bytes(2, "little"),
+        lambda number: b"\x8b\x03\0\0\0" + number.to_bytes(3, "little"),
+    ]
+    _join_by_number(stage, forms, 1)
+
+
+@check("PICKLE-26", "zeros ahead of a number do not make it octal", codecs=("pickle",))
+def zeros_ahead(stage: Stage) -> None:
+    _join_by_number(stage, [lambda number: b"I0%d\n" % number, lambda number: b"L00%dL\n" % number], 10)
+
+
+integer_ids.judge(_all_joined)
+zeros_ahead.judge(_all_joined)

@@ -1,0 +1,40 @@
+"""Says of the bytes that a server sent whether a sender may write them so: the codecs' clauses for senders.
+
+The suite's own codecs read what comes, but receivers have to accept more than senders may send.  So each stream is
+read once more here, from the specification alone.  Commands that it does not have are not looked into (CONN-12).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from improto_conformance.complaints import Complaint
+from improto_conformance.sent.binary import in_msgpack, in_pickle
+from improto_conformance.sent.fields import Found
+from improto_conformance.sent.lines import in_ascii, in_json
+from improto_conformance.transcript import Event, Transcript
+
+__all__ = ["sent"]
+
+_CODECS: Final[Mapping[str, Callable[[bytes, bool], Found]]] = {
+    "ascii": in_ascii,
+    "json": in_json,
+    "msgpack": in_msgpack,
+    "pickle": in_pickle,
+}
+
+
+def sent(seen: Transcript) -> Iterator[Complaint]:
+    """Complain of what the server has written as nobody may write it."""
+    streams: dict[str, list[bytes]] = {}
+    last: dict[str, int] = {}
+    ended: set[str] = set()
+    for index, entry in enumerate(seen.entries):
+        if entry.event in (Event.RECEIVED, Event.FAULT, Event.CLOSED):
+            streams.setdefault(entry.party, []).append(entry.data)
+            last[entry.party] = index
+            # A close may have been a reset, which cuts off anywhere.
+            (ended.add if entry.event is Event.FAULT else ended.discard)(entry.party)
+    for party, stream in streams.items():
+        read = _CODECS.get(seen.codecs.get(party, ""))
+        for clause, text in read(b"".join(stream), party in ended) if read else ():
+            yield Complaint(clause, f"{party} was sent {text}", last[party])
