@@ -1,27 +1,28 @@
 """Tests of the driver protocol: our own driver, and drivers that break a rule each."""
 
+import io
 import re
-import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from improto.cli import main
 from improto_conformance.clients.lines import RULES, NoDriver
 from improto_conformance.clients.probe import probe
 from improto_conformance.clients.subjects import Driven
-from programs import IMPROTO
 
 ROOT = Path(__file__).parent.parent
 OWN = ROOT / "examples" / "drivers" / "own_driver.py"
 
 
 def check(*arguments: str) -> tuple[int, str]:
-    """Run `improto check client` and give exit code and output."""
-    done = subprocess.run(
-        [IMPROTO, "check", "client", *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
+    """Run `improto check client` here and give exit code and output."""
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = main(["check", "client", *arguments])
+    return code, said.getvalue()
 
 
 def test_own_client() -> None:
