@@ -10,10 +10,12 @@ from improto.limits import Limits
 from improto.server import Hub
 from improto.service import Service
 from improto_conformance.check import Check
+from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
 from improto_conformance.runner import Settings, conduct, run
 from improto_conformance.stage import Stage
 from improto_conformance.targets import Target, in_process
+from improto_conformance.transcript import Transcript
 
 
 def made(name: str = "REGISTER-2/one", stimulus: Callable[[Stage], None] = lambda stage: None) -> Check:
@@ -59,3 +61,9 @@ def test_alone() -> None:
     results = run(target(), checks, Settings(Profile(["json"]), jobs=1))
     assert order == ["b", "d", "a", "c"]
     assert [result.check.name[-1] for result in results] == order
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_judgements_of_nothing(check: Check) -> None:
+    """Whatever did not come is a complaint or none, and never breaks a check: here nothing came at all."""
+    assert all(isinstance(complaint, str) for complaint in check.judgement(Transcript()))

@@ -484,7 +484,7 @@ def before_the_list(stage: Stage) -> None:
 
 @before_the_list.judge
 def _(seen: Transcript) -> Complaints:
-    invitation = Invitation(seen.conversations[-1], seen.name("ann"))
+    invitation = Invitation("".join(seen.conversations[-1:]), seen.name("ann"))
     yield from seen.expect("ann", [invitation, _says(seen, "ann", "x")], since="sent", until="listed")
 
 
