@@ -340,14 +340,20 @@ def test_too_much() -> None:
 
 
 def test_reset_is_remembered() -> None:
-    """Where somebody broke off, the server may not know yet: the transcript goes on, for all that follows."""
+    """Where somebody broke off, the transcript goes on until the server has shown that it knows."""
     with serving() as port, refereed(port) as watched:
         stage = Stage(tcp("127.0.0.1", watched.port).begin(), load("json"), "", Waits(DEADLINE))
         stage.enter("ann")[0].reset()
         stage.close()
+        stage = Stage(tcp("127.0.0.1", watched.port).begin(), load("json"), "", Waits(DEADLINE))
+        (bo,) = stage.enter("bo")
+        bo.wait_to_see("ann", None)
+        bo.send(Goodbye())
+        bo.read_to_end()
+        stage.close()
         talk(watched.port, suffix="'")
-    assert [seen.codecs.keys() for seen in watched.seen] == [{"ann", "ann'", "bo'"}]
-    assert judged(watched.seen[0], alone=True) == Judgement(())
+    assert [seen.codecs.keys() for seen in watched.seen] == [{"ann", "bo"}, {"ann'", "bo'"}]
+    assert [judged(seen, alone=True) for seen in watched.seen] == [Judgement(())] * 2
 
 
 def refereeing(programs: Programs, *options: str) -> tuple[Program, str]:

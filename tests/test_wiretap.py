@@ -5,6 +5,7 @@ import pytest
 from improto.codec import available, load
 from improto.messages import AnyMessage, Join, ListConversations, OnlineUsers, Register
 from improto_conformance.transcript import Event, Transcript
+from improto_conformance.verdict import judged
 from improto_conformance.wiretap import Recording
 
 CODECS = available()
@@ -102,6 +103,28 @@ def test_server_first() -> None:
     assert [entry.event for entry in recording.transcript.entries] == [Event.FAULT, Event.SENT]
 
 
+def test_too_large() -> None:
+    """What the server has refused as too large before its end is there before the ERROR."""
+    recording = Recording()
+    tap = recording.connect()
+    tap.from_client(b"REGISTER " + b"x" * 5000)
+    tap.from_server(b'ERROR "too-large: no"\n')
+    tap.server_ended()
+    events = [Event.RAW, Event.RECEIVED, Event.CLOSED]
+    assert [entry.event for entry in recording.transcript.entries] == events
+    assert recording.transcript.entries[0].item == b"REGISTER " + b"x" * 5000
+    assert judged(recording.transcript, alone=True).blames == ()
+
+
+def test_blown_up() -> None:
+    """A pickle that holds more than it has bytes is kept as bytes, which the judge reads by the server's limits."""
+    recording = Recording(["pickle"])
+    tap = recording.connect()
+    name = b"X\xe8\x03\x00\x00" + b"x" * 1000 + b"q\x00"
+    tap.from_client(b"INVITE (" + name + b"h\x00" * 100 + b"l.")
+    assert [entry.event for entry in recording.transcript.entries] == [Event.RAW]
+
+
 def test_ends() -> None:
     """Half-close, close and reset are noted with the bytes of what was not finished; the server's close once."""
     recording = Recording()
@@ -127,6 +150,26 @@ def test_silence() -> None:
     tap.client_ended()
     tap.server_ended()
     assert recording.transcript == Transcript()
+
+
+def test_settled() -> None:
+    """Who broke off may be online until a roster shows otherwise that is certainly newer."""
+    recording = Recording(["ascii"])
+    ann, bo = recording.connect(), recording.connect()
+    for tap, name in ((ann, "ann"), (bo, "bo")):
+        tap.from_client(f"REGISTER {name} x\n".encode())
+    ann.client_broke()
+    assert not recording.settled
+    bo.from_server(b"ONLINE_USERS bo=x\n")  # it may have been on its way
+    assert not recording.settled
+    cy = recording.connect()
+    cy.from_server(b"ONLINE_USERS ann=x bo=x cy=x\n")
+    assert not recording.settled
+    cy.from_server(b"ONLINE_USERS bo=x cy=x\n")
+    assert recording.settled
+    bo.server_ended()
+    bo.client_broke()
+    assert recording.settled
 
 
 def test_labels() -> None:

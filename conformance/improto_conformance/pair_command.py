@@ -92,8 +92,8 @@ def _sessions(
 ) -> Iterator[Met]:
     if target.address is None:
         raise UsageError("a pair meets on plain TCP; write tcp://HOST:PORT or cmd:'PROGRAM {port}'")
+    make = partial(Driven, words)
     if arguments.driver:
-        make = partial(Driven, words)
         codecs: Sequence[str] = profile.codecs
         probe_driver(make, codecs, arguments.timeout)
     else:

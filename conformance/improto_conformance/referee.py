@@ -79,7 +79,7 @@ class Referee:
         self._codecs = codecs
         self._complain = complain
         self._recording = Recording(codecs)
-        self._unsure = False  # whether the server may take somebody for online who is not connected any more
+        self._unsure = False  # whether somebody broke off since nobody was connected
         self._connections: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
 
@@ -133,11 +133,12 @@ class Referee:
 
     def _quiet(self) -> None:
         """Begin anew, if all users are certainly offline: not if one broke off, which the server may see later."""
-        if not self._unsure:
+        if self._recording.full and self._unsure:
+            self._unsure = False  # of those who broke off by now it will know at the next such moment
+        elif self._recording.full or self._recording.settled:
             self._hand_in()
             self._recording = Recording(self._codecs)
-        elif self._recording.full:
-            self._unsure = False  # of those who broke off before the next such moment it will know by then
+            self._unsure = False
 
     def _hand_in(self) -> None:
         seen = self._recording.take()

@@ -255,7 +255,7 @@ class _Run:
 
     def _roster(self, item: AnyMessage) -> dict[str, str]:
         """Give the part of a roster that these parties make."""
-        users = item.users if isinstance(item, OnlineUsers) else {}
+        users = dict[str, str](item.users) if isinstance(item, OnlineUsers) else {}
         mine = {self._names.user(name) for name in self._registered}
         return {name: status for name, status in users.items() if name in mine}
 

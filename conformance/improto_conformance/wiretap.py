@@ -13,12 +13,12 @@ transcript cannot be its effect, and all that is judged later rests on this alon
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from improto.codec import Codec, Reader, available, detect, load
 from improto.errors import DecodeError
-from improto.messages import AnyMessage, Register, Role
+from improto.messages import AnyMessage, Code, Error, OnlineUsers, Register, Role
 from improto_conformance.transcript import Entry, Event, Transcript
 
 __all__ = ["ENTRIES", "SIZE", "Recording", "Tap"]
@@ -33,6 +33,7 @@ _REQUEST: Final = (
 )  # a longer payload of a client is not looked into: 16 times what a server has to take
 _RESPONSE: Final = 16 * 1024 * 1024  # LIMIT-20
 _BLANK: Final = b" \r\n"
+_SHORT: Final = 256  # bytes that cannot stand for more than a server has to take
 _LABEL: Final = 64
 _NONE: Final = "ascii"
 
@@ -58,6 +59,22 @@ class Recording:
         self._room = size
         self._connections = 0
         self._labels = {"server"}
+        self._lingering: dict[str, int] = {}  # who broke off, and how many had connected by then
+
+    @property
+    def settled(self) -> bool:
+        """Whether the server takes nobody for online who broke off, as far as it has shown."""
+        return not self._lingering
+
+    def broke(self, name: str) -> None:
+        """Note that a user's connection broke off, which the server may see later."""
+        self._lingering[name] = self._connections
+
+    def shown(self, users: Collection[str], number: int) -> None:
+        """Note a roster that a connection received: it tells who is offline, if it is newer than their end."""
+        gone = [name for name, by in self._lingering.items() if by < number and name not in users]
+        for name in gone:
+            del self._lingering[name]
 
     def connect(self) -> "Tap":
         """Give what takes down a new connection."""
@@ -97,6 +114,7 @@ class Tap:
         self._recording = recording
         self._codecs = codecs
         self._number = number
+        self._name = ""  # that was asked for last
         self._label = ""  # until there is something to note
         self._codec: Codec | None = None
         self._first = b""  # what the client sent as long as that does not tell the codec
@@ -121,7 +139,12 @@ class Tap:
             if isinstance(item, DecodeError):
                 self._note(Event.RAW, taken, taken)
             else:
-                self._note(Event.SENT, item, taken)
+                if isinstance(item, Register):
+                    self._name = item.username
+                if self._is_plain(taken):
+                    self._note(Event.SENT, item, taken)
+                else:
+                    self._note(Event.RAW, taken, taken)
 
     def from_server(self, data: bytes) -> None:
         """Take down what the server sent."""
@@ -135,6 +158,10 @@ class Tap:
                 if isinstance(item, DecodeError):
                     self._note(Event.FAULT, str(item), taken)
                 else:
+                    if isinstance(item, OnlineUsers):
+                        self._recording.shown(item.users, self._number)
+                    elif isinstance(item, Error) and item.code == Code.TOO_LARGE:
+                        self._note_unfinished()
                     self._note(Event.RECEIVED, item, taken)
 
     def client_ended(self) -> None:
@@ -143,6 +170,8 @@ class Tap:
 
     def client_broke(self) -> None:
         """Note that the connection of the client broke off."""
+        if self._name and not self.closed:
+            self._recording.broke(self._name)
         self._end(Event.RESET, self._up.rest if self._up else self._first)
 
     def server_ended(self) -> None:
@@ -150,6 +179,24 @@ class Tap:
         if not self.closed:
             self.closed = True
             self._end(Event.CLOSED, self._down.rest if self._down else b"", "closed")
+
+    def _is_plain(self, data: bytes) -> bool:
+        """Tell whether a message holds no more than it has bytes: else its bytes have to be judged by the limits."""
+        if len(data) <= _SHORT or self._codec is None:
+            return True
+        reader = self._codec.reader(Role.CLIENT)
+        reader.feed(data.lstrip(_BLANK))
+        try:
+            reader.next(len(data))
+        except DecodeError:
+            return False
+        return True
+
+    def _note_unfinished(self) -> None:
+        """Note what has come of a message that the server does not wait for the end of."""
+        data = b"" if self._up is None else self._up.give_up()
+        if data:
+            self._note(Event.RAW, data, data)
 
     def _passed_over(self, data: bytes) -> bool:
         self._recording.count(data)
@@ -210,6 +257,10 @@ class _Stream:
     def rest(self) -> bytes:
         """The bytes of a message that has not come to its end."""
         return bytes(self._bytes)
+
+    def give_up(self) -> bytes:
+        """Give the bytes of a message that has not come to its end, and count them no more."""
+        return self._take(0)
 
     def read(self, data: bytes) -> Iterator[tuple[AnyMessage | DecodeError, bytes]]:
         """Give each message that is complete, or what is wrong with it, and its bytes."""
