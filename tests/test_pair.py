@@ -10,7 +10,8 @@ from improto.cli import main
 from improto.codec import available
 from improto_conformance.broken import BROKEN
 from improto_conformance.clients.subjects import Driven, Lone
-from improto_conformance.pair import DRIVEN, NAMES, SHOWN, Met, meet
+from improto_conformance.pair import NAMES, Met, meet
+from improto_conformance.pair_sessions import DRIVEN, SHOWN
 from improto_conformance.profile import Profile
 from improto_conformance.records import from_file
 from improto_conformance.referee import Manner

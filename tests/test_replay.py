@@ -19,7 +19,7 @@ from improto_conformance.links import Connect
 from improto_conformance.party import Waits
 from improto_conformance.profile import Profile
 from improto_conformance.records import Record, from_file, to_file
-from improto_conformance.renaming import Names, translated
+from improto_conformance.renaming import Names, Piece, pieces, translated
 from improto_conformance.replay import replay
 from improto_conformance.replay_command import again
 from improto_conformance.results import Result, Verdict
@@ -29,7 +29,7 @@ from improto_conformance.transcript import Entry, Event, Transcript
 from improto_conformance.variants import VARIANTS
 from programs import IMPROTO, Programs
 
-AREAS = ("JOIN", "LEAVE", "SEND", "CONV", "INVITATION", "GOODBYE", "CONN-2", "JSON")
+AREAS = ("JOIN", "SEND", "CONV", "GOODBYE", "CONN-25", "JSON")
 
 
 def make() -> Service:
@@ -60,11 +60,11 @@ def test_what_passed_passes(variant: str, codec: str) -> None:
             assert outcome.difference == "", result.check.name
 
 
-@pytest.mark.parametrize(("codec", "other"), [("json", "ascii"), ("ascii", "pickle"), ("pickle", "msgpack")])
+@pytest.mark.parametrize(("codec", "other"), [("json", "pickle"), ("pickle", "msgpack")])
 def test_another_codec(codec: str, other: str) -> None:
     """What passed in one codec passes in another one, unless bytes were sent that are nothing in that."""
     passed = 0
-    for result in results(in_process(make), codec, "SEND", "JOIN", "CONN-1"):
+    for result in results(in_process(make), codec, "SEND", "JOIN"):
         try:
             outcome = again(recorded(result), in_process(make), Profile(), other, 5.0)
         except UsageError:
@@ -74,7 +74,7 @@ def test_another_codec(codec: str, other: str) -> None:
             assert (outcome.verdict, outcome.complaints) == (Verdict.PASSED, ()), result.check.name
             assert set(outcome.record.transcript.codecs.values()) == {other}
             passed += 1
-    assert passed > 20
+    assert passed > 10
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,13 @@ def test_names_and_ids() -> None:
     assert names.message(Invitation("1", "ann.old")) == Invitation("7", "ann.new")
     canonical = codec.frame(codec.encode(Join("1"))) + codec.frame(codec.encode(Register("bo.old", "")))
     renamed = codec.frame(codec.encode(Join("7"))) + codec.frame(codec.encode(Register("bo.new", "")))
-    assert names.written(Entry("a", Event.RAW, canonical, data=canonical), codec) == renamed
+    halves = [Entry("a", Event.RAW, data, data=data) for data in (canonical[:-5], canonical[-5:])]
+    parts = pieces(Transcript("", halves, {"a": "json"}))
+    written = [names.written(half, codec, parts[place]) for place, half in enumerate(halves)]
+    assert written == [renamed[:-5], renamed[-5:]]
     own = b'{"type" : "JOIN", "conversation" : "1"}\n'
-    assert names.written(Entry("a", Event.RAW, own, data=own), codec) == own  # a form that is kept
+    # A form that is kept.
+    assert names.written(Entry("a", Event.RAW, own, data=own), codec, Piece(own, len(own), 0)) == own
     spaced = b'{"type" : "REGISTER", "username" : "bo.old", "status" : ""}\n'
     entry = Entry("a", Event.SENT, Register("bo.old", ""), data=spaced)
     assert names.written(entry, codec) == spaced.replace(b"old", b"new")

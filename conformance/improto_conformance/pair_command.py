@@ -18,7 +18,8 @@ from improto_conformance.clients.probe import probe as probe_driver
 from improto_conformance.clients.probe import spoken
 from improto_conformance.clients.subjects import Driven, Lone
 from improto_conformance.links import CUTS
-from improto_conformance.pair import DRIVEN, NAMES, SHOWN, Met, meet
+from improto_conformance.pair import NAMES, Met, meet
+from improto_conformance.pair_sessions import DRIVEN, SHOWN
 from improto_conformance.probe import probe as probe_server
 from improto_conformance.profile import Profile
 from improto_conformance.records import Record, to_file

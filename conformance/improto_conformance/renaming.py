@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final, NamedTuple
 
 from improto.codec import Codec, load
 from improto.errors import DecodeError, UsageError
@@ -19,9 +20,10 @@ from improto.messages import (
 )
 from improto_conformance.transcript import Entry, Event, Transcript
 
-__all__ = ["Names", "translated"]
+__all__ = ["Names", "Piece", "pieces", "translated"]
 
-_LIMIT = 16 * 1024 * 1024
+_LIMIT: Final = 16 * 1024 * 1024
+_PARTS: Final = 100  # of one message that are put together
 
 
 def translated(old: Transcript, codec: str) -> Transcript:
@@ -54,6 +56,38 @@ def _read(data: bytes, codec: Codec) -> list[AnyMessage] | None:
     except DecodeError:
         return None
     return messages if messages and not behind else None
+
+
+class Piece(NamedTuple):
+    """A part of messages that were sent as bytes."""
+
+    whole: bytes
+    """All that the messages are."""
+    start: int
+    """How many bytes of that come from where the part begins …"""
+    behind: int
+    """… and from where it ends."""
+
+
+def pieces(seen: Transcript) -> dict[int, Piece]:
+    """Give for the entries of bytes that are, or together are, whole messages, what they are a part of."""
+    found: dict[int, Piece] = {}
+    parts: dict[str, list[tuple[int, bytes]]] = {}
+    for index, entry in enumerate(seen.entries):
+        if entry.event is Event.SENT:
+            parts.pop(entry.party, None)
+        if entry.event is not Event.RAW:
+            continue
+        mine = parts.setdefault(entry.party, [])
+        mine.append((index, entry.data))
+        whole = b"".join(data for _, data in mine)
+        if len(mine) > _PARTS or _read(whole, load(seen.codecs.get(entry.party) or "json")) is None:
+            continue
+        rest = len(whole)
+        for place, data in parts.pop(entry.party):
+            found[place] = Piece(whole, rest, rest - len(data))
+            rest -= len(data)
+    return found
 
 
 class Names:
@@ -98,14 +132,16 @@ class Names:
             case _:
                 return message
 
-    def written(self, entry: Entry, codec: Codec) -> bytes:
+    def written(self, entry: Entry, codec: Codec, piece: Piece | None = None) -> bytes:
         """Give what was sent, in the form in which it was sent as far as that can be kept."""
         renamed = entry.data.replace(self._old.encode(), self._new.encode()) if self._old else entry.data
         if isinstance(entry.item, bytes):
-            messages = _read(entry.data, codec)
-            if messages is None or self._plain(messages, codec) != entry.data:
+            messages = None if piece is None else _read(piece.whole, codec)
+            if piece is None or messages is None or self._plain(messages, codec) != piece.whole:
                 return renamed
-            return self._plain([self.message(each) for each in messages], codec)
+            new = self._plain([self.message(each) for each in messages], codec)
+            start = 0 if piece.start == len(piece.whole) else max(0, len(new) - piece.start)
+            return new[start : len(new) - piece.behind]
         assert not isinstance(entry.item, str)
         wanted = self.message(entry.item)
         return renamed if _read(renamed, codec) == [wanted] else self._plain([wanted], codec)

@@ -24,7 +24,7 @@ from improto.messages import (
 )
 from improto_conformance.links import Connect
 from improto_conformance.party import Party, Stuck, Waits
-from improto_conformance.renaming import Names, translated
+from improto_conformance.renaming import Names, pieces, translated
 from improto_conformance.reports.sequence import told_of
 from improto_conformance.transcript import Entry, Event, Transcript
 
@@ -70,8 +70,8 @@ def replay(
         old = translated(old, codec)
     run = _Run(old, connect, old.suffix if suffix is None else suffix, waits)
     try:
-        for batch in _batches(old.entries):
-            run.do(batch)
+        for place, batch in _batches(old.entries):
+            run.do(place, batch)
         script = len(run.transcript.entries)
         if settle:
             run.settle()
@@ -82,19 +82,24 @@ def replay(
     )
 
 
-def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Put together what a party may have sent in one write, and leave out how parties were closed at the end."""
-    batch: list[Entry] = []
-    for entry in told_of(entries):
+def _batches(entries: Sequence[Entry]) -> Iterator[tuple[int, list[Entry]]]:
+    """Put together what a party may have sent in one write, with the place of its first entry.
+
+    How parties were closed at the end is left out.
+    """
+    first, batch = 0, list[Entry]()
+    for index, entry in enumerate(told_of(entries)):
         if entry.event in (Event.ASKED, Event.TOLD):
             continue
         together = batch and batch[0].event is entry.event is Event.SENT and batch[0].party == entry.party
         if batch and not together:
-            yield batch
+            yield first, batch
             batch = []
+        if not batch:
+            first = index
         batch.append(entry)
     if batch:
-        yield batch
+        yield first, batch
 
 
 class _Run:
@@ -106,6 +111,7 @@ class _Run:
         self._connect = connect
         self._waits = waits
         self._names = Names(old.suffix, suffix)
+        self._pieces = pieces(old)
         self._parties: dict[str, Party] = {}
         self._came: dict[str, list[Response]] = {}  # and was not waited for yet
         self._left: set[str] = set()  # who sends no more
@@ -116,20 +122,20 @@ class _Run:
         self._time = old.entries[0].time if old.entries else 0.0
         self._registered = {e.item.username for e in old.entries if isinstance(e.item, Register)}
 
-    def do(self, batch: Sequence[Entry]) -> None:
-        """Do what was done, or wait for what came."""
+    def do(self, place: int, batch: Sequence[Entry]) -> None:
+        """Do what was done at a place of the old transcript, or wait for what came there."""
         entry = batch[0]
         try:
             if entry.event is Event.MARK:
                 self.transcript.mark(str(entry.item))
             elif entry.event in (Event.SENT, Event.RAW):
                 self._quiet.clear()
-                self._send(entry.party, batch)
+                self._send(entry.party, place, batch)
             elif entry.event in (Event.HALF_CLOSED, Event.RESET):
                 self._quiet.clear()
                 self._leave(entry.party, entry.event)
             elif entry.party not in self._deaf:
-                self._await(self._party(entry.party), entry)
+                self._await(self._party(entry.party), place, entry)
         except Stuck:
             self._quiet.add(entry.party)
             if [each.event for each in self.transcript.of(entry.party)[-1:]] == [Event.FAULT]:
@@ -176,14 +182,14 @@ class _Run:
         self._left.add(label)
         self._deaf.add(label)
 
-    def _send(self, label: str, batch: Sequence[Entry]) -> None:
+    def _send(self, label: str, place: int, batch: Sequence[Entry]) -> None:
         if label in self._left:
             return
         party = self._party(label)
         messages = [
             self._names.message(each.item) for each in batch if not isinstance(each.item, str | bytes)
         ]
-        written = [self._names.written(each, party.codec) for each in batch]
+        written = [self._names.written(each, party.codec, self._pieces.get(place)) for each in batch]
         if batch[0].event is Event.RAW:
             party.send_bytes(written[0])
         elif written == [party.encoded(message) for message in messages]:
@@ -202,7 +208,7 @@ class _Run:
             else:
                 party.half_close()
 
-    def _await(self, party: Party, entry: Entry) -> None:
+    def _await(self, party: Party, place: int, entry: Entry) -> None:
         item = entry.item
         if entry.event is Event.CLOSED:
             party.read_to_end(within=self._patience(entry))
@@ -210,7 +216,7 @@ class _Run:
             faults = self._faults(party)
             self._wait(party, entry, lambda got: self._faults(party) > faults)
         elif isinstance(item, OnlineUsers):
-            if not self._is_superseded(entry):
+            if not self._is_superseded(place):
                 wanted = self._roster(self._names.message(item))
                 if not party.roster or self._roster(OnlineUsers(party.roster)) != wanted:
                     self._wait(party, entry, lambda got: self._roster(got) == wanted)
@@ -259,13 +265,13 @@ class _Run:
         mine = {self._names.user(name) for name in self._registered}
         return {name: status for name, status in users.items() if name in mine}
 
-    def _is_superseded(self, entry: Entry) -> bool:
+    def _is_superseded(self, place: int) -> bool:
         """Tell whether the same party received a later roster before anything was sent: no server has to send both."""
-        at = next(index for index, each in enumerate(self._old.entries) if each is entry)
-        for later in self._old.entries[at + 1 :]:
+        party = self._old.entries[place].party
+        for later in self._old.entries[place + 1 :]:
             if later.event in (Event.SENT, Event.RAW, Event.HALF_CLOSED, Event.RESET):
                 return False
-            if later.party == entry.party and isinstance(later.item, OnlineUsers):
+            if later.party == party and isinstance(later.item, OnlineUsers):
                 return True
         return False
 
