@@ -2,7 +2,8 @@
 
 Each mutant of `mutation` is loaded as a copy and tried until a check fails: first by the checks that are about the
 clauses named next to its place, then by all others that execute its statement in a run of the reference.  Codecs and
-what is under them are tried by the vectors too, as anybody's decoder and encoder.  What no check finds is a survivor,
+what is under them are tried by the vectors too, as anybody's decoder and encoder, and what clients use by the checks
+of clients.  What no check finds is a survivor,
 and `survivors.toml` has to say why.
 """
 
@@ -19,10 +20,15 @@ from typing import Final, NamedTuple
 from improto.errors import UsageError
 from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
+from improto_conformance.clients.check import ClientCheck
+from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
+from improto_conformance.clients.lines import NoDriver
+from improto_conformance.clients.memory import InMemory
+from improto_conformance.clients.runner import conduct as conduct_client
 from improto_conformance.copies import Copy, in_memory, load, source
 from improto_conformance.mutation import Mutant, dotted, mutants, probed
 from improto_conformance.profile import Profile
-from improto_conformance.results import Verdict
+from improto_conformance.results import Result, Verdict
 from improto_conformance.runner import Settings, conduct
 from improto_conformance.survivors import Fate, Tried, explanations, report, stale, unexplained
 from improto_conformance.targets import Target
@@ -38,20 +44,23 @@ class Way(NamedTuple):
     """One way to try a copy: a part of the suite, and the codec in which it runs, or the kind of vectors."""
 
     part: str
-    """`server`, `private` for what only servers with this policy have to do, or `vectors`."""
+    """`server`, `private` for what only servers with this policy have to do, `client`, or `vectors`."""
     codec: str
 
 
 _CORE: Final = (Way("server", "json"), Way("private", "json"), Way("server", "pickle"))
+_CLIENT: Final = (Way("client", "json"),)
 _FRAMING: Final = (*(Way("vectors", kind) for kind in ("json", "msgpack", "auto")),)
 
 WAYS: Final[Mapping[str, Sequence[Way]]] = {
     "improto/server.py": _CORE,
     "improto/service.py": _CORE,
-    "improto/wire.py": (*_CORE, *_FRAMING),
-    "improto/states.py": (*_CORE, *_FRAMING),
-    "improto/limits.py": (*_CORE, Way("vectors", "bounds")),
-    "improto/messages.py": (*_CORE, Way("vectors", "json"), Way("vectors", "msgpack")),
+    "improto/client.py": _CLIENT,
+    "improto/session.py": _CLIENT,
+    "improto/wire.py": (*_CORE, *_CLIENT, *_FRAMING),
+    "improto/states.py": (*_CORE, *_CLIENT, *_FRAMING),
+    "improto/limits.py": (*_CORE, *_CLIENT, Way("vectors", "bounds")),
+    "improto/messages.py": (*_CORE, *_CLIENT, Way("vectors", "json"), Way("vectors", "msgpack")),
     "improto/outbox.py": _CORE,
     "improto/codec.py": (*_CORE, Way("server", "msgpack"), Way("server", "ascii"), *_FRAMING),
     "improto_codecs/ascii_codec.py": (Way("server", "ascii"), Way("vectors", "ascii")),
@@ -164,6 +173,9 @@ def _checks(way: Way, copy: Copy) -> Mapping[str, _Try]:
         ask = answering(copy)
         chosen = [vector for vector in vectors().values() if vector.id.startswith(f"{way.codec}/")]
         return {vector.id: partial(_try_vector, ask, vector) for vector in chosen}
+    if way.part == "client":
+        fitting = [check for check in CLIENT_CHECKS if check.codecs is None or way.codec in check.codecs]
+        return {check.name: partial(_try_client, copy, check, way.codec) for check in fitting}
     private = way.part == "private"
     target = in_memory(copy, private=private)
     settings = Settings(Profile([way.codec], private), jobs=1, timeout=_TIMEOUT)
@@ -174,6 +186,14 @@ def _checks(way: Way, copy: Copy) -> Mapping[str, _Try]:
 def _try_check(target: Target, check: Check, settings: Settings) -> Verdict | None:
     results = conduct(target, [check], settings)
     return results[0].verdict if results else None
+
+
+def _try_client(copy: Copy, check: ClientCheck, codec: str) -> Verdict:
+    try:
+        result = conduct_client(InMemory(copy), check, codec)
+    except NoDriver:  # what the copy tells is none of the protocol
+        return Verdict.FAILED
+    return result.verdict if isinstance(result, Result) else Verdict.INCONCLUSIVE
 
 
 def _try_vector(ask: Ask, vector: Vector) -> Verdict:
