@@ -3,8 +3,7 @@
 Each mutant of `mutation` is loaded as a copy and tried until a check fails: first by the checks that are about the
 clauses named next to its place, then by all others that execute its statement in a run of the reference.  Codecs and
 what is under them are tried by the vectors too, as anybody's decoder and encoder, and what clients use by the checks
-of clients.  What no check finds is a survivor,
-and `survivors.toml` has to say why.
+of clients.  What no check finds is a survivor, and `survivors.toml` has to say why.
 """
 
 import argparse

@@ -6,6 +6,7 @@ from improto_conformance.clients.checks import (
     endings,
     errors,
     forms,
+    holes,
     nonsense,
     presence,
     registration,
@@ -24,6 +25,7 @@ _TOPICS = (
     segments,
     nonsense,
     errors,
+    holes,
     forms,
     endings,
 )  # imported, so registered
