@@ -12,9 +12,11 @@ from improto.cli import main
 from improto_conformance.clients.lines import RULES, NoDriver
 from improto_conformance.clients.probe import probe
 from improto_conformance.clients.subjects import Driven
+from runtimes import needs_node
 
 ROOT = Path(__file__).parent.parent
-OWN = ROOT / "examples" / "drivers" / "own_driver.py"
+DRIVERS = ROOT / "examples" / "drivers"
+OWN = DRIVERS / "own_driver.py"
 
 
 def check(*arguments: str) -> tuple[int, str]:
@@ -29,6 +31,15 @@ def test_own_client() -> None:
     """Our own client passes all checks in all codecs, with nothing waited for in vain."""
     code, output = check("--driver", f"{sys.executable} {OWN}")
     assert code == 0, output
+    assert output.endswith("0.0 s in expired waits\nCONFORMANT\n")
+
+
+@needs_node
+def test_node_client() -> None:
+    """The client in JavaScript, which shares no code with ours, passes all checks in json."""
+    code, output = check("--driver", f"node {DRIVERS / 'node_driver.mjs'}", "--codec", "json")
+    assert code == 0, output
+    assert "left out" not in output
     assert output.endswith("0.0 s in expired waits\nCONFORMANT\n")
 
 

@@ -1,51 +1,16 @@
 """Real peers: programs in Python 2.7 and Node.js that share no code with improto, and a session typed through nc."""
 
-import os
 import re
-import shutil
 import signal
 import socket
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
 from programs import Program, Programs
+from runtimes import PYTHON2, each_runtime, needs_nc, needs_node, needs_python2
 
 PEERS = Path(__file__).with_name("peers")
 GAP = ("--gap", "0.15")  # long enough for a loaded machine: what is to come in two reads must not come in one
-
-
-def _cpython2() -> list[str] | None:
-    """Find a CPython 2.7 that really runs: a shim of that name may be there without one behind it."""
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    for found in [shutil.which("python2.7"), *map(str, sorted(versions.glob("2.7.*/bin/python2.7")))]:
-        if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
-            return [found]
-    return None
-
-
-def _jython() -> list[str] | None:
-    found = shutil.which("jython")
-    return [found] if found else None
-
-
-RUNTIMES = {"CPython 2.7": _cpython2(), "Jython 2.7": _jython()}
-PYTHON2 = RUNTIMES["CPython 2.7"] or RUNTIMES["Jython 2.7"]
-
-needs_python2 = pytest.mark.skipif(PYTHON2 is None, reason="neither CPython 2.7 nor Jython is installed")
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
-needs_nc = pytest.mark.skipif(shutil.which("nc") is None, reason="nc is not installed")
-each_runtime = pytest.mark.parametrize(
-    "python2",
-    [
-        pytest.param(
-            command, id=name, marks=pytest.mark.skipif(command is None, reason=f"{name} is not installed")
-        )
-        for name, command in RUNTIMES.items()
-    ],
-)
 
 
 def where(url: str) -> tuple[str, str]:
