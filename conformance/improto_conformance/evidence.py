@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from improto.limits import Limits
-from improto.messages import Error, Invitation, Join, OnlineUsers, Register
+from improto.messages import Error, Invitation, Join, Message, OnlineUsers, Register, SendMessage
 from improto_conformance.asked import Hearing
 from improto_conformance.complaints import Complaint
 from improto_conformance.model import DEFAULTS
+from improto_conformance.scope import Scope
 
-__all__ = ["evidence"]
+__all__ = ["evidence", "unsaid"]
 
 
 def evidence(hearings: Sequence[Hearing], limits: Limits) -> Iterator[Complaint]:
@@ -40,3 +41,43 @@ def evidence(hearings: Sequence[Hearing], limits: Limits) -> Iterator[Complaint]
                     yield Complaint("PRESENCE-3", f"{one.party} received a roster without itself", each.index)
                 case _:
                     pass
+
+
+def unsaid(hearings: Sequence[Hearing], scope: Scope) -> Iterator[Complaint]:
+    """Complain of each message that nobody had said by then, or not as often as it came.
+
+    No search is needed for that, so it is told even where there are too many orders to try.
+    """
+    names = {
+        asked.item.username: one.party
+        for one in hearings
+        for asked in one.asked
+        if isinstance(asked.item, Register)
+    }
+    said = [
+        (asked.index, one.party, asked.item)
+        for one in hearings
+        for asked in one.asked
+        if isinstance(asked.item, SendMessage)
+    ]
+    for one in hearings:
+        came: list[Message] = []
+        for each in one.heard:
+            got = each.item
+            if (
+                not isinstance(got, Message)
+                or got.sender not in names
+                or got.conversation not in scope.announced
+            ):
+                continue
+            came.append(got)
+            same = [
+                who
+                for at, who, item in said
+                if at < each.index and item == SendMessage(got.conversation, got.text)
+            ]
+            text = f"{one.party} received {ascii(got)[:300]}, which "
+            if not same:
+                yield Complaint("MESSAGE-4", text + "nobody had said", each.index)
+            elif len(same) < came.count(got):
+                yield Complaint("MESSAGE-6", text + f"was said {len(same)} times", each.index)

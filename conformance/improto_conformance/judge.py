@@ -13,7 +13,7 @@ from improto.messages import Conversations, Invitation, Message, OnlineUsers
 from improto_conformance.asked import Hearing, hearings
 from improto_conformance.blame import blame
 from improto_conformance.complaints import Complaint, Inconclusive
-from improto_conformance.evidence import evidence
+from improto_conformance.evidence import evidence, unsaid
 from improto_conformance.freshness import stale
 from improto_conformance.model import Rules
 from improto_conformance.profile import Profile
@@ -67,6 +67,8 @@ def _judged(seen: Transcript, way: Sequence[Hearing], profile: Profile, budget: 
         return [blame(hearings, scope, wrong)]
     if explained and not certain:
         return list(stale(seen, hearings, profile.presence))[:1]
+    if not explained and not certain:
+        certain = sorted(unsaid(hearings, scope), key=lambda each: each.index)[:1]
     if not explained and not certain:
         raise Inconclusive(
             f"no order was found among the first {budget} states that explains what was received up to "
