@@ -285,6 +285,18 @@ def test_a_search_may_take_too_long() -> None:
         judge(seen(BAD["two orders"]), budget=3)
 
 
+@pytest.mark.parametrize(
+    ("script", "clause"),
+    [
+        (BAD["wrong text"], "MESSAGE-4"),
+        (JOINED + "ann > SEND 1 a; ann < MESSAGE 1 ann a; ann < MESSAGE 1 ann a;", "MESSAGE-6"),
+    ],
+)
+def test_what_needs_no_search(script: str, clause: str) -> None:
+    """A message that nobody had said so often is wrong, however many orders are left to try."""
+    assert [each.clause for each in judge(seen(script), budget=3)] == [clause]
+
+
 def test_private_servers_are_judged_by_their_policy() -> None:
     """What is right under one policy is wrong under the other."""
     script = TALK + CY + "cy > JOIN 1; cy < ERROR not-invited; cy > LIST; cy < LISTED;"

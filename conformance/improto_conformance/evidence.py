@@ -48,36 +48,20 @@ def unsaid(hearings: Sequence[Hearing], scope: Scope) -> Iterator[Complaint]:
 
     No search is needed for that, so it is told even where there are too many orders to try.
     """
-    names = {
-        asked.item.username: one.party
-        for one in hearings
-        for asked in one.asked
-        if isinstance(asked.item, Register)
-    }
-    said = [
-        (asked.index, one.party, asked.item)
-        for one in hearings
-        for asked in one.asked
-        if isinstance(asked.item, SendMessage)
-    ]
+    asked = [each for one in hearings for each in one.asked]
+    names = {each.item.username for each in asked if isinstance(each.item, Register)}
     for one in hearings:
         came: list[Message] = []
         for each in one.heard:
-            got = each.item
-            if (
-                not isinstance(got, Message)
-                or got.sender not in names
-                or got.conversation not in scope.announced
-            ):
-                continue
-            came.append(got)
-            same = [
-                who
-                for at, who, item in said
-                if at < each.index and item == SendMessage(got.conversation, got.text)
-            ]
-            text = f"{one.party} received {ascii(got)[:300]}, which "
-            if not same:
-                yield Complaint("MESSAGE-4", text + "nobody had said", each.index)
-            elif len(same) < came.count(got):
-                yield Complaint("MESSAGE-6", text + f"was said {len(same)} times", each.index)
+            match each.item:
+                case Message(id, sender, text) as got if sender in names and id in scope.announced:
+                    came.append(got)
+                    said = SendMessage(id, text)
+                    times = sum(before.index < each.index and before.item == said for before in asked)
+                    found = f"{one.party} received {ascii(got)[:300]}, which "
+                    if not times:
+                        yield Complaint("MESSAGE-4", f"{found}nobody had said", each.index)
+                    elif times < came.count(got):
+                        yield Complaint("MESSAGE-6", f"{found}was said {times} times", each.index)
+                case _:
+                    pass
