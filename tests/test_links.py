@@ -1,5 +1,7 @@
 """Tests of the links: how what the suite sends is cut into writes."""
 
+import socket
+
 import pytest
 
 from improto.bindings.memory import Server
@@ -7,7 +9,7 @@ from improto.codec import Codec, load
 from improto.server import Hub
 from improto.service import Peer, Service
 from improto_conformance.checks import CHECKS
-from improto_conformance.links import CUTS, Link, cutting
+from improto_conformance.links import CUTS, Link, SocketLink, cutting
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
 from improto_conformance.runner import Settings, run
@@ -80,3 +82,17 @@ def test_only_an_odd_cut_finds_it() -> None:
 
     assert [failed(cut) for cut in ("whole", "bytes", "coalesced")] == [0, 0, 0]
     assert failed("sampled")
+
+
+def test_nothing_follows_a_part() -> None:
+    """Where the other end did not read in time, nothing is sent after the part of a message that it got."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        link = SocketLink(ours, 0.05)
+        link.send(b"x" * 4_000_000)
+        read = theirs.recv(4_000_000)
+        link.send(b"y")
+        link.half_close()
+        while data := theirs.recv(4_000_000):
+            read += data
+    assert set(read) == set(b"x")

@@ -95,18 +95,23 @@ class SocketLink:
         self._timeout = timeout
         self._socket = connected
         self._reset = False  # by the other end
+        self._torn = False  # whether the other end did not read in time, so that a part of a send is missing
 
     def now(self) -> float:
         """Give the system's time."""
         return time.monotonic()
 
     def send(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all of it, unless the other end does not read: then nothing is sent any more."""
+        if self._torn:
+            return
         try:
             self._socket.settimeout(self._timeout)
             self._socket.sendall(data)
         except ConnectionResetError:
             self._reset = True  # the system tells it once only
+        except TimeoutError:
+            self._torn = True
         except OSError:
             pass  # a server that has closed already is seen when reading
 
