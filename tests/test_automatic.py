@@ -127,15 +127,16 @@ def test_explained() -> None:
 
 
 def test_report() -> None:
-    """The score is what is killed of all that are not equivalent; each survivor is counted under its reason."""
-    fates = [Fate.KILLED, Fate.STOPPED, Fate.SURVIVED, Fate.UNREACHED, Fate.SURVIVED]
+    """The scores leave out the equivalent, and the harmless; each survivor is counted under its reason."""
+    fates = [Fate.KILLED, Fate.STOPPED, Fate.SURVIVED, Fate.UNREACHED, Fate.SURVIVED, Fate.SURVIVED]
     all_tried = [tried(fate, f"{number} -> 9") for number, fate in enumerate(fates)]
     explained = [
         Explanation("a.b", "A.f", "equivalent", "it is the same", ("2 -> 9",)),
         Explanation("a.b", "A.f", "hole", "nobody has tried it", ("3 -> 9",)),
+        Explanation("a.b", "A.f", "freedom", "it may", ("5 -> 9",)),
     ]
     lines = list(report(all_tried, explained))
-    assert "| a.b | 5 | 2 | 1 | 3 | 1 | 1 | 50.0% |" in lines
+    assert "| a.b | 6 | 2 | 1 | 4 | 1 | 1 | 40.0% | 50.0% |" in lines
     assert "| 1 | hole: a check is missing |" in lines
     assert "| `A.f` | 1 | equivalent: it is the same |" in lines
     assert "- a.b:1:constant:1 `4 -> 9`" in lines

@@ -70,15 +70,18 @@ EQUIVALENT: Final = "equivalent"
 REASONS: Final[Mapping[str, str]] = {
     EQUIVALENT: "it does the same",
     "performance": "it does the same with more work or memory",
-    "embedder": "only the program around the server sees it: an option, a log, a snapshot",
-    "size": "it shows only with more bytes, users or time than a check should take",
+    "guard": "it takes away what no peer reaches, because something else holds",
+    "embedder": "only the program around the server or client sees it: an option, a log, a snapshot",
     "freedom": "the specification allows it",
-    "guard": "it takes away what no peer reaches, because something before it holds",
-    "client": "it is in what only clients use, and clients are checked as a whole",
     "wording": "it changes words that do not bind",
+    "size": "it shows only with more bytes or users than a check should take",
+    "unchecked": "it violates only what cannot be seen from outside, or is the server's choice; `clauses.toml` says why",
     "hole": "a check is missing",
 }
 """Why a mutant may survive."""
+
+HARMFUL: Final = ("size", "unchecked", "hole")
+"""The reasons of those that do something wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +144,13 @@ def report(tried: Sequence[Tried], explained: Sequence[Explanation]) -> Iterator
     yield "# How many small faults in the reference the suite finds"
     yield ""
     yield "Made by `improto zoo --automatic --report docs/mutation.md`.  Each mutant is a module of the reference with one"
-    yield "small fault; it is killed if a check of the suite fails, or a vector.  The score is what is killed of all that are"
-    yield "not equivalent.  Stopped ones are killed by the time that they take.  `survivors.toml` explains the survivors."
+    yield "small fault in it, whatever that may mean.  It is killed if a check fails, or a vector; *stopped* ones are among them:"
+    yield "they took too much time.  *Not reached* ones are among the survivors: the suite executes nothing of their lines."
+    yield "The score is what is killed of all that are not equivalent; of the *harmful*, what is killed of all but those that"
+    yield "survive because they do nothing wrong.  `survivors.toml` explains each survivor."
     yield ""
-    yield "| module | mutants | killed | of them stopped | survived | of them not reached | equivalent | score |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| module | mutants | killed | stopped | survived | not reached | equivalent | score | of the harmful |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     modules = list(dict.fromkeys(one.mutant.module for one in tried))
     for module in modules:
         yield _row(module, [one for one in tried if one.mutant.module == module], reasons)
@@ -182,10 +187,12 @@ def _explanation(one: Tried, explained: Iterable[Explanation]) -> Explanation | 
 def _row(name: str, tried: Sequence[Tried], reasons: Mapping[int, Explanation | None]) -> str:
     fates = Counter(one.fate for one in tried)
     killed = fates[Fate.KILLED] + fates[Fate.STOPPED]
-    found = [reasons[id(one)] for one in tried if one.lives]
-    equivalent = sum(each is not None and each.reason == EQUIVALENT for each in found)
-    score = killed / max(1, len(tried) - equivalent)
+    why = Counter(
+        None if each is None else each.reason for each in (reasons[id(one)] for one in tried if one.lives)
+    )
+    counted = len(tried) - why[EQUIVALENT]
+    harmful = killed + sum(why[reason] for reason in (None, *HARMFUL))
     return (
-        f"| {name} | {len(tried)} | {killed} | {fates[Fate.STOPPED]} | {len(found)} | {fates[Fate.UNREACHED]} "
-        f"| {equivalent} | {score:.1%} |"
+        f"| {name} | {len(tried)} | {killed} | {fates[Fate.STOPPED]} | {why.total()} | {fates[Fate.UNREACHED]} "
+        f"| {why[EQUIVALENT]} | {killed / max(1, counted):.1%} | {killed / max(1, harmful):.1%} |"
     )
