@@ -7,7 +7,8 @@ import pytest
 from improto.messages import Delivery
 from improto_conformance.automatic import MODULES
 from improto_conformance.copies import load, source
-from improto_conformance.mutation import OPERATORS, Mutant, mutants, probed
+from improto_conformance.mutation import Mutant, mutants, probed
+from improto_conformance.mutation.operators import OPERATORS
 
 STATEMENTS = "def f(self, x: int, y: bytes) -> list[str]:\n    "
 
