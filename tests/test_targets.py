@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from improto_conformance.probe import probe
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result
 from improto_conformance.runner import Settings, run
-from improto_conformance.targets import NoTarget, in_process, opened
+from improto_conformance.targets import NoTarget, free_port, in_process, opened
 from programs import DEADLINE, IMPROTO
 from relays import Relays, relays
 
@@ -151,3 +152,10 @@ def test_only_programs_are_started_anew() -> None:
     """What runs already cannot be started for each check."""
     with pytest.raises(UsageError, match="cmd:"), opened("tcp://127.0.0.1:1", fresh=True):
         pass
+
+
+def test_ports_of_their_own() -> None:
+    """Programs that start at the same time get different ports, though none of them listens yet."""
+    with ExitStack() as stack:
+        ports = [stack.enter_context(free_port()) for _ in range(500)]
+    assert len(set(ports)) == len(ports)

@@ -35,11 +35,12 @@ from improto_conformance.check import Check
 from improto_conformance.links import Connect, Link
 from improto_conformance.supervise import Program, supervised
 
-__all__ = ["Host", "NoTarget", "Target", "hosted", "in_process", "opened", "tcp"]
+__all__ = ["Host", "NoTarget", "Target", "free_port", "hosted", "in_process", "opened", "tcp"]
 
 _START = 10.0  # seconds that a program may take to listen
 _PORTS = {"ws": 80, "wss": 443}
 _TRUST = Tls()
+_given = set[int]()  # ports that programs have been given, who may not listen there yet
 _HINT = (
     "write tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH, "
     "cmd:'PROGRAM {port}' or inproc:MODULE:FUNCTION"
@@ -224,17 +225,32 @@ def _factory(name: str) -> Callable[[], Service]:
 
 
 @contextmanager
+def free_port() -> Generator[int]:
+    """Give a port that is free, and to nobody else as long as the block runs: programs that start at once share none."""
+    while True:
+        with socket.socket() as free:  # which never listens: else it would be taken for a program that does
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+            if port not in _given:
+                _given.add(port)
+                break
+    try:
+        yield port
+    finally:
+        _given.discard(port)
+
+
+@contextmanager
 def _started(command: str) -> Generator[Target]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    words = [word.replace("{port}", str(port)) for word in shlex.split(command)]
-    if not words:
-        raise UsageError("cmd: needs a program; write cmd:'PROGRAM {port}'")
-    if which(words[0]) is None:
-        raise NoTarget(f"{words[0]!r} cannot be started (there is no such program); check the command")
-    with supervised(words) as program:
-        _await(program, port, words[0])
-        yield replace(tcp("127.0.0.1", port), last_words=program.last_words)
+    with free_port() as port:
+        words = [word.replace("{port}", str(port)) for word in shlex.split(command)]
+        if not words:
+            raise UsageError("cmd: needs a program; write cmd:'PROGRAM {port}'")
+        if which(words[0]) is None:
+            raise NoTarget(f"{words[0]!r} cannot be started (there is no such program); check the command")
+        with supervised(words) as program:
+            _await(program, port, words[0])
+            yield replace(tcp("127.0.0.1", port), last_words=program.last_words)
 
 
 def _await(program: Program, port: int, name: str) -> None:
