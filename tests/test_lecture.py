@@ -1,16 +1,21 @@
 """What the lecture's own programs violate is what `docs/lecture.md` says, and for the causes that it names."""
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from improto_conformance.checks import CHECKS
 from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
 from improto_conformance.clients.runner import Settings as ClientSettings
 from improto_conformance.clients.runner import run as run_client_checks
 from improto_conformance.clients.subjects import Driven
+from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
+from improto_conformance.runner import Settings, run
+from improto_conformance.targets import opened
 from improto_spec import clauses
 from runtimes import CPYTHON2, needs_cpython2
 
@@ -61,6 +66,39 @@ CLIENT = {
 }
 """Each clause that the client violates: a check that shows it, and what of its complaint tells the cause."""
 
+SERVER = {
+    # One read is taken for one message.
+    "REGISTER-9": ("REGISTER-9/scenario/register/pipelined", "and received nothing"),
+    # Ids are integers.
+    "JOIN-2": ("JOIN-2/scenario/join/makes-a-member", "received ERROR 'No such conversation: 1'"),
+    # ERRORs have no codes.
+    "ERROR-2": (
+        "INVITE-6/scenario/invite/who-has-gone",
+        "received an ERROR without a code: 'No such user: bo",
+    ),
+    # What cannot be read ends the thread, and the connection stays open.
+    "CONN-24": ("CONN-24/malformed-pickle", "was to be closed and stayed open"),
+    # It loads any pickle, and passes on what was in it.
+    "CODEC-7": ("LIMIT-24/forms", "a text in a pickle has a lone surrogate"),
+    # There are no bounds.
+    "LIMIT-5": ("LIMIT-5/scenario/limit/name-long", "was to receive invalid and received nothing"),
+    "LIMIT-14": ("LIMIT-14/scenario/limit/no-names", "was to receive invalid and received Invitation"),
+    # Commands without fields come alone.
+    "PICKLE-20": ("PICKLE-20/streams", "(A space follows, which is not waited for.)"),
+    # Rules that came later.
+    "INVITE-5": ("INVITE-5/scenario/invite/only-self", "was to receive invalid, invalid and received Inv"),
+}
+"""Some clauses that the server violates, for each cause that shows as long as the others are there."""
+
+KEPT_BY_SERVER = {
+    "CODEC-16": "CODEC-16/scenario/codec/no-greeting",
+    "GOODBYE-4": "GOODBYE-4/free-name",
+    "INVITATION-5": "INVITATION-5/scenario/invitation/source",
+    "PRESENCE-2": "PRESENCE-2/full-roster",
+    "REGISTER-11": "REGISTER-11/scenario/register/nothing-but-a-name",
+}
+"""Some that it keeps."""
+
 KEPT_BY_CLIENT = {
     "CLIENT-21": "CLIENT-21/client/send-after-goodbye",
     "CODEC-1": "CODEC-1/client/one-codec",
@@ -90,14 +128,25 @@ def complained(result: Result, clause: str, part: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def client() -> dict[str, Result]:
+def client() -> Mapping[str, Result]:
     """Run the checks of the client."""
     names = {name for name, _ in CLIENT.values()} | set(KEPT_BY_CLIENT.values())
     checks = [check for check in CLIENT_CHECKS if check.name in names]
     driver = [*(CPYTHON2 or []), str(ROOT / "examples" / "drivers" / "lecture_driver.py")]
-    outcome = run_client_checks(partial(Driven, driver), checks, ClientSettings(["pickle"], 12, 1.0))
+    outcome = run_client_checks(partial(Driven, driver), checks, ClientSettings(["pickle"], 16, 2.0))
     assert not outcome.left_out
     return {result.check.name: result for result in outcome.results}
+
+
+@pytest.fixture(scope="module")
+def server() -> Mapping[str, Result]:
+    """Run the checks of the server, which is started for each anew."""
+    names = {name for name, _ in SERVER.values()} | set(KEPT_BY_SERVER.values())
+    checks = [check for check in CHECKS if check.name in names]
+    program = f"cmd:{' '.join(CPYTHON2 or [])} {ROOT / 'tests' / 'peers' / 'lecture_server.py'} {{port}}"
+    with opened(program, fresh=True) as target:
+        results = run(target, checks, Settings(Profile(["pickle"]), 16, 2.0))
+    return {result.check.name: result for result in results}
 
 
 def test_client_page() -> None:
@@ -110,7 +159,7 @@ def test_client_page() -> None:
 
 @needs_cpython2
 @pytest.mark.parametrize("clause", CLIENT)
-def test_client_violates(client: dict[str, Result], clause: str) -> None:
+def test_client_violates(client: Mapping[str, Result], clause: str) -> None:
     """The client violates the clause, in the way of its cause."""
     name, part = CLIENT[clause]
     assert complained(client[name], clause, part), client[name].complaints
@@ -118,6 +167,31 @@ def test_client_violates(client: dict[str, Result], clause: str) -> None:
 
 @needs_cpython2
 @pytest.mark.parametrize("name", KEPT_BY_CLIENT.values())
-def test_client_keeps(client: dict[str, Result], name: str) -> None:
+def test_client_keeps(client: Mapping[str, Result], name: str) -> None:
     """The client passes the check."""
     assert client[name].verdict is Verdict.PASSED, client[name].complaints
+
+
+def test_server_page() -> None:
+    """The page names clauses that there are, each once, and has those that are tried here on the right side."""
+    violated, kept = chapter("server")
+    named = [*violated, *kept]
+    assert len(named) == len(set(named))
+    assert set(named) <= set(clauses())
+    assert set(violated) >= set(SERVER)
+    assert set(kept) >= set(KEPT_BY_SERVER)
+
+
+@needs_cpython2
+@pytest.mark.parametrize("clause", SERVER)
+def test_server_violates(server: Mapping[str, Result], clause: str) -> None:
+    """The server violates the clause, in the way of its cause."""
+    name, part = SERVER[clause]
+    assert complained(server[name], clause, part), server[name].complaints
+
+
+@needs_cpython2
+@pytest.mark.parametrize("name", KEPT_BY_SERVER.values())
+def test_server_keeps(server: Mapping[str, Result], name: str) -> None:
+    """The server passes the check."""
+    assert server[name].verdict is Verdict.PASSED, server[name].complaints
