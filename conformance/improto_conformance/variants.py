@@ -4,15 +4,38 @@ A suite that fails one of them takes the reference's habits for the specificatio
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Final
+from uuid import UUID
 
-from improto.codec import available, load
-from improto.messages import Conversations, Error, Invitation, Message, OnlineUsers, Request
+from improto.bindings.memory import Server
+from improto.codec import Codec, available, load
+from improto.limits import Limits
+from improto.messages import (
+    Conversations,
+    Error,
+    Invitation,
+    Invite,
+    Join,
+    Message,
+    OnlineUsers,
+    Register,
+    Request,
+)
 from improto.server import Hub, Output, Policy, Send
 from improto.service import Bounds, Service
+from improto_conformance.dialects import DIALECTS
+from improto_conformance.links import Link
+from improto_conformance.profile import Profile
+from improto_conformance.targets import Host, Target, hosted
 
 __all__ = ["VARIANTS", "Variant"]
+
+
+def _prompt(service: Service) -> Host:
+    return Server(service, prompt=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +44,110 @@ class Variant:
 
     clause: str
     make: Callable[[], Service]
-    private: bool = False
-    presence: float = 1.0
-    """The interval that it declares."""
+    profile: Profile = field(default_factory=Profile)
+    """What it declares of itself."""
+    host: Callable[[Service], Host] = _prompt
+    """What it runs in."""
+
+    @property
+    def target(self) -> Target:
+        """What is checked."""
+        return hosted(lambda: self.host(self.make()))
+
+
+_ONE_BY_ONE: Final = 40  # bytes of each moment's: all of them would make a run about nothing else
+
+
+class _Other:
+    """A server's link on which what it sends arrives in another way."""
+
+    def __init__(self, server: Server, receive: "Receive") -> None:
+        self._server = server
+        self._link = server.connect()
+        self._receive = receive
+        self.kept = bytearray()
+        """What has arrived and is to be received later."""
+
+    def now(self) -> float:
+        return self._link.now()
+
+    def send(self, data: bytes) -> None:
+        self._link.send(data)
+
+    def receive(self, timeout: float) -> bytes:
+        return self._receive(self, timeout)
+
+    def half_close(self) -> None:
+        self._link.half_close()
+
+    def reset(self) -> None:
+        self._link.reset()
+
+    def close(self) -> None:
+        self._link.close()
+
+    def later(self, timeout: float, reply: float, end: float) -> bytes:
+        """Receive what has come so many seconds ago; `end`: seconds between the last of it and the close."""
+        data = self._link.receive(timeout)
+        self._server.now += reply if data else end
+        return data
+
+    def piece(self, timeout: float) -> bytes:
+        """Receive the last bytes of what has come one by one, after all before them."""
+        if not self.kept:
+            self.kept += self._link.receive(timeout)
+        size = max(1, len(self.kept) - _ONE_BY_ONE)
+        data = bytes(self.kept[:size])
+        del self.kept[:size]
+        return data
+
+
+Receive = Callable[[_Other, float], bytes]
+
+
+class _Arriving:
+    """Hands out links on which what the service sends arrives in another way."""
+
+    def __init__(self, receive: Receive, service: Service) -> None:
+        self._server = Server(service, prompt=True)
+        self._receive = receive
+
+    def connect(self) -> Link:
+        return _Other(self._server, self._receive)
+
+
+@cache
+def _codecs() -> Sequence[Codec]:
+    return [load(name) for name in available()]
 
 
 def _serve(hub: Callable[[], Hub], bounds: Bounds | None = None) -> Callable[[], Service]:
-    return lambda: Service(hub(), [load(name) for name in available()], bounds=bounds)
+    return lambda: Service(hub(), _codecs(), bounds=bounds)
+
+
+def _speaking(dialect: Codec) -> Callable[[], Service]:
+    """Serve with another codec in the place of that of its name."""
+    return lambda: Service(Hub(), [dialect if codec.name == dialect.name else codec for codec in _codecs()])
+
+
+def _arriving(receive: Receive) -> Callable[[Service], Host]:
+    return partial(_Arriving, receive)
+
+
+@cache
+def _crowd(private: bool) -> Mapping[str, object]:
+    """Give the snapshot of a hub with many users and conversations; nobody reads what they are sent."""
+    hub = Hub(Policy(private=private))
+    for stranger in range(1, 201):
+        hub.receive(-stranger, Register(f"stranger {stranger}", "away" if stranger % 2 else ""), 0.0)
+    for stranger in range(1, 101):
+        hub.receive(-stranger, Invite((f"stranger {stranger + 1}",)), 0.0)
+        hub.receive(-stranger, Join(str(stranger)), 0.0)
+    return hub.snapshot()
+
+
+def _crowded(private: bool) -> Callable[[], Service]:
+    return _serve(lambda: Hub.restore(_crowd(private), Policy(private=private)))
 
 
 def _policy(policy: Policy) -> Callable[[], Service]:
@@ -95,16 +215,33 @@ def _hashed(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
+def _doubled_first_roster(hub: _Changed, output: Output) -> list[Output]:
+    return [output, output._replace(first=False)] if isinstance(output, Send) and output.first else [output]
+
+
+def _of(codec: Codec) -> Profile:
+    return Profile([codec.name])
+
+
+def _uuid(number: int) -> str:
+    return str(UUID(bytes=hashlib.md5(str(number).encode()).digest(), version=4))
+
+
+_WIDE = Limits(
+    greeting=8192, request=2**17, name=100, status=999, text=16_000, conversation=99, invited=99, living=99
+)
+_NARROW = Limits(status=200, text=7000, living=60, invited=60)
+
 VARIANTS: Mapping[str, Variant] = {
     "reference": Variant("ORDER-1", _policy(Policy())),
-    "private": Variant("JOIN-5", _policy(Policy(private=True)), private=True),
+    "private": Variant("JOIN-5", _policy(Policy(private=True)), Profile(private=True)),
     "ids-of-64-characters": Variant("CONV-4", _policy(Policy(conversation_id=_hashed))),
     "ids-that-look-like-names": Variant("CONV-4", _policy(Policy(conversation_id="room-{}".format))),
     "ids-of-punctuation": Variant("CONV-4", _policy(Policy(conversation_id="#!,=\"'\\{{[({}".format))),
     "ids-that-count-down": Variant("CONV-4", _policy(Policy(conversation_id=lambda n: str(10**9 - n)))),
     "ids-with-leading-zeros": Variant("CONV-4", _policy(Policy(conversation_id=lambda n: f"{n:07}"))),
     "rosters-at-once": Variant("PRESENCE-5", _policy(Policy(settle=0.0))),
-    "rosters-seldom": Variant("PRESENCE-6", _policy(Policy(settle=4.0)), presence=4.0),
+    "rosters-seldom": Variant("PRESENCE-6", _policy(Policy(settle=4.0)), Profile(presence=4.0)),
     "rosters-repeated-often": Variant("PRESENCE-7", _policy(Policy(repeat=0.5, settle=0.1))),
     "rosters-all-the-time": Variant("PRESENCE-5", _changed(_rosters_all_the_time)),
     "maps-backwards": Variant("PRESENCE-9", _changed(_maps_backwards)),
@@ -117,5 +254,23 @@ VARIANTS: Mapping[str, Variant] = {
     "small-turns": Variant("FLOW-10", _serve(Hub, Bounds(turn=1))),
     "small-queues": Variant("FLOW-6", _serve(Hub, Bounds(queued=1))),
     "hasty-closes": Variant("CONN-22", _serve(Hub, Bounds(linger=0.0))),
+    "late-closes": Variant("CONN-22", _serve(Hub), host=_arriving(lambda link, t: link.later(t, 0.0, 0.9))),
+    "late-replies": Variant("CONN-5", _serve(Hub), host=_arriving(lambda link, t: link.later(t, 0.03, 0.0))),
+    "byte-by-byte": Variant("CONN-4", _serve(Hub), host=_arriving(_Other.piece)),
+    "work-while-somebody-reads": Variant("LECTURE-3", _serve(Hub), host=Server),
+    "rosters-every-5-ms": Variant("PRESENCE-5", _policy(Policy(settle=0.005, repeat=0.005))),
+    "rosters-twice-to-newcomers": Variant("PRESENCE-5", _changed(_doubled_first_roster)),
+    "ids-of-uuids": Variant("CONV-4", _policy(Policy(conversation_id=_uuid))),
+    "a-crowd": Variant("LIST-5", _crowded(False), Profile(["json"], presence=3.0)),
+    "a-private-crowd": Variant("LIST-9", _crowded(True), Profile(["pickle"], private=True, presence=3.0)),
+    "private-with-uuids": Variant(
+        "JOIN-5", _policy(Policy(private=True, conversation_id=_uuid)), Profile(private=True)
+    ),
+    "wide-limits": Variant("LIMIT-25", _serve(lambda: Hub(limits=_WIDE)), Profile(limits=_WIDE)),
+    "narrow-limits": Variant("LIMIT-25", _serve(lambda: Hub(limits=_NARROW)), Profile(limits=_NARROW)),
+    "ten-minutes-to-register": Variant(
+        "CONN-17", _serve(Hub, Bounds(register=600.0)), Profile(register=600.0)
+    ),
+    **{name: Variant(clause, _speaking(codec), _of(codec)) for name, (clause, codec) in DIALECTS.items()},
 }
 """All of them, by name."""
