@@ -135,19 +135,19 @@ def _arriving(receive: Receive) -> Callable[[Service], Host]:
 
 
 @cache
-def _crowd(private: bool) -> Mapping[str, object]:
+def _crowd(policy: Policy) -> Mapping[str, object]:
     """Give the snapshot of a hub with many users and conversations; nobody reads what they are sent."""
-    hub = Hub(Policy(private=private))
+    hub = Hub(policy)
     for stranger in range(1, 201):
         hub.receive(-stranger, Register(f"stranger {stranger}", "away" if stranger % 2 else ""), 0.0)
     for stranger in range(1, 101):
         hub.receive(-stranger, Invite((f"stranger {stranger + 1}",)), 0.0)
-        hub.receive(-stranger, Join(str(stranger)), 0.0)
+        hub.receive(-stranger, Join(policy.conversation_id(stranger)), 0.0)
     return hub.snapshot()
 
 
-def _crowded(private: bool) -> Callable[[], Service]:
-    return _serve(lambda: Hub.restore(_crowd(private), Policy(private=private)))
+def _crowded(policy: Policy) -> Callable[[], Service]:
+    return _serve(lambda: Hub.restore(_crowd(policy), policy))
 
 
 def _policy(policy: Policy) -> Callable[[], Service]:
@@ -258,11 +258,17 @@ VARIANTS: Mapping[str, Variant] = {
     "late-replies": Variant("CONN-5", _serve(Hub), host=_arriving(lambda link, t: link.later(t, 0.03, 0.0))),
     "byte-by-byte": Variant("CONN-4", _serve(Hub), host=_arriving(_Other.piece)),
     "work-while-somebody-reads": Variant("LECTURE-3", _serve(Hub), host=Server),
-    "rosters-every-5-ms": Variant("PRESENCE-5", _policy(Policy(settle=0.005, repeat=0.005))),
+    "rosters-every-5-ms": Variant(
+        "PRESENCE-5", _policy(Policy(settle=0.005, repeat=0.005)), Profile(["json"])
+    ),
     "rosters-twice-to-newcomers": Variant("PRESENCE-5", _changed(_doubled_first_roster)),
     "ids-of-uuids": Variant("CONV-4", _policy(Policy(conversation_id=_uuid))),
-    "a-crowd": Variant("LIST-5", _crowded(False), Profile(["json"], presence=3.0)),
-    "a-private-crowd": Variant("LIST-9", _crowded(True), Profile(["pickle"], private=True, presence=3.0)),
+    "a-crowd": Variant("LIST-5", _crowded(Policy()), Profile(["json"], presence=3.0)),
+    "a-private-crowd": Variant(
+        "LIST-9",
+        _crowded(Policy(private=True, conversation_id=_uuid)),
+        Profile(["json", "pickle"], private=True, presence=3.0),
+    ),
     "private-with-uuids": Variant(
         "JOIN-5", _policy(Policy(private=True, conversation_id=_uuid)), Profile(private=True)
     ),

@@ -17,6 +17,7 @@ from typing import Final
 
 from improto.codec import available, detect, load
 from improto.errors import DecodeError
+from improto.limits import Limits
 from improto.messages import (
     AnyMessage,
     Code,
@@ -34,7 +35,7 @@ from improto.messages import (
     Status,
 )
 from improto_conformance.check import Check, Complaints
-from improto_conformance.party import Party
+from improto_conformance.party import DEFAULTS, Party
 from improto_conformance.stage import Stage
 from improto_conformance.transcript import Entry, Event, Transcript
 from improto_conformance.vectors import Vector, vectors
@@ -75,6 +76,11 @@ class _Case:
     def shares(self) -> bool:
         """Whether it leaves a registered connection as it was."""
         return self.registered and not self.unfinished and not any(each.closed for each in self.readings)
+
+    def fits(self, limits: Limits) -> bool:
+        """Tell whether what it may be taken for is in bounds, which a server may choose (LIMIT-25)."""
+        items = (item for reading in self.readings for item in reading.items if not isinstance(item, str))
+        return limits == DEFAULTS or not any(map(limits.complaint, items))
 
     @property
     def touches(self) -> set[str]:
@@ -196,7 +202,7 @@ def _play(group: list[Vector], stage: Stage) -> None:
     shared = stage.register(stage.connect("shared"))
     strangers = shared.barrier().conversations.keys() | shared.roster.keys()
     for number, case in enumerate(_of(group, stage.codec.name)):
-        if not case.touches.isdisjoint(strangers):
+        if not case.touches.isdisjoint(strangers) or not case.fits(stage.profile.limits):
             continue
         stage.mark(case.id)
         if case.shares:
