@@ -143,7 +143,7 @@ DIALECTS: Final[Mapping[str, tuple[str, Codec]]] = {
     "json-backwards": ("JSON-6", _Json(_backwards, b"\n \r\n\n")),
     "json-of-ascii": ("JSON-6", _Json(lambda members: json.dumps(members, ensure_ascii=True))),
     "json-without-double-keys": ("JSON-14", _StrictJson()),
-    "ascii-in-quotes": ("ASCII-5", _Ascii()),
+    "everything-in-quotes": ("ASCII-5", _Ascii()),
     "ascii-with-spaces": ("ASCII-5", _Ascii("   ", b"  \r\n\r\n \n")),
     "msgpack-in-long-forms": ("MSGPACK-6", _LongMsgpack()),
     "pickles-of-protocol-0": ("PICKLE-28", _Pickle(0)),
