@@ -204,9 +204,11 @@ def _try_vector(ask: Ask, vector: Vector) -> Verdict:
 
 
 def _cut(data: bytes) -> Iterator[list[bytes]]:
-    """Cut a stream in few ways: there are many mutants."""
+    """Cut a stream in few ways, since there are many mutants: not at all, into single bytes, and in two."""
     yield [data]
     yield [data[at : at + 1] for at in range(len(data))]
+    for at in (len(data) // 2, len(data) - 1):
+        yield [data[:at], data[at:]]
 
 
 # ---- Trying mutants.
