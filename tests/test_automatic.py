@@ -88,17 +88,17 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
 def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A run tells of survivors that nobody has explained, fails for them, and writes the report."""
 
-    def survive(chosen: list[Mutant], reached: Reach, jobs: int) -> list[Tried]:
-        return [Tried(chosen[0], Fate.SURVIVED), *(Tried(each, Fate.KILLED, "X-1/y") for each in chosen[1:])]
+    def few(path: str, text: str) -> list[Mutant]:
+        return [mutant for mutant in mutants(path, text) if mutant.function == "Session.next"]
 
-    monkeypatch.setattr(automatic, "reach", lambda paths, jobs: {})
-    monkeypatch.setattr(automatic, "try_all", survive)
-    monkeypatch.setattr(automatic, "explanations", list)
-    assert main(["zoo", "--automatic", "--module", "improto.outbox", "--report", str(tmp_path / "r.md")]) == 1
+    monkeypatch.setattr(automatic, "mutants", few)
+    monkeypatch.setattr(automatic, "explanations", list[Explanation])
+    file = tmp_path / "report.md"
+    assert main(["zoo", "--automatic", "--module=improto.session", "--jobs=1", f"--report={file}"]) == 1
     shown = capsys.readouterr().out
-    assert shown.startswith("SURVIVED improto.outbox:")
-    assert "| 1 | unexplained |" in shown
-    assert shown.splitlines()[-1] in (tmp_path / "r.md").read_text(encoding="utf-8")
+    assert shown.startswith("SURVIVED improto.session:")
+    assert "| 4 | unexplained |" in shown
+    assert shown.splitlines()[-1] in file.read_text(encoding="utf-8")
 
 
 def tried(fate: Fate, edit: str, module: str = "a/b.py") -> Tried:

@@ -12,7 +12,7 @@ from improto_conformance.mutation.operators import OPERATORS
 
 STATEMENTS = "def f(self, x: int, y: bytes) -> list[str]:\n    "
 
-CASES = {
+CASES: dict[str, list[tuple[str, list[str]]]] = {
     "comparison": [
         ("a < b", ["a <= b", "a >= b"]),
         ("a >= b", ["a > b", "a < b"]),
@@ -186,11 +186,12 @@ def test_code(path: str) -> None:
 def test_probed() -> None:
     """A probed text does the same, and tells the lines of the statements that were executed."""
     path = "improto/outbox.py"
-    lines = source(path).splitlines()
+    lines: list[str] = source(path).splitlines()
     module = load({path: probed(source(path))}).module("improto.outbox")
     outbox = module.Outbox()
     outbox.put(b"ab", Delivery.REPLY)
     assert outbox.take() == [b"ab"]
-    executed = {lines[number - 1].strip() for number in module._reached}
+    reached: set[int] = module._reached
+    executed = {lines[number - 1].strip() for number in reached}
     assert {"class Outbox:", "self._pieces.append(data)", "return pieces"} <= executed
     assert "self.events += len(data)" not in executed

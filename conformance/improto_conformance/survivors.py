@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from improto_conformance.mutation import Mutant
 
@@ -106,9 +106,16 @@ class Explanation:
 def explanations() -> list[Explanation]:
     """Read `survivors.toml`; ValueError if a reason is none of `REASONS`."""
     text = (files("improto_conformance") / "survivors.toml").read_text(encoding="utf-8")
+    tables: list[dict[str, Any]] = tomllib.loads(text)["explained"]
     found = [
-        Explanation(**{**table, "edits": tuple(table.get("edits", ()))})
-        for table in tomllib.loads(text)["explained"]
+        Explanation(
+            table["module"],
+            table["function"],
+            table["reason"],
+            table["because"],
+            tuple(table.get("edits", ())),
+        )
+        for table in tables
     ]
     for each in found:
         if each.reason not in REASONS:

@@ -13,7 +13,7 @@ import ast
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from improto_conformance.mutation.operators import OPERATORS
 from improto_conformance.mutation.places import Node, places
@@ -97,8 +97,9 @@ def probed(text: str) -> str:
     tree = ast.parse(text)
     for node in list(ast.walk(tree)):
         for field in ("body", "orelse", "finalbody"):
-            statements = getattr(node, field, None)
-            if isinstance(statements, list):
+            held: object = getattr(node, field, None)
+            if isinstance(held, list):
+                statements = cast("list[ast.stmt]", held)
                 setattr(node, field, [each for statement in statements for each in _with_probe(statement)])
     return f"_reached = set()\n{ast.unparse(tree)}"
 

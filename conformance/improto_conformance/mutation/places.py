@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 __all__ = ["Node", "Place", "places"]
 
@@ -91,17 +91,19 @@ def _within(node: ast.AST, around: tuple[ast.AST, ...], members: _Members) -> It
         yield Place(node, around, members)
     if isinstance(node, ast.JoinedStr):  # what is in it has no places of its own
         return
-    children = [
-        child
-        for field, value in ast.iter_fields(node)
-        if field not in _LEFT_OUT or isinstance(node, ast.Call)
-        for child in (value if isinstance(value, list) else [value])
-        if isinstance(child, ast.AST)
-    ]
+    children = _children(node)
     if _calls(node, "cast"):
         children = children[-1:]
     for child in children:
         yield from _within(child, (*around, node), members)
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    left_out: list[object] = []
+    for field in () if isinstance(node, ast.Call) else _LEFT_OUT:
+        value: object = getattr(node, field, None)
+        left_out += cast("list[object]", value) if isinstance(value, list) else [value]
+    return [child for child in ast.iter_child_nodes(node) if child not in left_out]
 
 
 def _is_out(node: ast.AST, around: Sequence[ast.AST]) -> bool:
