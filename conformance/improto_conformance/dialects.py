@@ -42,7 +42,7 @@ class _StrictJson(JsonCodec):
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
         message = super().decode(payload, sender)
         try:
-            json.loads(payload, object_pairs_hook=_unique)
+            json.loads(payload, object_pairs_hook=_unique, parse_int=float)
         except ValueError as error:
             raise DecodeError(Code.MALFORMED, str(error)) from None
         return message
