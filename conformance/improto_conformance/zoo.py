@@ -180,7 +180,7 @@ def meet(chosen: Iterable[tuple[str, str]], jobs: int = 1) -> Iterator[Met]:
 
     Lawful ones are tried by all checks, those that are wrong by the checks of the clause that they violate.
     """
-    work = []
+    work: list[tuple[str, str, tuple[str, ...]]] = []
     for kind, name in chosen:
         beast, checks = KINDS[kind].beasts[name], KINDS[kind].checks
         wanted = [check.name for check in checks if KINDS[kind].lawful or check.clause == beast.clause]

@@ -4,7 +4,7 @@ import pickletools
 import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from improto_conformance.sent.fields import FIELDS, Found, PlainMap, positional, shown, value_of
 
@@ -34,7 +34,7 @@ def _msgpack_array(array: object, payload: bytes) -> Found:
     if not isinstance(array, list) or not array:
         yield "MSGPACK-1", f"{shown(payload)}, which is no array with a command"
         return
-    command, *fields = array
+    command, *fields = cast("list[object]", array)
     if not isinstance(command, str):
         yield "MSGPACK-4", f"{shown(payload)}, whose command is no str"
     elif command in FIELDS:
@@ -190,7 +190,8 @@ def _pickle_value(command: str, value: Any, data: bytes) -> Found:
     elif not isinstance(value, list):
         yield "PICKLE-2", f"{shown(data)}, which is no list"
     else:
-        fields = ["" if each == 0 and not place else each for place, each in enumerate(value)]  # PICKLE-32
+        items = cast("list[object]", value)
+        fields = ["" if each == 0 and not place else each for place, each in enumerate(items)]  # PICKLE-32
         yield from positional(command, fields, "PICKLE-2", _PICKLE_TYPES, data)
 
 

@@ -1,8 +1,8 @@
 """What the messages of servers hold, and complaints of values that are of another type."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, cast
 
 __all__ = ["FIELDS", "MAPS", "NAME", "Found", "PlainMap", "positional", "shown", "value_of"]
 
@@ -57,8 +57,8 @@ def value_of(name: str, value: Any, container: str, text: str, data: bytes) -> F
     if not isinstance(value, dict | PlainMap):
         yield container, f"{shown(data)}, where {name} is no map"
         return
-    for key, item in value.items():
-        listed = item if name == "conversations" and isinstance(item, list | tuple) else [item]
+    for key, item in cast("Iterable[tuple[Any, Any]]", value.items()):
+        listed: list[Any] = [*item] if name == "conversations" and isinstance(item, list | tuple) else [item]
         fits = name == "users" or isinstance(item, list | tuple)
         is_id = name == "conversations" and type(key) is int and container == "PICKLE-2"  # PICKLE-32
         if (

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final, cast
 
 from improto_conformance.sent.fields import FIELDS, MAPS, NAME, Found, shown, value_of
 
@@ -104,19 +104,20 @@ def _json_line(data: bytes, stream: bytes) -> Found:
         yield "JSON-8", f"{shown(data)}, which begins with a byte order mark"
         return
     try:
-        members: object = json.loads(text, object_pairs_hook=made, parse_constant=_no_constant)
+        members: Any = json.loads(text, object_pairs_hook=made, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         broken = _is_broken(stream[stream.index(data) :])
         yield ("JSON-4" if broken else "JSON-1"), f"{shown(data)}, which is no object on one line"
         return
-    command = members.get("type") if isinstance(members, dict) else None
-    if not isinstance(members, dict) or not isinstance(command, str) or not NAME.fullmatch(command):
+    found = cast("dict[str, object]", members) if isinstance(members, dict) else {}
+    command = found.get("type")
+    if not isinstance(command, str) or not NAME.fullmatch(command):
         yield "JSON-1", f"{shown(data)}, which is no object with a command as its type"
         return
     if twice:
         yield "CODEC-7", f"{shown(data)}, where {twice[0]!a} stands twice"
     if command in FIELDS:
-        yield from _json_fields(command, members, data)
+        yield from _json_fields(command, found, data)
 
 
 def _json_fields(command: str, members: Mapping[str, object], data: bytes) -> Found:
