@@ -368,3 +368,15 @@ def test_the_judge_shares_nothing_with_a_server(name: str) -> None:
     assert f"improto_conformance.{name}" in loaded
     own = {"server", "service", "states", "wire", "outbox", "client", "bindings"}
     assert {module.split(".")[1] for module in loaded if module.startswith("improto.")}.isdisjoint(own)
+
+
+@pytest.mark.parametrize(
+    ("others", "private", "clauses"),
+    [(" zoe=x", True, []), ("", True, ["JOIN-8"]), (" zoe=x", False, ["JOIN-8"])],
+)
+def test_conversations_of_others(others: str, private: bool, clauses: list[str]) -> None:
+    """Under the private policy others may have conversations that no list shows; nobody else may."""
+    script = f"ann > REGISTER ann.s x; ann < ROSTER ann.s=x{others}; ann > JOIN 7; ann < ERROR not-invited;"
+    entries = seen(script).entries
+    found = judge(Transcript(".s", entries, {"ann": "ascii"}), Profile(private=private))
+    assert [each.clause for each in found] == clauses

@@ -125,5 +125,6 @@ def _scoped(seen: Transcript, way: Sequence[Hearing], profile: Profile) -> tuple
         frozenset(announced),
         frozenset(foreign - announced),
         Rules(profile.private, profile.limits),
+        profile.private and bool(strangers),
     )
     return scope, [replace(one, heard=[h for h in one.heard if not is_foreign(h.item)]) for one in way]

@@ -38,10 +38,12 @@ def outcomes(
     if code is not None and _may_refuse(scope, item, code):
         # An ERROR with a code of its own may be there for any request (ERROR-13).
         yield Effect(world, (Output(party, Code(code) if code in _KNOWN else None, "ERROR-3"),)), False
-    if not stranger and getattr(item, "conversation", "") in scope.foreign:
-        if code in (Code.NOT_MEMBER, Code.NOT_INVITED):
+    id = getattr(item, "conversation", None)
+    if not stranger and id is not None:
+        if code in _OF_OTHERS and (id in scope.foreign or (scope.hidden and id not in scope.announced)):
             yield Effect(world, (Output(party, Code(code), "SEND-6"),)), False
-        yield Effect(world), False  # it goes to a conversation of others
+        if id in scope.foreign:
+            yield Effect(world), False  # it goes to a conversation of others
     yield handle(world, party, item, fresh() if isinstance(item, Invite) else "", scope.rules), False
 
 
@@ -62,6 +64,9 @@ def _may_refuse(scope: Scope, request: object, code: str) -> bool:
         return isinstance(request, Register)  # REGISTER-10
     return code == Code.TOO_MANY and isinstance(request, Register | Status | Join)  # LIMIT-21
 
+
+_OF_OTHERS: Final = (Code.NOT_MEMBER, Code.NOT_INVITED)
+"""How a request for a conversation of others is refused."""
 
 _KNOWN: Final = frozenset(code.value for code in Code)
 

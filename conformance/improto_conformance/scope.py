@@ -22,6 +22,8 @@ class Scope:
     foreign: frozenset[str]
     """Those of others."""
     rules: Rules
+    hidden: bool = False
+    """Whether others may have conversations that no list shows: they are there, and the policy is private (LIST-9)."""
 
     def roster(self, users: Mapping[str, str]) -> Roster:
         """Give what a roster shows of the users."""
