@@ -74,7 +74,9 @@ def test_stale(results: list[Result], lines: list[str]) -> None:
 
 def test_check_that_is_gone() -> None:
     """An entry for a check that does not exist is stale."""
-    assert list(stale([Known("SEND-3/no-such", "")], [], NAMES)) == ["SEND-3/no-such: there is no such check any more"]
+    assert list(stale([Known("SEND-3/no-such", "")], [], NAMES)) == [
+        "SEND-3/no-such: there is no such check any more"
+    ]
 
 
 def test_fixed() -> None:

@@ -3,8 +3,11 @@
 import pytest
 
 from improto.cli import main
+from improto.codec import available
 from improto_conformance import zoo
 from improto_conformance.checks import CHECKS
+from improto_conformance.results import Result
+from improto_conformance.runner import Settings
 from improto_conformance.variants import VARIANTS
 from improto_conformance.zoo import Met, matrix, meet, try_idle
 from improto_spec import clauses
@@ -86,3 +89,19 @@ def test_kinds() -> None:
     """No two beasts have one name."""
     names = [name for kind in zoo.KINDS.values() for name in kind.beasts]
     assert len(names) == len(set(names))
+
+
+def test_lawful_servers_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference is met in all codecs, other lawful servers in one of theirs each, and all codecs have their turn."""
+    met: dict[str, list[str]] = {}
+
+    def conduct(target: object, checks: object, settings: Settings) -> list[Result]:
+        met[name] = list(settings.codecs or ())
+        return []
+
+    monkeypatch.setattr(zoo, "conduct", conduct)
+    for name in VARIANTS:
+        list(zoo.KINDS["lawful server"].meet(name, CHECKS[:1]))
+    assert met["reference"] == available()
+    assert {len(codecs) for name, codecs in met.items() if name not in ("reference", "private")} == {1}
+    assert {codecs[0] for codecs in met.values() if len(codecs) == 1} == set(available())
