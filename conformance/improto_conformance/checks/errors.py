@@ -425,13 +425,16 @@ _FAILURES = (
 
 
 @check(
-    "ERROR-5", "no ERROR of any kind goes to the initiator, a member or whose name was wanted", policy="open"
+    "ERROR-5",
+    "no ERROR of any kind goes to the initiator, a member or whose name was wanted",
+    policy="open",
+    transport="stream",
 )
 def to_no_other_member(stage: Stage) -> None:
     _fail_in_all_ways(stage)
 
 
-@check("ERROR-7", "after ERRORs of all kinds the connection goes on", policy="open")
+@check("ERROR-7", "after ERRORs of all kinds the connection goes on", policy="open", transport="stream")
 def goes_on_after_all_kinds(stage: Stage) -> None:
     _fail_in_all_ways(stage)
 
@@ -703,7 +706,9 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("bo", [])
 
 
-@check("CONN-25", "half a message waits for its other half, whatever others send meanwhile")
+@check(
+    "CONN-25", "half a message waits for its other half, whatever others send meanwhile", transport="stream"
+)
 def half_a_message(stage: Stage) -> None:
     ann, _bo = stage.talk("ann", "bo")
     data = ann.encoded(SendMessage(stage.transcript.conversation, "whole"))

@@ -57,8 +57,9 @@ def rest(data: bytes, mask: _Mask) -> bytes:
     return _WORD.sub(other, data)
 
 
+# The letter behind a backslash belongs to an escape, a broken one too.
 _WORD: Final = re.compile(
-    rb"(?:\\u\w{4}|\\U\w{8})+|[A-Za-z_]{3,}|[0-9]{3,}|(?:[\xc3-\xf4][\x80-\xbf]{1,3}){2,}"
+    rb"(?:\\u\w{4}|\\U\w{8})+|(?<!\\)[A-Za-z_]{3,}|[0-9]{3,}|(?:[\xc3-\xf4][\x80-\xbf]{1,3}){2,}"
 )
 
 
