@@ -1,5 +1,6 @@
 """Tests of targets: what each of them can carry, and which checks fit it."""
 
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -159,3 +160,28 @@ def test_ports_of_their_own() -> None:
     with ExitStack() as stack:
         ports = [stack.enter_context(free_port()) for _ in range(500)]
     assert len(set(ports)) == len(ports)
+
+
+def test_held_ports() -> None:
+    """A port that is held is nobody else's, but a program with SO_REUSEADDR, as servers have it, can listen there."""
+    with free_port(held=True) as port, socket.socket() as other:
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", port)):
+            socket.create_connection(("127.0.0.1", port)).close()
+
+
+def test_programs_that_cannot_share_a_port(tmp_path: Path) -> None:
+    """A program that listens without SO_REUSEADDR is started too."""
+    program = tmp_path / "strict.py"
+    program.write_text(
+        "import socket, sys\n"
+        "listener = socket.socket()\n"
+        "listener.bind(('127.0.0.1', int(sys.argv[1])))\n"
+        "listener.listen()\n"
+        "while True:\n"
+        "    listener.accept()\n"
+    )
+    with opened(f"cmd:{sys.executable} {program} {{port}}") as target:
+        assert target.address is not None
+        socket.create_connection(target.address).close()

@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
@@ -49,6 +49,10 @@ _HINT = (
 
 class NoTarget(ImprotoError):
     """The target cannot be started, reached or understood."""
+
+
+class _Ended(NoTarget):
+    """A program ended before it listened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,32 +229,52 @@ def _factory(name: str) -> Callable[[], Service]:
 
 
 @contextmanager
-def free_port() -> Generator[int]:
-    """Give a port that is free, and to nobody else as long as the block runs: programs that start at once share none."""
+def free_port(*, held: bool = False) -> Generator[int]:
+    """Give a port that is free; no two that are given at the same time are one.
+
+    `held`: keep it from all other programs as long as the block runs.  One that is to listen there needs SO_REUSEADDR
+    then, which nearly all servers set.
+    """
     while True:
         with socket.socket() as free:  # which never listens: else it would be taken for a program that does
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, held)
             free.bind(("127.0.0.1", 0))
             port = int(free.getsockname()[1])
-            if port not in _given:
-                _given.add(port)
-                break
-    try:
-        yield port
-    finally:
-        _given.discard(port)
+            if port in _given:
+                continue
+            _given.add(port)
+            try:
+                if not held:
+                    free.close()
+                yield port
+            finally:
+                _given.discard(port)
+            return
 
 
 @contextmanager
 def _started(command: str) -> Generator[Target]:
-    with free_port() as port:
-        words = [word.replace("{port}", str(port)) for word in shlex.split(command)]
-        if not words:
-            raise UsageError("cmd: needs a program; write cmd:'PROGRAM {port}'")
-        if which(words[0]) is None:
-            raise NoTarget(f"{words[0]!r} cannot be started (there is no such program); check the command")
-        with supervised(words) as program:
-            _await(program, port, words[0])
-            yield replace(tcp("127.0.0.1", port), last_words=program.last_words)
+    words = shlex.split(command)
+    if not words:
+        raise UsageError("cmd: needs a program; write cmd:'PROGRAM {port}'")
+    if which(words[0]) is None:
+        raise NoTarget(f"{words[0]!r} cannot be started (there is no such program); check the command")
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(_listening_at(words, held=True))
+        except _Ended:  # as a program without SO_REUSEADDR does
+            started = stack.enter_context(_listening_at(words, held=False))
+        yield started
+
+
+@contextmanager
+def _listening_at(words: Sequence[str], *, held: bool) -> Generator[Target]:
+    with (
+        free_port(held=held) as port,
+        supervised([word.replace("{port}", str(port)) for word in words]) as program,
+    ):
+        _await(program, port, words[0])
+        yield replace(tcp("127.0.0.1", port), last_words=program.last_words)
 
 
 def _await(program: Program, port: int, name: str) -> None:
@@ -266,7 +290,7 @@ def _await(program: Program, port: int, name: str) -> None:
         # Waiting for the end of the program is the pause between two tries.
         code = program.wait(0.05)
         if code is not None:
-            raise NoTarget(
+            raise _Ended(
                 f"{name!r} ended with exit code {code} before it listened on port {port}{_quoted(program)}"
             )
     raise NoTarget(
