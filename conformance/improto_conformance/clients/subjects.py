@@ -21,6 +21,7 @@ from improto_conformance.links import Link, SocketLink
 __all__ = ["Accept", "Driven", "Lone", "Subject"]
 
 _STOP: Final = 5.0  # seconds that a program may take to end
+_LINE: Final = 128 * 1024 * 1024  # characters of an event: the longest message of a server, all of it escaped
 _SAID: Final = 4096  # characters of standard error that are kept
 # Bytes that the system keeps of what comes from and goes to the client, so that both soon have to wait.
 _FROM_CLIENT: Final = 16 * 1024
@@ -132,7 +133,7 @@ class _Program:
         """Keep the last of standard error."""
         assert process.stderr is not None
         with process.stderr as pipe:
-            for line in pipe:
+            while line := pipe.readline(_SAID):
                 self._said = (self._said + line)[-_SAID:]
 
 
@@ -199,7 +200,7 @@ class Driven(_Program):
     def _read(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as pipe:
-            for line in pipe:
+            while line := pipe.readline(_LINE):
                 self._lines.put(line)
         self._lines.put(None)
 
