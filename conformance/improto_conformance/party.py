@@ -7,6 +7,7 @@ long a failure takes.
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final, TypeVar
 
 from improto.codec import Codec
@@ -21,6 +22,7 @@ __all__ = ["Lost", "Party", "Stuck", "Unfit", "Waits"]
 _LIMIT = 16 * 1024 * 1024
 DEFAULTS: Final = Limits()
 _M = TypeVar("_M", bound=Response)
+_T = TypeVar("_T")
 
 
 class Unfit(ImprotoError):
@@ -39,6 +41,18 @@ class Waits:
     slack: float = 0.0
     """What a wait for a certain time may take beyond that."""
     expired: float = 0.0
+    turn: "Lock | None" = None
+    """What is held while nothing is waited for: of many checks at a time one computes, and the others wait."""
+
+    def elsewhere(self, wait: Callable[[], _T]) -> _T:
+        """Wait for the other end, and let other checks have the turn meanwhile."""
+        if self.turn is None:
+            return wait()
+        self.turn.release()
+        try:
+            return wait()
+        finally:
+            self.turn.acquire()
 
 
 class Party:
@@ -63,7 +77,7 @@ class Party:
         self._transcript = transcript
         self._waits = waits
         self._limits = limits
-        self.link = connect(waits.timeout, codec)
+        self.link = waits.elsewhere(lambda: connect(waits.timeout, codec))
         self._reader = codec.reader(Role.SERVER)
         self._ended = False  # by the server
         self._left = False  # by this party
@@ -83,19 +97,22 @@ class Party:
             self._expect_fit(written, message)
             self._note(Event.SENT, message, written, deliberate=deliberate)
         for piece in data if isinstance(self.link, MessageLink) else [b"".join(data)]:
-            self.link.send(piece)
+            self._write(piece)
 
     def send_as(self, message: AnyMessage, data: bytes, *, deliberate: bool = False) -> None:
         """Send a message in a form of its own, which `data` is; `deliberate` as for `send`."""
         self._note(Event.SENT, message, data, deliberate=deliberate)
-        self.link.send(data)
+        self._write(data)
 
     def send_bytes(self, data: bytes, *, one_by_one: bool = False) -> None:
         """Send bytes as they are, in one write or in as many as there are bytes."""
         self._expect_fit(data)
         self._note(Event.RAW, data, data)
         for piece in [data[i : i + 1] for i in range(len(data))] if one_by_one else [data]:
-            self.link.send(piece)
+            self._write(piece)
+
+    def _write(self, piece: bytes) -> None:
+        self._waits.elsewhere(lambda: self.link.send(piece))
 
     def _expect_fit(self, data: bytes, message: AnyMessage | None = None) -> None:
         """Raise Unfit if the server's limits judge what is to be sent otherwise than the default ones."""
@@ -194,7 +211,7 @@ class Party:
                 f"{self.label} waited for {what}, and the server {'reset' if lost else 'closed'} the connection"
             )
         try:
-            data = self.link.receive(end - self.link.now())
+            data = self._waits.elsewhere(lambda: self.link.receive(end - self.link.now()))
         except Misframed as error:
             self._note(Event.FAULT, str(error), error.data)
             return b""

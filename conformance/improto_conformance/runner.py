@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
 from secrets import token_hex
+from threading import Lock
 from time import monotonic
 
 from improto.codec import Codec, load
@@ -26,6 +27,9 @@ from improto_conformance.stage import Stage
 from improto_conformance.targets import NoTarget, Target
 
 __all__ = ["Settings", "conduct", "fresh_name", "run"]
+
+# An interpreter runs one thread at a time, and loses more time than that if dozens ask it for a turn.
+_PLAYS, _JUDGES = Lock(), Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,8 @@ def _run_on(
     target: Target, check: Check, codec: Codec, cut: str, suffix: str, settings: Settings
 ) -> Result | None:
     profile = settings.profile
-    waits = Waits(max(settings.timeout, 2 * profile.presence), 0.0 if target.virtual else settings.timeout)
+    longest = max(settings.timeout, 2 * profile.presence)
+    waits = Waits(longest, 0.0 if target.virtual else settings.timeout, turn=_PLAYS)
     connect = cutting(target.begin(), cut, f"{check.name} {codec.name}")
     stage = Stage(connect, codec, suffix, waits, profile, declared=check.declared)
     start = monotonic()
@@ -201,27 +206,34 @@ def _complaints(check: Check, stage: Stage, profile: Profile) -> list[str]:
     stuck: list[str] = []
     broke: list[str] = []
     lost: Lost | None = None
-    stage.transcript.lossless = check.clause == "CONN-22"
+    seen = stage.transcript
+    seen.lossless = check.clause == "CONN-22"
     try:
-        check.stimulus(stage)
+        with _PLAYS:
+            check.stimulus(stage)
     except Lost as error:
         lost = error
     except Stuck as error:
         stuck.append(str(error))
     except OSError as error:
         broke.append(str(error))
-    made = [] if lost else list(check.judgement(stage.transcript))
-    found = list(sent(stage.transcript))
-    try:
-        # What nobody can read, CODEC-7, is told in other words if it is known what is wrong with the bytes.
-        found += [each for each in judge(stage.transcript, profile) if not found or each.clause != "CODEC-7"]
-    except Inconclusive:
-        if not made and not found and not stuck and not broke:
-            raise
-    # A fault of the check's own clause has been told by the check, if it has complained.
-    complaints = [*made, *(each.line() for each in found if not made or each.clause != check.clause), *broke]
-    if lost and not complaints:
-        raise Inconclusive(f"{lost}, which may have destroyed it")
-    if not complaints and not stuck and (unintended := list(unmarked(stage.transcript))):
-        raise Careless("; ".join(unintended))
-    return complaints or stuck  # what was heard says more than what was waited for in vain
+    with _JUDGES:
+        made = [] if lost else list(check.judgement(seen))
+        found = list(sent(seen))
+        try:
+            # What nobody can read, CODEC-7, is told in other words if it is known what is wrong with the bytes.
+            found += [each for each in judge(seen, profile) if not found or each.clause != "CODEC-7"]
+        except Inconclusive:
+            if not made and not found and not stuck and not broke:
+                raise
+        # A fault of the check's own clause has been told by the check, if it has complained.
+        complaints = [
+            *made,
+            *(each.line() for each in found if not made or each.clause != check.clause),
+            *broke,
+        ]
+        if lost and not complaints:
+            raise Inconclusive(f"{lost}, which may have destroyed it")
+        if not complaints and not stuck and (unintended := list(unmarked(seen))):
+            raise Careless("; ".join(unintended))
+        return complaints or stuck  # what was heard says more than what was waited for in vain

@@ -507,7 +507,7 @@ def _(seen: Transcript) -> Complaints:
 
 def _while_it_waits(stage: Stage) -> None:
     """Let rosters and messages come by turns while so much waits for a member that it takes no more."""
-    ann, late = stage.talk("ann", "late")
+    late, ann = stage.talk("late", "ann")
     id = stage.transcript.conversation
     ann.wait_to_see(late.name, "here")
     stage.mark("said")

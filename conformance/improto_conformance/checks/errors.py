@@ -629,19 +629,24 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("bo\u00e9", [])
 
 
+_ANY_STATUS = (" a\nb\r\n\t ", "\x00\x1b\x7f\x85\u2028\u202e\u2066", "\U0001f600" * 256)
+
+
 @check(
     "LIMIT-10", "a status may hold line breaks, controls and changes of direction, and blanks at both ends"
 )
 def any_status(stage: Stage) -> None:
-    ann, bo = stage.enter("ann", "bo")
-    for status in (" a\nb\r\n\t ", "\x00\x1b\x7f\x85\u2028\u202e\u2066", "\U0001f600" * 256):
-        ann.send(Status(status))
-        bo.wait_to_see(ann.name, status)
+    *parties, observer = stage.enter("ann", "bo", "cy", "observer")
+    for party, status in zip(parties, _ANY_STATUS, strict=True):
+        party.send(Status(status))
+    for party, status in zip(parties, _ANY_STATUS, strict=True):
+        observer.wait_to_see(party.name, status)
 
 
 @any_status.judge
 def _(seen: Transcript) -> Complaints:
-    yield from seen.expect("ann", [])
+    for party in ("ann", "bo", "cy"):
+        yield from seen.expect(party, [])
 
 
 @check(

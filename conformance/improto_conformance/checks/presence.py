@@ -34,7 +34,7 @@ def _(seen: Transcript) -> Complaints:
 
 @check("PRESENCE-3", "every roster has its receiver")
 def oneself(stage: Stage) -> None:
-    ann, bo = stage.enter("ann", "bo")
+    bo, ann = stage.enter("bo", "ann")
     ann.wait_to_see(bo.name, "here")
     bo.send(Status("away"))
     ann.wait_to_see(bo.name, "away")
@@ -214,7 +214,7 @@ def _(seen: Transcript) -> Complaints:
 
 @check("ORDER-4", "of two changes a roster that follows a CONVERSATIONS shows the later one")
 def latest_of_two(stage: Stage) -> None:
-    ann, bo = stage.enter("ann", "bo")
+    bo, ann = stage.enter("bo", "ann")
     for round in ("first", "second"):
         ann.wait_to_see(bo.name, "here" if round == "first" else "two of first")
         bo.send(Status(f"one of {round}"), Status(f"two of {round}"))
