@@ -1,16 +1,19 @@
 """Tests of the runner: which checks it runs against a server, and in what order."""
 
+import socket
 from collections.abc import Callable
 from functools import partial
 
 import pytest
 
-from improto.codec import load
+from improto.codec import Codec, load
 from improto.limits import Limits
+from improto.messages import OnlineUsers
 from improto.server import Hub
 from improto.service import Service
 from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
+from improto_conformance.links import Link, SocketLink
 from improto_conformance.profile import Profile
 from improto_conformance.runner import Settings, conduct, run
 from improto_conformance.stage import Stage
@@ -61,6 +64,25 @@ def test_alone() -> None:
     results = run(target(), checks, Settings(Profile(["json"]), jobs=1))
     assert order == ["b", "d", "a", "c"]
     assert [result.check.name[-1] for result in results] == order
+
+
+def test_turns() -> None:
+    """While one check waits for the other end, another one plays, and may even cause what is waited for."""
+    mine, other = socket.socketpair()
+
+    def connect(timeout: float, codec: Codec) -> Link:
+        return SocketLink(mine, timeout)
+
+    def waits(stage: Stage) -> None:
+        stage.connect("ann").wait_for(OnlineUsers)
+
+    def causes(stage: Stage) -> None:
+        other.sendall(stage.codec.frame(stage.codec.encode(OnlineUsers({}))))
+
+    checks = [made("REGISTER-2/waits", waits), made("REGISTER-2/causes", causes)]
+    with mine, other:
+        results = conduct(Target("a pair", lambda: connect), checks, Settings(Profile(["json"]), jobs=2))
+    assert [result.expired for result in results] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
