@@ -273,7 +273,15 @@ def _summary(met: Sequence[Met]) -> Iterator[str]:
         beasts = [one for one in met if one.kind == kind]
         what = "passed" if KINDS[kind].lawful else "failed a check of the clause that they violate"
         yield f"{sum(one.well for one in beasts)} of {len(beasts)} {kind}s {what}"
-    yield f"{len(_vacuous(met))} of {len(_checks(met))} checks failed none of them"
+    checks = _checks(met)
+    own = {name for one in met if not one.lawful for name in one.own}
+    others = {name for one in met if not one.lawful for name in one.failed} - own
+    excused = [name for name in checks if name not in own | others and _excuse(name)]
+    yield (
+        f"{len(own)} of {len(checks)} checks failed what violates their own clause, {len(others)} only what violates "
+        f"others, {len(excused)} cannot fail any"
+    )
+    yield f"{len(_vacuous(met))} of {len(checks)} checks failed none of them"
 
 
 def _checks(met: Sequence[Met]) -> list[str]:
