@@ -106,12 +106,15 @@ def _barriers(one: Hearing) -> Iterator[tuple[int, int]]:
 def _is_late(
     seen: Transcript, one: Hearing, change: _Change, since: int, until: int, presence: float
 ) -> bool:
-    meanwhile = [each.item for each in one.heard if change.since < each.index < until]
+    waited = seen.entries[since].time - change.by
+    if waited <= presence + max(_SLACK, presence):
+        return False
     rosters = [each.item for each in one.heard if isinstance(each.item, OnlineUsers)]
     size = max(sum(len(n) + len(s) + _ENTRY for n, s in roster.users.items()) for roster in rosters)
     due = max(presence, size / _RATE)
-    if seen.entries[since].time - change.by <= due + max(_SLACK, due):
+    if waited <= due + max(_SLACK, due):
         return False
+    meanwhile = [each.item for each in one.heard if change.since < each.index < until]
     if sum(len(item.text) for item in meanwhile if isinstance(item, Message)) > _FULL:
         return False
     return not any(
