@@ -15,9 +15,11 @@ The order of map entries means nothing on the wire, but it is kept, so that outp
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from functools import wraps
+from itertools import chain
 from typing import Annotated, ClassVar, Final, NamedTuple, cast, final, get_type_hints
 
 from improto.errors import InvalidMessage
@@ -150,14 +152,6 @@ class _Base:
     COMMAND: ClassVar[str]
     FROM: ClassVar[Role]
     FIELDS: ClassVar[tuple[Field, ...]]
-
-    def __post_init__(self) -> None:
-        """Check types and text, and take private copies of containers; InvalidMessage if something is wrong."""
-        for name, kind in self.FIELDS:
-            value: object = getattr(self, name)
-            checked = _CHECKS.get(kind, _text)(name, value)
-            if checked is not value:
-                object.__setattr__(self, name, checked)
 
     def values(self) -> tuple[Value, ...]:
         """Give the arguments in the order of the fields."""
@@ -348,7 +342,23 @@ def _text(field: str, value: object) -> str:
     return value
 
 
+def _all_texts(values: Iterable[object]) -> bool:
+    """Tell whether all are texts and well formed, at the speed of one join; which one is not, it cannot tell."""
+    try:
+        return well_formed("".join(cast("Iterable[str]", values)))
+    except TypeError:
+        return False
+
+
+# A container of the usual type is copied and checked in one go; any other, or one that holds something wrong,
+# is gone through, so as to name what is wrong.
+
+
 def _names(field: str, value: object) -> tuple[str, ...]:
+    if type(value) is list or type(value) is tuple:
+        copy = tuple(cast("Iterable[str]", value))
+        if _all_texts(copy):
+            return copy
     if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
         raise InvalidMessage(field, f"must be a list of texts, not {type(value).__name__}")
     return tuple([_text(field, item) for item in cast("Sequence[object]", value)])
@@ -361,13 +371,25 @@ def _mapping(field: str, value: object) -> Mapping[object, object]:
 
 
 def _roster(field: str, value: object) -> Mapping[str, str]:
-    return {_text(field, name): _text(field, status) for name, status in _mapping(field, value).items()}
+    entries = _mapping(field, value)
+    if type(value) is dict:
+        copy = dict(entries)
+        if _all_texts(copy) and _all_texts(copy.values()):
+            return cast("dict[str, str]", copy)
+    return {_text(field, name): _text(field, status) for name, status in entries.items()}
 
 
 def _conversations(field: str, value: object) -> Mapping[str, tuple[str, ...]]:
-    return {_text(field, key): _names(field, names) for key, names in _mapping(field, value).items()}
+    entries = _mapping(field, value)
+    if type(value) is dict and _LISTS.issuperset(map(type, entries.values())):
+        lists = cast("dict[str, Sequence[str]]", entries)
+        copy = dict(zip(lists, map(tuple, lists.values()), strict=True))
+        if _all_texts(copy) and _all_texts(chain.from_iterable(copy.values())):
+            return copy
+    return {_text(field, key): _names(field, names) for key, names in entries.items()}
 
 
+_LISTS: Final = frozenset({list, tuple})
 _CHECKS: Mapping[Kind, Callable[[str, object], Value]] = {
     Kind.NAMES: _names,
     Kind.ROSTER: _roster,
@@ -384,5 +406,25 @@ def _fields(message: type[AnyMessage]) -> tuple[Field, ...]:
     )
 
 
+def _initializer(message: type[AnyMessage]) -> Callable[..., None]:
+    """Write the `__init__` of a class, which checks types and text and takes private copies of containers.
+
+    The one that `dataclass` writes for a frozen class finds each slot by its name, which takes most of the
+    time of building a message; this one holds the slots themselves.
+    """
+    names = [field.name for field in message.FIELDS]
+    lines = [f"def __init__({', '.join(['self', *names])}):", " pass"]
+    for name, kind in message.FIELDS:
+        # Of texts, the most frequent ones do without a call.
+        unsure = "" if kind in _CHECKS else f"if type({name}) is not str or not {name}.isascii(): "
+        lines += [f" {unsure}{name} = check_{name}({name!r}, {name})", f" set_{name}(self, {name})"]
+    used = {f"check_{name}": _CHECKS.get(kind, _text) for name, kind in message.FIELDS}
+    used |= {f"set_{name}": vars(message)[name].__set__ for name in names}
+    exec("\n".join(lines), used)
+    return cast("Callable[..., None]", used["__init__"])
+
+
 for _message in COMMANDS.values():
     _message.FIELDS = _fields(_message)
+    _declared = vars(_message)["__init__"]
+    type.__setattr__(_message, "__init__", wraps(_declared)(_initializer(_message)))

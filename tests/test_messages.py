@@ -1,7 +1,10 @@
 """Tests of `improto.messages`: the message table."""
 
 import dataclasses
+from collections import OrderedDict, UserList
 from collections.abc import Callable
+from inspect import signature
+from types import MappingProxyType
 from typing import cast
 
 import pytest
@@ -158,10 +161,78 @@ def test_lists_become_tuples() -> None:
 
 def test_containers_are_copied() -> None:
     """Changing what a message was built from does not change the message."""
-    users = {"ann": ""}
-    roster = messages.OnlineUsers(users)
+    users, lists = {"ann": ""}, {"7": ["ann"]}
+    roster, conversations = messages.OnlineUsers(users), build(messages.Conversations, lists)
     users["bo"] = ""
+    lists["7"].append("bo")
+    lists["8"] = []
     assert roster.users == {"ann": ""}
+    assert conversations == messages.Conversations({"7": ("ann",)})
+
+
+def test_containers_of_other_types() -> None:
+    """Any sequence and any map will do, and becomes a tuple or a dict."""
+    same: list[tuple[type[AnyMessage], object, object]] = [
+        (messages.Invite, UserList(["bo"]), ("bo",)),
+        (messages.OnlineUsers, MappingProxyType({"é": "x"}), {"é": "x"}),
+        (messages.OnlineUsers, OrderedDict({"ann": "x"}), {"ann": "x"}),
+        (messages.Conversations, MappingProxyType({"7": UserList(["é"]), "8": ()}), {"7": ("é",), "8": ()}),
+    ]
+    for message, values, expected in same:
+        (kept,) = build(message, values).values()
+        assert kept == expected
+        assert type(kept) is type(expected)
+
+
+@pytest.mark.parametrize("text", ["", "hi", "é"])
+def test_subclasses_of_text(text: str) -> None:
+    """A text of a class of its own is text, and kept as it is."""
+
+    class Own(str):
+        """As a program may have one."""
+
+        __slots__ = ()
+
+    own = Own(text)
+    message = messages.Message("7", "ann", own)
+    assert message.text is own
+    assert messages.Invite((own,)).users[0] is own
+
+
+def test_halves_of_a_pair_in_two_texts() -> None:
+    """Surrogates that would be a pair if their texts were one are alone, and refused (LIMIT-24)."""
+    first, second = chr(0xD83D), chr(0xDE00)
+    containers = [
+        (messages.Invite, [first, second]),
+        (messages.OnlineUsers, {first: second}),
+        (messages.Conversations, {"7": [first, second]}),
+        (messages.Conversations, {first: [second]}),
+    ]
+    for message, values in containers:
+        with pytest.raises(InvalidMessage, match="surrogates"):
+            build(message, values)
+
+
+@pytest.mark.parametrize("message", COMMANDS.values(), ids=COMMANDS)
+def test_signature(message: type[AnyMessage]) -> None:
+    """Fields can be given by name or in order, none can be left out, and no other can be given."""
+    names = FIELDS[message.COMMAND]
+    assert list(signature(message).parameters) == names
+    example = next(each for each in EXAMPLES if type(each) is message)
+    by_name = cast(Callable[..., AnyMessage], message)(**dict(zip(names, example.values(), strict=True)))
+    assert by_name == example
+    for values in [*example.values(), "x"], example.values()[:-1]:
+        if len(values) != len(names):
+            with pytest.raises(TypeError):
+                build(message, *values)
+
+
+def test_first_wrong_field_is_named() -> None:
+    """Of several fields that are wrong the first is named."""
+    with pytest.raises(InvalidMessage, match=r"^conversation: must be text, not int$"):
+        build(messages.Message, 7, SURROGATE, None)
+    with pytest.raises(InvalidMessage, match=r"^sender: must be text that UTF-8 can hold"):
+        build(messages.Message, "7", SURROGATE, None)
 
 
 def test_order_of_entries_means_nothing_but_is_kept() -> None:
