@@ -47,7 +47,7 @@ class Reader(ABC):
     """Takes a stream apart into messages.
 
     Call `feed` with what arrives and `next` until it returns None.  `next` raises DecodeError for what is
-    no message; if that is `fatal`, or after the end of the stream, the reader must not be used any more.
+    no message; if that is `fatal`, the stream is over, and the reader keeps and gives nothing more.
     """
 
     @abstractmethod
@@ -120,19 +120,41 @@ class LengthCodec(Codec):
         return _LengthReader(self, sender)
 
 
-class _LineReader(Reader):
-    __slots__ = ("_buffer", "_codec", "_searched", "_sender", "_start")
+class _FramedReader(Reader):
+    __slots__ = ("_buffer", "_codec", "_over", "_sender", "_start")
+    _buffer: bytearray
+    _start: int
 
-    def __init__(self, codec: LineCodec, sender: Role) -> None:
+    def __init__(self, codec: Codec, sender: Role) -> None:
         self._codec = codec
         self._sender = sender
         self._buffer = bytearray()
-        self._start = 0  # where the next line begins: lines are cut off together, not one by one
-        self._searched = (
-            0  # up to here there is no line feed: a search resumes, so many small reads stay linear
-        )
+        self._start = 0  # where the next frame begins: frames are cut off together, not one by one
+        self._over = False
+
+    @property
+    def behind(self) -> int:
+        return len(self._buffer) - self._start
+
+    def _too_large(self, limit: int) -> DecodeError:
+        """End the stream: what is behind an over-long message may be anything, the rest of it too."""
+        self._over = True
+        self._buffer.clear()
+        self._start = 0
+        return DecodeError(Code.TOO_LARGE, f"a message may have at most {limit} bytes here", fatal=True)
+
+
+class _LineReader(_FramedReader):
+    __slots__ = ("_searched",)
+    _codec: LineCodec
+
+    def __init__(self, codec: LineCodec, sender: Role) -> None:
+        super().__init__(codec, sender)
+        self._searched = 0  # up to here there is no line feed: a search resumes, so small reads stay linear
 
     def feed(self, data: bytes) -> None:
+        if self._over:
+            return
         if self._start:
             del self._buffer[: self._start]
             self._searched -= self._start
@@ -140,36 +162,29 @@ class _LineReader(Reader):
         self._buffer += data
 
     def next(self, limit: int) -> AnyMessage | None:
-        while True:
+        while not self._over:
             end = self._buffer.find(b"\n", self._searched)
             if end < 0:
                 self._searched = len(self._buffer)
                 if self._searched - self._start > limit + 1:  # one more for a carriage return
-                    raise _too_large(limit)
+                    raise self._too_large(limit)
                 return None
             line = bytes(self._buffer[self._start : end])
             self._start = self._searched = end + 1
             line = line.removesuffix(b"\r")
             if len(line) > limit:
-                raise _too_large(limit)
+                raise self._too_large(limit)
             if line.strip(self._codec.blank):
                 return self._codec.decode(line, self._sender)
-
-    @property
-    def behind(self) -> int:
-        return len(self._buffer) - self._start
+        return None
 
 
-class _LengthReader(Reader):
-    __slots__ = ("_buffer", "_codec", "_sender", "_start")
-
-    def __init__(self, codec: LengthCodec, sender: Role) -> None:
-        self._codec = codec
-        self._sender = sender
-        self._buffer = bytearray()
-        self._start = 0
+class _LengthReader(_FramedReader):
+    __slots__ = ()
 
     def feed(self, data: bytes) -> None:
+        if self._over:
+            return
         if self._start:
             del self._buffer[: self._start]
             self._start = 0
@@ -181,20 +196,12 @@ class _LengthReader(Reader):
             return None
         length = int.from_bytes(self._buffer[self._start : head])
         if length > limit:  # refused at the header, before a byte of the payload is kept
-            raise _too_large(limit)
+            raise self._too_large(limit)
         if len(self._buffer) < head + length:
             return None
         payload = bytes(self._buffer[head : head + length])
         self._start = head + length
         return self._codec.decode(payload, self._sender)
-
-    @property
-    def behind(self) -> int:
-        return len(self._buffer) - self._start
-
-
-def _too_large(limit: int) -> DecodeError:
-    return DecodeError(Code.TOO_LARGE, f"a message may have at most {limit} bytes here", fatal=True)
 
 
 def build(command: str, values: Sequence[object], sender: Role) -> AnyMessage:

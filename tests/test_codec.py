@@ -274,6 +274,19 @@ def test_each_message_has_its_own_limit(codec: Codec) -> None:
     assert caught.value.code == Code.TOO_LARGE
 
 
+@pytest.mark.parametrize("codec", [Lines(), Lengths()], ids=lambda codec: codec.name)
+def test_nothing_comes_behind_a_fatal_error(codec: Codec) -> None:
+    """Behind an over-long message a reader keeps nothing and gives nothing, whatever else arrives."""
+    reader = codec.reader(Role.CLIENT)
+    reader.feed(codec.frame(b"abcd") + codec.frame(b"a"))
+    with pytest.raises(DecodeError):
+        reader.next(3)
+    assert reader.next(3) is None
+    reader.feed(codec.frame(b"a"))
+    assert reader.next(3) is None
+    assert reader.behind == 0
+
+
 def test_carriage_return_does_not_count() -> None:
     """A line of exactly the limit may end with CR LF, and a longer one is refused before its end (LIMIT-1)."""
     reader = Lines().reader(Role.CLIENT)

@@ -1,0 +1,20 @@
+"""Attacks on codecs: what somebody sends who wants to do harm, what becomes of it, and what it costs.
+
+Bad bytes may cost whoever reads them memory and time in proportion to their number, and nothing else: no exception
+but DecodeError comes out, nothing is executed, and after an error either the next message is read or the stream is
+over.  Each attack is data (`attack`), and is run in a process of its own under resource limits (`measure`).
+`improto attacks` runs them all and writes the table.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from improto_conformance.attacks import ascii_attacks, json_attacks, msgpack_attacks
+from improto_conformance.attacks.attack import Attack
+
+__all__ = ["ATTACKS"]
+
+ATTACKS: Final[Mapping[str, Attack]] = {
+    attack.id: attack for topic in (ascii_attacks, json_attacks, msgpack_attacks) for attack in topic.ATTACKS
+}
+"""All of them by their ids, codec by codec."""

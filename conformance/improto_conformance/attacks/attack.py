@@ -1,0 +1,54 @@
+"""What an attack on a codec is: bytes that somebody sends who wants to do harm, and what is to become of them.
+
+An attack is data, except that its bytes are made when they are wanted, chunk by chunk: some are many megabytes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from improto.limits import Limits
+from improto.messages import Role
+
+__all__ = ["CHUNK", "MESSAGE", "NOTHING", "Attack", "repeated"]
+
+CHUNK: Final = 64 * 1024
+"""How many bytes a chunk has at most, about what one read of a socket brings."""
+
+MESSAGE: Final = "message"
+"""The outcome of what is legal after all."""
+NOTHING: Final = "nothing"
+"""The outcome of a stream that ends before its first message does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One attack on the reader of one codec."""
+
+    codec: str
+    name: str
+    """Unique within its codec: words and hyphens."""
+    title: str
+    """What is sent, for the table."""
+    chunks: Callable[[], Iterable[bytes]]
+    """Makes what arrives, as it arrives; framed, since it is a stream."""
+    outcome: str
+    """The code of the first error; `MESSAGE` if there is none, or `NOTHING` if nothing is complete."""
+    fatal: bool = False
+    """Whether the stream is over with this error.  If it is not, a legal message that follows has to be read."""
+    sender: Role = Role.CLIENT
+    limit: int = Limits().request
+    """The limit of payloads, in bytes."""
+
+    @property
+    def id(self) -> str:
+        """Its name with that of its codec, unique."""
+        return f"{self.codec}/{self.name}"
+
+
+def repeated(piece: bytes, times: int) -> Iterator[bytes]:
+    """Give `piece` so many times, in chunks."""
+    at_once = max(1, CHUNK // len(piece))
+    while times > 0:
+        yield piece * min(at_once, times)
+        times -= at_once

@@ -1,0 +1,40 @@
+"""Reads a byte stream in some codec as it arrives, for what tries codecs without a connection."""
+
+from collections.abc import Iterable, Iterator
+
+from improto.codec import Codec, Reader
+from improto.errors import DecodeError
+from improto.messages import AnyMessage, Role
+
+__all__ = ["Found", "drain", "read"]
+
+Found = AnyMessage | DecodeError
+"""What a reader gives: a message, or why something is none."""
+
+
+def drain(reader: Reader, limit: int) -> Iterator[Found]:
+    """Give what `reader` makes of the bytes that it has, up to the first fatal error."""
+    while True:
+        try:
+            message = reader.next(limit)
+        except DecodeError as error:
+            yield error
+            if error.fatal:
+                return
+        else:
+            if message is None:
+                return
+            yield message
+
+
+def read(codec: Codec, sender: Role, pieces: Iterable[bytes], limit: int) -> list[Found]:
+    """Give what `sender` says in a stream that arrives in pieces, up to the first fatal error."""
+    reader = codec.reader(sender)
+    found: list[Found] = []
+    for piece in pieces:
+        reader.feed(piece)
+        for one in drain(reader, limit):
+            found.append(one)
+            if isinstance(one, DecodeError) and one.fatal:
+                return found
+    return found
