@@ -224,8 +224,6 @@ _SKIPPED: Final = b" \r\n"
 def _read(pieces: _Pieces, codec: Codec, limits: Limits) -> list[Asked]:
     """Read a stream as a registered user's, and note where it is too much for a stranger."""
     asked = list(_cut(pieces, codec, limits.request))
-    if sum(len(data) for _, data in pieces) <= limits.greeting:
-        return asked
     # Both readings agree up to the first message that is too large for a stranger, whose connection ends there.
     for place, strict in enumerate(_cut(pieces, codec, limits.greeting)):
         if isinstance(strict.item, Flaw) and strict.item.code is Code.TOO_LARGE:
