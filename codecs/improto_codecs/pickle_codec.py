@@ -36,6 +36,7 @@ from improto.errors import DecodeError
 from improto.limits import Limits
 from improto.messages import AnyMessage, Code, Error, Goodbye, Invite, Kind, ListConversations, Role, Value
 
+from . import plain_pickles
 from .opcodes import Machine, Map, Other, PickleValue, malformed, too_large
 
 __all__ = ["PickleCodec"]
@@ -76,6 +77,9 @@ class PickleCodec(Codec):
 
         The caller has compared the payload with its own limit; what it unfolds to has the default one.
         """
+        plain = plain_pickles.read(payload, 0, len(payload), sender)
+        if plain is not None and plain[1] == len(payload):
+            return plain[0]
         limit = max(len(payload), Limits().payload(sender, registered=True))
         try:
             return _PickleReader(sender).whole(payload, limit)
@@ -207,6 +211,11 @@ class _PickleReader(Reader):
         while True:
             match self._phase:
                 case _Phase.BETWEEN:
+                    self._skip_line_ends()
+                    plain = plain_pickles.read(self._buffer, self._position, limit, self._sender)
+                    if plain is not None:
+                        message, self._position = plain
+                        return message
                     if not self._begin(limit):
                         return None
                     if self._command.encode() in _BARE:  # PICKLE-19
@@ -220,10 +229,12 @@ class _PickleReader(Reader):
                 case _Phase.DEAD:
                     return None
 
-    def _begin(self, limit: int) -> bool:
-        """Read a command; tell whether it is all there."""
+    def _skip_line_ends(self) -> None:
         while self._position < len(self._buffer) and self._buffer[self._position] in _LINE_ENDS:
             self._position += 1  # PICKLE-18
+
+    def _begin(self, limit: int) -> bool:
+        """Read a command; tell whether it is all there."""
         bare = next((name for name in _BARE if self._buffer.startswith(name, self._position)), None)
         end = self._name_end() if bare is None else self._position + len(bare)
         complete = bare is not None or end < len(self._buffer)
