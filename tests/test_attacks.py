@@ -1,9 +1,14 @@
 """Tests of the attacks on codecs: that each stays in its bounds, and that what does not is told."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
+from improto.cli import USAGE, main
 from improto.limits import Limits
-from improto_conformance.attacks import ATTACKS
+from improto_conformance.attacks import ATTACKS, TOPICS
+from improto_conformance.attacks.command import Setting, table
 from improto_conformance.attacks.measure import BOUNDS, Measured, measure
 
 
@@ -17,6 +22,13 @@ def measured() -> dict[str, Measured]:
 def test_attack_stays_in_its_bounds(id: str, measured: dict[str, Measured]) -> None:
     """An attack ends as it has to, takes no more memory and time than its bytes allow, and executes nothing."""
     assert list(measured[id].complaints(ATTACKS[id])) == []
+
+
+def test_msgpack_without_its_extension() -> None:
+    """The package's pure Python form, taken where its extension cannot be built, is as safe."""
+    ids = [id for id in ATTACKS if id.startswith("msgpack/")]
+    for one in Setting(sys.executable, pure=True).run(ids):
+        assert list(one.complaints(ATTACKS[one.id])) == []
 
 
 @pytest.mark.parametrize(
@@ -43,3 +55,41 @@ def test_bounds_grow_with_what_is_held() -> None:
     assert bounds.bytes(limit, 2**30) == bounds.bytes(limit, 2**20)
     assert bounds.bytes(limit, 2**10) < bounds.bytes(limit, 2**16)
     assert bounds.seconds(2**24) > 16 * bounds.seconds(2**16)
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command runs the attacks that are asked for and writes the table."""
+    page = tmp_path / "attacks.md"
+    assert main(["attacks", "--only", "json/nan*", "--table", str(page)]) == 0
+    assert "2 attacks" in capsys.readouterr().out
+    text = page.read_text(encoding="utf-8")
+    assert "| nan | NaN in a field that is ignored | 31 | malformed |" in text
+    assert "## ascii" not in text
+
+
+def test_table_has_the_largest_values() -> None:
+    """Of several settings the table shows the largest values, and each way in which an attack has ended."""
+    results = {
+        "here": [Measured("json/nan", "malformed", memory=2**20, seconds=0.002, fed=1234)],
+        "there": [Measured("json/nan", "too-large", fatal=True, memory=2**21, seconds=0.001)],
+    }
+    (row,) = [line for line in table(results) if line.startswith("| nan |")]
+    assert row.endswith("| 1,234 | malformed or too-large, fatal | 2.0 | 2.0 |")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--only", "json/nothing"], "no attack has such a name"),
+        (["--only", "json/nan", "--python", "no-such-python"], "no Python that can be started"),
+    ],
+)
+def test_usage(wrong: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be run is said, with exit code 2."""
+    assert main(["attacks", *wrong]) == USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_each_attack_has_its_name_once() -> None:
+    """No attack hides another one of the same name."""
+    assert len(ATTACKS) == sum(len(topic.ATTACKS) for topic in TOPICS)

@@ -12,9 +12,9 @@ from typing import Final
 from improto_conformance.attacks import ascii_attacks, json_attacks, msgpack_attacks
 from improto_conformance.attacks.attack import Attack
 
-__all__ = ["ATTACKS"]
+__all__ = ["ATTACKS", "TOPICS"]
 
-ATTACKS: Final[Mapping[str, Attack]] = {
-    attack.id: attack for topic in (ascii_attacks, json_attacks, msgpack_attacks) for attack in topic.ATTACKS
-}
+TOPICS: Final = (ascii_attacks, json_attacks, msgpack_attacks)
+
+ATTACKS: Final[Mapping[str, Attack]] = {attack.id: attack for topic in TOPICS for attack in topic.ATTACKS}
 """All of them by their ids, codec by codec."""

@@ -10,7 +10,7 @@ from typing import Final
 from improto.limits import Limits
 from improto.messages import Role
 
-__all__ = ["CHUNK", "MESSAGE", "NOTHING", "Attack", "repeated"]
+__all__ = ["CHUNK", "MESSAGE", "NOTHING", "Attack", "in_chunks", "repeated"]
 
 CHUNK: Final = 64 * 1024
 """How many bytes a chunk has at most, about what one read of a socket brings."""
@@ -52,3 +52,14 @@ def repeated(piece: bytes, times: int) -> Iterator[bytes]:
     while times > 0:
         yield piece * min(at_once, times)
         times -= at_once
+
+
+def in_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Join pieces, each of them short, to chunks."""
+    chunk = bytearray()
+    for piece in pieces:
+        chunk += piece
+        if len(chunk) >= CHUNK:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)

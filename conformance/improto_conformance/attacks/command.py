@@ -1,0 +1,145 @@
+"""`improto attacks`: runs all attacks on the codecs, and writes down what became of them."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+from improto.errors import UsageError
+from improto_conformance.attacks import ATTACKS
+from improto_conformance.attacks.attack import Attack
+from improto_conformance.attacks.measure import BOUNDS, Measured
+
+__all__ = ["HELP", "Setting", "configure", "run", "table"]
+
+HELP: Final = "try attacks on the codecs, each in a process of its own, and measure what they cost"
+
+_IDENTITY: Final = "import platform as p; print(p.python_implementation(), p.python_version())"
+_MEBIBYTE: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An interpreter and the environment in which it runs attacks."""
+
+    python: str
+    pure: bool = False
+    """Whether `msgpack` is to do without its extension."""
+
+    @property
+    def name(self) -> str:
+        """What to call it; UsageError if it cannot be started."""
+        try:
+            asked = subprocess.run([self.python, "-c", _IDENTITY], stdout=subprocess.PIPE, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise UsageError(f"{self.python} is no Python that can be started ({error})") from None
+        return asked.stdout.decode().strip() + (", msgpack without its extension" if self.pure else "")
+
+    def run(self, ids: Sequence[str]) -> Iterator[Measured]:
+        """Run attacks; UsageError if improto is not installed there."""
+        environment = {**os.environ, "MSGPACK_PUREPYTHON": "1"} if self.pure else dict(os.environ)
+        with subprocess.Popen(
+            [self.python, "-m", "improto_conformance.attacks", *ids],
+            env=environment,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        ) as process:
+            for line in process.stdout or ():
+                fields: dict[str, Any] = json.loads(line)
+                fields["executed"] = tuple(fields["executed"])
+                yield Measured(**fields)
+        if process.returncode:
+            raise UsageError(f"{self.python} cannot run the attacks; install 'improto[msgpack]' for it")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `attacks`."""
+    add = parser.add_argument
+    add("--only", action="append", metavar="PATTERN", help="attacks to run, e.g. 'json/*' (default: all)")
+    add(
+        "--python",
+        action="append",
+        default=[],
+        metavar="PROG",
+        help="a further interpreter to run them in, for which improto[msgpack] is installed",
+    )
+    add("--table", type=Path, metavar="FILE", help="write what became of them, as Markdown")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run attacks in each interpreter, with and without msgpack's extension; 0 if all stayed in their bounds, else 1."""
+    patterns: list[str] = arguments.only or ["*"]
+    ids = [id for id in ATTACKS if any(fnmatchcase(id, pattern) for pattern in patterns)]
+    if not ids:
+        raise UsageError("no attack has such a name; they are called, for example, json/nan or msgpack/nil")
+    results: dict[str, list[Measured]] = {}
+    wrong = 0
+    for python in [sys.executable, *arguments.python]:
+        for setting in Setting(python), Setting(python, pure=True):
+            chosen = [id for id in ids if id.startswith("msgpack/") or not setting.pure]
+            if not chosen:
+                continue
+            results[setting.name] = []
+            for measured in setting.run(chosen):
+                results[setting.name].append(measured)
+                for complaint in measured.complaints(ATTACKS[measured.id]):
+                    wrong += 1
+                    print(f"WRONG {complaint}", flush=True)
+            print(f"{setting.name}: {len(chosen)} attacks", flush=True)
+    if arguments.table is not None:
+        arguments.table.write_text("\n".join(table(results)) + "\n", encoding="utf-8")
+    return 1 if wrong else 0
+
+
+def table(results: Mapping[str, Sequence[Measured]]) -> Iterator[str]:
+    """Give the lines of a page about what became of attacks, by setting."""
+    yield "# What becomes of attacks on the codecs"
+    yield ""
+    yield "Made by `bash .ci/run attacks`.  Each attack is read as it would arrive from a socket, in a process of its own, which"
+    yield "the system ends if it takes more time, and refuses memory if it takes more, than its bytes allow.  Behind an error"
+    yield "that is not fatal a legal message was read; behind a fatal one nothing was.  Nothing was imported, compiled, opened"
+    yield "or started meanwhile, as the interpreter's own audit events tell.  Memory is the peak above what the process had"
+    yield "before; time is the processor's, with the making of the bytes.  Of several settings the largest values are shown."
+    yield ""
+    yield from (f"- {name}: {len(measured)} attacks" for name, measured in results.items())
+    yield ""
+    yield "What reading may cost, and tests hold it to:"
+    yield ""
+    yield "| codec | memory for each byte that is held (a message up to the limit, and 64 KiB) | time for each byte |"
+    yield "|---|---|---|"
+    yield from (f"| {name} | {bounds.memory} bytes | {bounds.time:g} µs |" for name, bounds in BOUNDS.items())
+    for codec in BOUNDS:
+        rows = [row for attack in ATTACKS.values() if attack.codec == codec for row in _row(attack, results)]
+        if not rows:
+            continue
+        yield ""
+        yield f"## {codec}"
+        yield ""
+        yield "| attack | what is sent | bytes | what happens | memory, MiB | time, ms |"
+        yield "|---|---|---:|---|---:|---:|"
+        yield from rows
+
+
+def _row(attack: Attack, results: Mapping[str, Sequence[Measured]]) -> Iterator[str]:
+    measured = [one for each in results.values() for one in each if one.id == attack.id]
+    if not measured:
+        return
+    first = measured[0]
+    ends = dict.fromkeys(f"{one.outcome}, fatal" if one.fatal else one.outcome for one in measured)
+    memory = max(one.memory for one in measured) / _MEBIBYTE
+    milliseconds = 1000 * max(one.seconds for one in measured)
+    cells = (
+        attack.name,
+        attack.title,
+        f"{first.fed:,}",
+        " or ".join(ends),
+        f"{memory:.1f}",
+        f"{milliseconds:.1f}",
+    )
+    yield f"| {' | '.join(cells)} |"
