@@ -7,6 +7,7 @@ from improto.messages import (
     Invitation,
     Invite,
     Join,
+    ListConversations,
     Message,
     OnlineUsers,
     Register,
@@ -59,14 +60,14 @@ def test_lines() -> None:
             "sends bytes",
             "is closed",
         ],
-        "party 2": ["receives INVITATION conversation 1 user 1", "sends SEND_MESSAGE conversation 1 '42'"],
+        "party 2": ["sends SEND_MESSAGE conversation 1 '42'", "receives INVITATION conversation 1 user 1"],
     }
 
 
 def test_what_does_not_matter() -> None:
     """Names, ids, bytes, further rosters and the order of several senders' messages make no difference."""
     one, other = abstract(story(".7", "42")), abstract(story(".13", "id", swapped=True, rosters=3))
-    one["party 2"][-1] = other["party 2"][-1] = "a text that happens to be the id"
+    one["party 2"][0] = other["party 2"][0] = "a text that happens to be the id"
     assert one == other
 
 
@@ -74,3 +75,19 @@ def test_an_id_of_nobody() -> None:
     """An id that was not announced stays as it is."""
     seen = Transcript(entries=[Entry("ann", Event.SENT, Join("7"))])
     assert abstract(seen) == {"party 1": ["sends JOIN '7'"]}
+
+
+def test_how_much_has_been_read() -> None:
+    """What comes unasked may have been read before a request is sent, or after it, but not beyond the next reply."""
+    request = Entry("ann", Event.SENT, ListConversations())
+    one, other = (Entry("ann", Event.RECEIVED, Message("7", "bo", text)) for text in "12")
+    reply = Entry("ann", Event.RECEIVED, Conversations({}))
+    early, late, too_late = (
+        Transcript(entries=entries)
+        for entries in (
+            [one, other, request, reply],
+            [one, request, other, reply],
+            [one, request, reply, other],
+        )
+    )
+    assert abstract(early) == abstract(late) != abstract(too_late)

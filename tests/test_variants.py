@@ -3,7 +3,11 @@
 import pytest
 
 from improto.codec import load
+from improto_conformance.alike import differences
+from improto_conformance.checks import CHECKS
 from improto_conformance.party import Waits
+from improto_conformance.profile import Profile
+from improto_conformance.runner import Settings, conduct
 from improto_conformance.stage import Stage
 from improto_conformance.variants import VARIANTS
 
@@ -35,3 +39,13 @@ def test_crowd() -> None:
     """In a crowd a newcomer sees hundreds of users and conversations."""
     [roster] = entered("a-crowd").transcript.rosters("ann")
     assert len(roster.users) == 201
+
+
+def test_crossing_requests() -> None:
+    """Requests of several connections take effect in any order, and no check takes one of them for granted (ORDER-1)."""
+    own, others = (
+        conduct(VARIANTS[f"{who}-requests-first"].target, CHECKS, Settings(Profile(["json"])))
+        for who in ("own", "others")
+    )
+    assert [f"{one.check.name}: {one.complaints}" for one in own + others if one.complaints] == []
+    assert differences(own, others) == {}

@@ -2,11 +2,11 @@
 
 A party is called by its place among those that act in the transcript, a conversation by its place among those that
 are announced, and an ERROR by its code.  Rosters come when the server likes, so only the first tells anything: that
-REGISTER has succeeded.  Messages of several senders may come in any order, so what comes in one go is sorted.
+REGISTER has succeeded.  Messages of several senders may come in any order, and how many of them have been read when
+a party sends something is chance; so what comes unasked between two replies is sorted, and stands before the second.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
 from typing import Final
 
 from improto.messages import AnyMessage, Conversations, Error, Invitation, Invite, Kind, Message, OnlineUsers
@@ -21,6 +21,9 @@ _DONE: Final = {
     Event.FAULT: "receives nonsense",
     Event.CLOSED: "is closed",
 }
+
+_COMES: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
+"""What comes from the server."""
 
 
 def abstract(seen: Transcript) -> dict[str, list[str]]:
@@ -46,10 +49,18 @@ class _Words:
     def lines(self, entries: Iterable[Entry]) -> Iterator[str]:
         rosters = (entry for entry in entries if isinstance(entry.item, OnlineUsers))
         first = next(rosters, None)
-        kept = [entry for entry in entries if entry is first or not isinstance(entry.item, OnlineUsers)]
-        for is_event, group in groupby(kept, lambda entry: isinstance(entry.item, Invitation | Message)):
-            lines = [self._line(entry) for entry in group]
-            yield from sorted(lines) if is_event else lines
+        unasked: list[str] = []
+        for entry in entries:
+            if isinstance(entry.item, OnlineUsers) and entry is not first:
+                continue
+            if isinstance(entry.item, Invitation | Message):
+                unasked.append(self._line(entry))
+                continue
+            if entry.event in _COMES:
+                yield from sorted(unasked)
+                unasked.clear()
+            yield self._line(entry)
+        yield from sorted(unasked)
 
     def _line(self, entry: Entry) -> str:
         if isinstance(entry.item, bytes | str):

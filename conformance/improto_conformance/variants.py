@@ -5,6 +5,7 @@ A suite that fails one of them takes the reference's habits for the specificatio
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Final
@@ -114,6 +115,71 @@ class _Arriving:
 
     def connect(self) -> Link:
         return _Other(self._server, self._receive)
+
+
+class _Crossing:
+    """Hands out links on which what is sent is under way until somebody waits for an answer, so that requests cross.
+
+    With `own_first`, what others have sent arrives only if there is no answer without it; else it arrives before.
+    """
+
+    def __init__(self, own_first: bool, service: Service) -> None:
+        self.own_first = own_first
+        self._server = Server(service, prompt=True)
+        self._links: list[_Crossed] = []
+
+    def connect(self) -> Link:
+        link = _Crossed(self, self._server.connect())
+        self._links.append(link)
+        return link
+
+    def arrive(self, last: "_Crossed") -> None:
+        """Have all that is under way arrive, what was sent on one link after all else."""
+        for link in reversed(self._links):
+            if link is not last:
+                link.arrive()
+        last.arrive()
+
+
+class _Crossed:
+    """One of these links."""
+
+    def __init__(self, host: _Crossing, link: Link) -> None:
+        self._host = host
+        self._link = link
+        self._under_way: list[bytes] = []
+
+    def arrive(self) -> None:
+        """Have what was sent here arrive."""
+        pieces, self._under_way = self._under_way, []
+        for piece in pieces:
+            self._link.send(piece)
+
+    def now(self) -> float:
+        return self._link.now()
+
+    def send(self, data: bytes) -> None:
+        self._under_way.append(data)
+
+    def receive(self, timeout: float) -> bytes:
+        if self._host.own_first:
+            self.arrive()
+            with suppress(TimeoutError):
+                return self._link.receive(0.0)
+        self._host.arrive(last=self)
+        return self._link.receive(timeout)
+
+    def half_close(self) -> None:
+        self.arrive()
+        self._link.half_close()
+
+    def reset(self) -> None:
+        self.arrive()
+        self._link.reset()
+
+    def close(self) -> None:
+        self.arrive()
+        self._link.close()
 
 
 @cache
@@ -277,6 +343,8 @@ VARIANTS: Mapping[str, Variant] = {
     "ten-minutes-to-register": Variant(
         "CONN-17", _serve(Hub, Bounds(register=600.0)), Profile(register=600.0)
     ),
+    "own-requests-first": Variant("ORDER-1", _serve(Hub), host=partial(_Crossing, True)),
+    "others-requests-first": Variant("ORDER-1", _serve(Hub), host=partial(_Crossing, False)),
     **{name: Variant(clause, _speaking(codec), _of(codec)) for name, (clause, codec) in DIALECTS.items()},
 }
 """All of them, by name."""

@@ -88,8 +88,9 @@ def to_nobody_else(stage: Stage) -> None:
     second = stage.invite(ann, cy)
     stage.mark("said")
     bo.send(SendMessage(stage.transcript.conversation, "for members"))
+    bo.barrier()
     ann.send(SendMessage(second, "before my own JOIN"), deliberate=True)
-    stage.barrier(bo, ann, cy, di)
+    stage.barrier(ann, cy, di)
 
 
 @to_nobody_else.judge
@@ -399,9 +400,9 @@ def once_after_coming_back(stage: Stage) -> None:
     bo.send(Leave(stage.transcript.conversation), Join(stage.transcript.conversation))
     bo.barrier()
     stage.mark("said")
-    for party in (ann, bo):
-        party.send(SendMessage(stage.transcript.conversation, "once"))
-        stage.barrier(ann, bo)
+    for sender, other in ((ann, bo), (bo, ann)):
+        sender.send(SendMessage(stage.transcript.conversation, "once"))
+        stage.barrier(sender, other)
 
 
 @once_after_coming_back.judge
