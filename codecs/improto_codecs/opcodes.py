@@ -6,8 +6,8 @@ and the search for a line's end resumes where it stopped.  So one byte at a time
 
 What does not fit together is malformed (PICKLE-33).
 
-The stack holds values; `_marks` holds the heights at which MARKs were pushed.  No opcode reaches below the
-topmost mark, except those that take it away.
+The stack holds the values above the topmost mark; `_marks` holds what lies below each mark.  So no opcode
+reaches below the topmost one, except those that take it away.
 
 Three things make a pickle larger than its bytes, and each has a bound: declared lengths (compared with the
 limit before anything is kept), containers and memo entries (one byte makes an object of a hundred), and
@@ -18,15 +18,17 @@ there when somebody looks for them.
 """
 
 import re
+from codecs import raw_unicode_escape_decode
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Final, NamedTuple
+from struct import Struct
+from typing import Final
 
 from improto.errors import DecodeError
 from improto.limits import DEPTH
 from improto.messages import Code
 
-__all__ = ["Machine", "Map", "Other", "PickleValue", "malformed", "too_large"]
+__all__ = ["Buffer", "Machine", "Map", "Other", "PickleValue", "malformed", "too_large"]
 
 
 class Other(Enum):
@@ -47,6 +49,9 @@ class Map:
         """Keep `flat`, which alternates keys and values."""
         self.flat = flat
 
+
+Buffer = bytes | bytearray
+"""What opcodes are read from."""
 
 PickleValue = str | int | Other | Map | list["PickleValue"] | tuple["PickleValue", ...]
 """What can be on the stack."""
@@ -70,108 +75,103 @@ def too_large(limit: int) -> DecodeError:
 class Machine:
     """Runs one pickle.  `used` counts the bytes of the message so far; `result` is there after STOP."""
 
-    __slots__ = ("_limit", "_marks", "_memo", "_objects", "_searched", "_stack", "_started", "result", "used")
+    __slots__ = (
+        "_begun",
+        "_containers",
+        "_limit",
+        "_marks",
+        "_memo",
+        "_shared",
+        "first",
+        "result",
+        "searched",
+        "stack",
+        "stop",
+        "used",
+    )
 
     def __init__(self, used: int) -> None:
         """Begin a pickle before which its message has had `used` bytes."""
         self.used = used
         self.result: PickleValue | None = None
-        self._stack: list[PickleValue] = []
-        self._marks: list[int] = []
+        self.stack: list[PickleValue] = []
+        self.searched = 0  # bytes of the current opcode's argument in which there is no line end
+        self.first = -1  # where in the buffer the pickle begins, if it is there
+        self.stop = 0  # as far as the buffer may be read
+        self._marks: list[list[PickleValue]] = []
         self._memo: dict[int, PickleValue] = {}
-        self._objects = 0
-        self._searched = 0  # bytes of the current opcode in which there is no line end
-        self._started = False
+        self._containers = 0
+        self._shared = False
+        self._begun = False
         self._limit = 0
 
-    def run(self, buffer: bytearray, position: int, limit: int) -> int:
+    def run(self, buffer: Buffer, position: int, limit: int) -> int:
         """Run what is complete in `buffer` from `position` on, up to STOP; give the position behind it."""
+        bound = position + limit - self.used
+        stop = min(len(buffer), bound)
         self._limit = limit
-        while self.result is None and position < len(buffer):
-            if self.used >= limit:
-                raise too_large(limit)
-            opcode = _OPCODES.get(buffer[position])
-            if opcode is None:  # PICKLE-8
+        self.stop = stop
+        self.first = -1 if self._begun else position
+        start = end = position
+        while position < stop and self.result is None:
+            act = _OPCODES.get(buffer[position])
+            if act is None:  # PICKLE-8
                 raise malformed(f"the pickle opcode {buffer[position]:#04x} is not allowed")
-            size = self._extent(opcode, buffer, position)
-            if self.used + size > limit:  # before any of it is kept
-                raise too_large(limit)
-            end = position + size
-            if end > len(buffer) or self._searched:
+            end = act(self, buffer, position)
+            if end > stop:
                 break
-            first = position + 1 + (opcode.width if opcode.shape in _COUNTED else 0)
-            opcode.act(self, bytes(buffer[first:end]))
-            self._started = True
-            self.used += size
             position = end
+        if self.result is None and (len(buffer) > bound or (end > bound and not self.searched)):
+            raise too_large(limit)  # before what is too much is kept
+        self._begun = self._begun or position > start
+        self.used += position - start
         return position
-
-    def _extent(self, opcode: "_Opcode", buffer: bytearray, position: int) -> int:
-        """Give the size of an opcode with its argument, as far as it is known."""
-        if opcode.shape is _Shape.FIXED:
-            return 1 + opcode.width
-        if opcode.shape is _Shape.LINE:
-            end = buffer.find(b"\n", position + max(1, self._searched))
-            self._searched = 0 if end >= 0 else len(buffer) - position
-            return self._searched or end + 1 - position
-        head = 1 + opcode.width
-        if position + head > len(buffer):
-            return head
-        signed = opcode.shape is _Shape.COUNTED_SIGNED
-        length = int.from_bytes(buffer[position + 1 : position + head], "little", signed=signed)
-        if length < 0:
-            raise malformed("a length in a pickle is negative")
-        return head + length
 
     # ---- The stack.
 
     def push(self, value: PickleValue) -> None:
-        self._stack.append(value)
+        self.stack.append(value)
 
     def push_container(self, value: Map | list[PickleValue] | tuple[PickleValue, ...]) -> None:
-        self._count_object()
-        self._stack.append(value)
+        self._containers += 1
+        self._count_objects()
+        self.stack.append(value)
 
     def mark(self) -> None:
         if len(self._marks) == DEPTH:  # PICKLE-24
             raise malformed(f"a pickle may have at most {DEPTH} open marks")
-        self._marks.append(len(self._stack))
+        self._marks.append(self.stack)
+        self.stack = []
 
     def pop_to_mark(self) -> list[PickleValue]:
         if not self._marks:
             raise malformed("a pickle lacks a mark")
-        height = self._marks.pop()
-        values = self._stack[height:]
-        del self._stack[height:]
+        values = self.stack
+        self.stack = self._marks.pop()
         return values
 
     def pop(self, count: int) -> list[PickleValue]:
-        self._need(count)
-        values = self._stack[len(self._stack) - count :]
-        del self._stack[len(self._stack) - count :]
+        self.need(count)
+        values = self.stack[-count:]
+        del self.stack[-count:]
         return values
 
-    def top(self) -> PickleValue:
-        self._need(1)
-        return self._stack[-1]
-
-    def _need(self, count: int) -> None:
-        floor = self._marks[-1] if self._marks else 0
-        if len(self._stack) - count < floor:
+    def need(self, count: int) -> None:
+        if len(self.stack) < count:
             raise malformed("a pickle takes more values than it has")
 
-    def _count_object(self) -> None:
+    def _count_objects(self) -> None:
         # A map of empty lists, all memoised, has four bytes for two objects: no plain pickle is denser.
-        self._objects += 1
-        if self._objects > self._limit // 2 + _SPARE_OBJECTS:  # PICKLE-34
+        if self._containers + len(self._memo) > self._limit // 2 + _SPARE_OBJECTS:  # PICKLE-34
             raise too_large(self._limit)
 
     # ---- The memo.
 
     def put(self, key: int) -> None:
-        if key not in self._memo:
-            self._count_object()
-        self._memo[key] = self.top()
+        if not self.stack:
+            raise malformed("a pickle puts what it does not have")
+        self._memo[key] = self.stack[-1]
+        self._count_objects()
 
     def memoize(self) -> None:
         self.put(len(self._memo))
@@ -179,23 +179,22 @@ class Machine:
     def get(self, key: int) -> None:
         if key not in self._memo:
             raise malformed("a pickle gets what it has not put")
-        self.push(self._memo[key])
+        self._shared = True
+        self.stack.append(self._memo[key])
 
-    # ---- Begin and end.
+    # ---- The end.
 
-    def protocol(self, version: int) -> None:
-        if self._started or version > _MAX_PROTOCOL:  # PICKLE-27
-            raise malformed(f"PROTO stands at the start of a pickle and is at most {_MAX_PROTOCOL}")
-
-    def stop(self) -> None:
-        if len(self._stack) != 1 or self._marks:
+    def finish(self) -> None:
+        if len(self.stack) != 1 or self._marks:
             raise malformed("a pickle ends with more or less than one value")
-        value = self._stack[0]
-        size, height = _measure(value, self._limit)
-        if size > self._limit:  # PICKLE-25
-            raise too_large(self._limit)
-        if height > DEPTH:  # PICKLE-24
-            raise malformed(f"values may nest at most {DEPTH} deep")
+        value = self.stack[0]
+        # What shares nothing is no larger than its bytes, and nests no deeper than it has containers.
+        if self._shared or self._containers > DEPTH:
+            size, height = _measure(value, self._limit)
+            if size > self._limit:  # PICKLE-25
+                raise too_large(self._limit)
+            if height > DEPTH:  # PICKLE-24
+                raise malformed(f"values may nest at most {DEPTH} deep")
         self.result = value
 
 
@@ -249,7 +248,6 @@ def _sum(children: Sequence[PickleValue], done: dict[int, tuple[int, int]], limi
 # ---- Arguments.
 
 _DECIMAL: Final = re.compile(rb"-?[0-9]+")
-_MEMO_KEY: Final = re.compile(rb"[0-9]{1,%d}" % _DIGITS)
 _FLOAT: Final = re.compile(rb"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|nan|inf)")
 _QUOTED: Final = re.compile(rb"'[^\\']*(?:\\.[^\\']*)*'|\"[^\\\"]*(?:\\.[^\\\"]*)*\"", re.DOTALL)
 _ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
@@ -267,11 +265,7 @@ _ESCAPED: Final = {
 }
 
 
-def _line(argument: bytes) -> bytes:
-    return argument[:-1]
-
-
-def _unsigned(argument: bytes) -> int:
+def _unsigned(argument: Buffer) -> int:
     return int.from_bytes(argument, "little")
 
 
@@ -279,7 +273,7 @@ def _integer(value: int) -> PickleValue:
     return value if -_HUGE < value < _HUGE else Other.HUGE
 
 
-def _decimal(digits: bytes) -> PickleValue:
+def _decimal(digits: Buffer) -> PickleValue:
     if not _DECIMAL.fullmatch(digits):  # PICKLE-26
         raise malformed("a decimal number in a pickle has other than digits")
     significant = digits.lstrip(b"-").lstrip(b"0")
@@ -289,10 +283,10 @@ def _decimal(digits: bytes) -> PickleValue:
     return -value if digits.startswith(b"-") else value
 
 
-def _memo_key(argument: bytes) -> int:
-    if not _MEMO_KEY.fullmatch(_line(argument)):  # PICKLE-26
+def _memo_key(argument: Buffer) -> int:
+    if not argument.isdigit() or len(argument) > _DIGITS:  # PICKLE-26
         raise malformed(f"a memo number in a pickle has 1 to {_DIGITS} digits")
-    return int(_line(argument))
+    return int(argument)
 
 
 def _joined(text: str) -> str:
@@ -305,7 +299,7 @@ def _joined(text: str) -> str:
         raise malformed("a text in a pickle has a lone surrogate") from None
 
 
-def _byte_text(data: bytes) -> str:
+def _byte_text(data: Buffer) -> str:
     try:  # PICKLE-9
         return data.decode()
     except UnicodeDecodeError:
@@ -323,88 +317,113 @@ def _unescape(match: re.Match[bytes]) -> bytes:
     return bytes([int(escape[1:], 16)]) if len(escape) == 3 else match[0]
 
 
-# ---- What opcodes do.
+# ---- What opcodes do with their arguments.
 
 
-def _int(machine: Machine, argument: bytes) -> None:
-    digits = _line(argument)
-    machine.push(Other.BOOL if digits in (b"00", b"01") else _decimal(digits))  # PICKLE-16
+def _int(machine: Machine, argument: Buffer) -> None:
+    machine.push(Other.BOOL if argument in (b"00", b"01") else _decimal(argument))  # PICKLE-16
 
 
-def _long(machine: Machine, argument: bytes) -> None:
-    machine.push(_decimal(_line(argument).removesuffix(b"L")))  # PICKLE-26
+def _long(machine: Machine, argument: Buffer) -> None:
+    machine.push(_decimal(argument.removesuffix(b"L")))  # PICKLE-26
 
 
-def _signed_int(machine: Machine, argument: bytes) -> None:
+def _signed_int(machine: Machine, argument: Buffer) -> None:
     machine.push(_integer(int.from_bytes(argument, "little", signed=True)))
 
 
-def _unsigned_int(machine: Machine, argument: bytes) -> None:
+def _unsigned_int(machine: Machine, argument: Buffer) -> None:
     machine.push(_unsigned(argument))
 
 
-def _float(machine: Machine, argument: bytes) -> None:
-    if not _FLOAT.fullmatch(_line(argument)):
+def _float(machine: Machine, argument: Buffer) -> None:
+    if not _FLOAT.fullmatch(argument):
         raise malformed("a float in a pickle is none")
     machine.push(Other.FLOAT)
 
 
-def _string(machine: Machine, argument: bytes) -> None:
-    quoted = _line(argument)
-    if not _QUOTED.fullmatch(quoted):
+def _string(machine: Machine, argument: Buffer) -> None:
+    if not _QUOTED.fullmatch(argument):
         raise malformed("a string in a pickle is not quoted as it should be")
-    machine.push(_byte_text(_ESCAPE.sub(_unescape, quoted[1:-1])))
+    data = argument[1:-1]
+    machine.push(_byte_text(_ESCAPE.sub(_unescape, data) if b"\\" in data else data))
 
 
-def _bytes(machine: Machine, argument: bytes) -> None:
+def _bytes(machine: Machine, argument: Buffer) -> None:
     machine.push(_byte_text(argument))
 
 
-def _unicode(machine: Machine, argument: bytes) -> None:
+def _unicode(machine: Machine, argument: Buffer) -> None:
     try:
-        text = _line(argument).decode("raw-unicode-escape")
+        text, _ = raw_unicode_escape_decode(argument)
     except UnicodeDecodeError:
         raise malformed("a text in a pickle has a broken escape") from None
     machine.push(_joined(text))
 
 
-def _utf8(machine: Machine, argument: bytes) -> None:
+def _utf8(machine: Machine, argument: Buffer) -> None:
+    try:
+        text = argument.decode()
+    except UnicodeDecodeError:
+        text = _surrogates(argument)
+    machine.stack.append(text)
+
+
+def _surrogates(argument: Buffer) -> str:
     try:
         text = argument.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         raise malformed("a text in a pickle is not UTF-8") from None
-    machine.push(_joined(text))
+    return _joined(text)
 
 
-def _append(machine: Machine, _: bytes) -> None:
+def _protocol(machine: Machine, buffer: Buffer, position: int) -> int:
+    end = position + 2
+    if end > machine.stop:
+        return end
+    if position != machine.first or buffer[position + 1] > _MAX_PROTOCOL:  # PICKLE-27
+        raise malformed(f"PROTO stands at the start of a pickle and is at most {_MAX_PROTOCOL}")
+    return end
+
+
+def _short_put(machine: Machine, buffer: Buffer, position: int) -> int:
+    end = position + 2
+    if end <= machine.stop:
+        machine.put(buffer[position + 1])
+    return end
+
+
+def _append(machine: Machine) -> None:
     _extend(machine, machine.pop(1))
 
 
-def _appends(machine: Machine, _: bytes) -> None:
+def _appends(machine: Machine) -> None:
     _extend(machine, machine.pop_to_mark())
 
 
 def _extend(machine: Machine, values: list[PickleValue]) -> None:
-    target = machine.top()
+    machine.need(1)
+    target = machine.stack[-1]
     if not isinstance(target, list):
         raise malformed("a pickle appends to what is no list")
     target += values
 
 
-def _dict(machine: Machine, _: bytes) -> None:
+def _dict(machine: Machine) -> None:
     machine.push_container(Map(_paired(machine.pop_to_mark())))
 
 
-def _set_item(machine: Machine, _: bytes) -> None:
+def _set_item(machine: Machine) -> None:
     _update(machine, machine.pop(2))
 
 
-def _set_items(machine: Machine, _: bytes) -> None:
+def _set_items(machine: Machine) -> None:
     _update(machine, machine.pop_to_mark())
 
 
 def _update(machine: Machine, flat: list[PickleValue]) -> None:
-    target = machine.top()
+    machine.need(1)
+    target = machine.stack[-1]
     if not isinstance(target, Map):
         raise malformed("a pickle sets an item of what is no map")
     target.flat += _paired(flat)
@@ -416,42 +435,76 @@ def _paired(flat: list[PickleValue]) -> list[PickleValue]:
     return flat
 
 
-class _Shape(Enum):
-    """What follows an opcode."""
+# ---- Opcodes, by what follows them.
 
-    FIXED = "as many bytes as its width"
-    LINE = "bytes up to a line feed"
-    COUNTED = "a length of so many bytes, and so many bytes"
-    COUNTED_SIGNED = "the same, where the length has a sign"
+_Act = Callable[[Machine, Buffer, int], int]
+"""Runs the opcode at a position and gives the position behind it.
 
-
-_COUNTED: Final = (_Shape.COUNTED, _Shape.COUNTED_SIGNED)
+If that is behind `machine.stop`, the opcode is not all there, and nothing has been done.
+"""
 
 
-class _Opcode(NamedTuple):
-    shape: _Shape
-    width: int
-    act: Callable[[Machine, bytes], None]
+def _alone(do: Callable[[Machine], None]) -> _Act:
+    def act(machine: Machine, buffer: Buffer, position: int) -> int:
+        do(machine)
+        return position + 1
+
+    return act
 
 
-def _fixed(act: Callable[[Machine, bytes], None], width: int = 0) -> _Opcode:
-    return _Opcode(_Shape.FIXED, width, act)
+def _fixed(do: Callable[[Machine, Buffer], None], width: int) -> _Act:
+    """Let as many bytes as `width` follow."""
+
+    def act(machine: Machine, buffer: Buffer, position: int) -> int:
+        end = position + 1 + width
+        if end <= machine.stop:
+            do(machine, buffer[position + 1 : end])
+        return end
+
+    return act
 
 
-def _lined(act: Callable[[Machine, bytes], None]) -> _Opcode:
-    return _Opcode(_Shape.LINE, 0, act)
+def _lined(do: Callable[[Machine, Buffer], None]) -> _Act:
+    """Let bytes up to a line feed follow."""
+
+    def act(machine: Machine, buffer: Buffer, position: int) -> int:
+        first = position + 1
+        end = buffer.find(b"\n", first + machine.searched, machine.stop)
+        if end < 0:
+            machine.searched = machine.stop - first
+            return machine.stop + 1
+        machine.searched = 0
+        do(machine, buffer[first:end])
+        return end + 1
+
+    return act
 
 
-def _counted(act: Callable[[Machine, bytes], None], width: int, *, signed: bool = False) -> _Opcode:
-    return _Opcode(_Shape.COUNTED_SIGNED if signed else _Shape.COUNTED, width, act)
+def _counted(do: Callable[[Machine, Buffer], None], width: int, *, signed: bool = False) -> _Act:
+    """Let a length of so many bytes follow, and so many bytes."""
+    unpack = Struct({1: "<B", 4: "<i" if signed else "<I", 8: "<Q"}[width]).unpack_from
+
+    def act(machine: Machine, buffer: Buffer, position: int) -> int:
+        head = position + 1 + width
+        if head > machine.stop:
+            return head
+        length: int = unpack(buffer, position + 1)[0]
+        if length < 0:
+            raise malformed("a length in a pickle is negative")
+        end = head + length
+        if end <= machine.stop:
+            do(machine, buffer[head:end])
+        return end
+
+    return act
 
 
 # PICKLE-7.  Whatever is not in this table is refused.
-_OPCODES: Final[dict[int, _Opcode]] = {
-    0x80: _fixed(lambda machine, argument: machine.protocol(argument[0]), 1),  # PROTO
+_OPCODES: Final[dict[int, _Act]] = {
+    0x80: _protocol,  # PROTO
     0x95: _fixed(lambda machine, argument: None, 8),  # FRAME.  PICKLE-4: its length tells nothing
-    ord("("): _fixed(lambda machine, _: machine.mark()),  # MARK
-    ord("."): _fixed(lambda machine, _: machine.stop()),  # STOP
+    ord("("): _alone(Machine.mark),  # MARK
+    ord("."): _alone(Machine.finish),  # STOP
     ord("I"): _lined(_int),  # INT
     ord("L"): _lined(_long),  # LONG
     ord("J"): _fixed(_signed_int, 4),  # BININT
@@ -461,9 +514,9 @@ _OPCODES: Final[dict[int, _Opcode]] = {
     0x8B: _counted(_signed_int, 4, signed=True),  # LONG4
     ord("F"): _lined(_float),  # FLOAT
     ord("G"): _fixed(lambda machine, _: machine.push(Other.FLOAT), 8),  # BINFLOAT
-    ord("N"): _fixed(lambda machine, _: machine.push(Other.NONE)),  # NONE
-    0x88: _fixed(lambda machine, _: machine.push(Other.BOOL)),  # NEWTRUE
-    0x89: _fixed(lambda machine, _: machine.push(Other.BOOL)),  # NEWFALSE
+    ord("N"): _alone(lambda machine: machine.push(Other.NONE)),  # NONE
+    0x88: _alone(lambda machine: machine.push(Other.BOOL)),  # NEWTRUE
+    0x89: _alone(lambda machine: machine.push(Other.BOOL)),  # NEWFALSE
     ord("S"): _lined(_string),  # STRING
     ord("T"): _counted(_bytes, 4, signed=True),  # BINSTRING
     ord("U"): _counted(_bytes, 1),  # SHORT_BINSTRING
@@ -471,24 +524,24 @@ _OPCODES: Final[dict[int, _Opcode]] = {
     ord("X"): _counted(_utf8, 4),  # BINUNICODE
     0x8C: _counted(_utf8, 1),  # SHORT_BINUNICODE
     0x8D: _counted(_utf8, 8),  # BINUNICODE8
-    ord("l"): _fixed(lambda machine, _: machine.push_container(machine.pop_to_mark())),  # LIST
-    ord("]"): _fixed(lambda machine, _: machine.push_container([])),  # EMPTY_LIST
-    ord("a"): _fixed(_append),  # APPEND
-    ord("e"): _fixed(_appends),  # APPENDS
-    ord("t"): _fixed(lambda machine, _: machine.push_container(tuple(machine.pop_to_mark()))),  # TUPLE
-    ord(")"): _fixed(lambda machine, _: machine.push_container(())),  # EMPTY_TUPLE
-    0x85: _fixed(lambda machine, _: machine.push_container(tuple(machine.pop(1)))),  # TUPLE1
-    0x86: _fixed(lambda machine, _: machine.push_container(tuple(machine.pop(2)))),  # TUPLE2
-    0x87: _fixed(lambda machine, _: machine.push_container(tuple(machine.pop(3)))),  # TUPLE3
-    ord("d"): _fixed(_dict),  # DICT
-    ord("}"): _fixed(lambda machine, _: machine.push_container(Map([]))),  # EMPTY_DICT
-    ord("s"): _fixed(_set_item),  # SETITEM
-    ord("u"): _fixed(_set_items),  # SETITEMS
+    ord("l"): _alone(lambda machine: machine.push_container(machine.pop_to_mark())),  # LIST
+    ord("]"): _alone(lambda machine: machine.push_container([])),  # EMPTY_LIST
+    ord("a"): _alone(_append),  # APPEND
+    ord("e"): _alone(_appends),  # APPENDS
+    ord("t"): _alone(lambda machine: machine.push_container(tuple(machine.pop_to_mark()))),  # TUPLE
+    ord(")"): _alone(lambda machine: machine.push_container(())),  # EMPTY_TUPLE
+    0x85: _alone(lambda machine: machine.push_container(tuple(machine.pop(1)))),  # TUPLE1
+    0x86: _alone(lambda machine: machine.push_container(tuple(machine.pop(2)))),  # TUPLE2
+    0x87: _alone(lambda machine: machine.push_container(tuple(machine.pop(3)))),  # TUPLE3
+    ord("d"): _alone(_dict),  # DICT
+    ord("}"): _alone(lambda machine: machine.push_container(Map([]))),  # EMPTY_DICT
+    ord("s"): _alone(_set_item),  # SETITEM
+    ord("u"): _alone(_set_items),  # SETITEMS
     ord("p"): _lined(lambda machine, argument: machine.put(_memo_key(argument))),  # PUT
-    ord("q"): _fixed(lambda machine, argument: machine.put(_unsigned(argument)), 1),  # BINPUT
+    ord("q"): _short_put,  # BINPUT
     ord("r"): _fixed(lambda machine, argument: machine.put(_unsigned(argument)), 4),  # LONG_BINPUT
     ord("g"): _lined(lambda machine, argument: machine.get(_memo_key(argument))),  # GET
     ord("h"): _fixed(lambda machine, argument: machine.get(_unsigned(argument)), 1),  # BINGET
     ord("j"): _fixed(lambda machine, argument: machine.get(_unsigned(argument)), 4),  # LONG_BINGET
-    0x94: _fixed(lambda machine, _: machine.memoize()),  # MEMOIZE
+    0x94: _alone(Machine.memoize),  # MEMOIZE
 }

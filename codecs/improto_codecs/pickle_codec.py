@@ -28,13 +28,25 @@ the reader must not wait to find out which.
 """
 
 import re
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import ClassVar, Final
 
 from improto.codec import Codec, Reader, build, find
 from improto.errors import DecodeError
 from improto.limits import Limits
-from improto.messages import AnyMessage, Code, Error, Goodbye, Invite, Kind, ListConversations, Role, Value
+from improto.messages import (
+    COMMANDS,
+    AnyMessage,
+    Code,
+    Error,
+    Goodbye,
+    Invite,
+    Kind,
+    ListConversations,
+    Role,
+    Value,
+)
 
 from . import plain_pickles
 from .opcodes import Machine, Map, Other, PickleValue, malformed, too_large
@@ -42,11 +54,15 @@ from .opcodes import Machine, Map, Other, PickleValue, malformed, too_large
 __all__ = ["PickleCodec"]
 
 _BARE: Final = (Goodbye.COMMAND.encode(), ListConversations.COMMAND.encode())
-_NAME: Final = re.compile(rb"[A-Z_]{0,20}")
+_HEAD: Final = re.compile(rb"(?P<bare>%b)|(?P<name>[A-Z_]{0,20})(?P<behind>[\x00-\xff])?" % b"|".join(_BARE))
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 _LINE_ENDS: Final = frozenset(b"\r\n")
 _SPACE: Final = 0x20
+_IDLE: Final = Machine(0)  # runs nothing
 _MAPS: Final = (Kind.ROSTER, Kind.CONVERSATIONS)
+_KINDS: Final = {
+    command: tuple([field.kind for field in message.FIELDS]) for command, message in COMMANDS.items()
+}
 _CANONICAL_DECIMAL: Final = re.compile(r"0|-?[1-9][0-9]{0,62}")
 _ESCAPES: Final = {
     **{code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)},
@@ -96,22 +112,20 @@ class PickleCodec(Codec):
 
     def _arguments(self, message: AnyMessage) -> bytes:
         if isinstance(message, Invite):
-            return _list([_text(user) for user in message.users])
-        values = [
-            self._value(field.kind, value)
-            for field, value in zip(message.FIELDS, message.values(), strict=True)
-        ]
-        if isinstance(message, Error) or (message.FIELDS and message.FIELDS[0].kind in _MAPS):  # PICKLE-2
+            return _list(map(_text, message.users))
+        kinds = _KINDS[message.COMMAND]
+        values = list(map(self._value, kinds, message.values()))
+        if isinstance(message, Error) or (kinds and kinds[0] in _MAPS):  # PICKLE-2
             return values[0]
         return _list(values)  # PICKLE-31: the empty one too
 
     def _value(self, kind: Kind, value: Value) -> bytes:
         if isinstance(value, str):
-            return self._id(value) if kind is Kind.CONVERSATION else _text(value)
+            return self._id(value) if self._integer_ids and kind is Kind.CONVERSATION else _text(value)
         if isinstance(value, tuple):
-            return _list([_text(item) for item in value])
+            return _list(map(_text, value))
         write_key = self._id if kind is Kind.CONVERSATIONS else _text
-        return b"(%bd" % b"".join(write_key(key) + self._value(kind, item) for key, item in value.items())
+        return b"(%bd" % b"".join([write_key(key) + self._value(kind, item) for key, item in value.items()])
 
     def _id(self, conversation: str) -> bytes:
         if self._integer_ids and _CANONICAL_DECIMAL.fullmatch(conversation):  # PICKLE-32
@@ -119,7 +133,7 @@ class PickleCodec(Codec):
         return _text(conversation)
 
 
-def _list(items: list[bytes]) -> bytes:
+def _list(items: Iterable[bytes]) -> bytes:
     return b"(%bl" % b"".join(items)  # PICKLE-29
 
 
@@ -154,7 +168,7 @@ class _PickleReader(Reader):
         self._buffer = bytearray()
         self._position = 0  # what is before it has been read: it is cut off together, not byte by byte
         self._command = ""
-        self._machine = Machine(0)
+        self._machine = _IDLE
 
     def feed(self, data: bytes) -> None:
         if self._phase is _Phase.DEAD:
@@ -165,6 +179,12 @@ class _PickleReader(Reader):
         self._buffer += data
 
     def next(self, limit: int) -> AnyMessage | None:
+        if self._phase is _Phase.BETWEEN:
+            self._skip_line_ends()
+            plain = plain_pickles.read(self._buffer, self._position, limit, self._sender)
+            if plain is not None:
+                message, self._position = plain
+                return message
         try:
             return self._next(limit)
         except DecodeError as error:
@@ -172,7 +192,7 @@ class _PickleReader(Reader):
                 self._phase = _Phase.DEAD
                 self._buffer.clear()
                 self._position = 0
-                self._machine = Machine(0)
+                self._machine = _IDLE
             raise
 
     @property
@@ -212,10 +232,6 @@ class _PickleReader(Reader):
             match self._phase:
                 case _Phase.BETWEEN:
                     self._skip_line_ends()
-                    plain = plain_pickles.read(self._buffer, self._position, limit, self._sender)
-                    if plain is not None:
-                        message, self._position = plain
-                        return message
                     if not self._begin(limit):
                         return None
                     if self._command.encode() in _BARE:  # PICKLE-19
@@ -235,26 +251,22 @@ class _PickleReader(Reader):
 
     def _begin(self, limit: int) -> bool:
         """Read a command; tell whether it is all there."""
-        bare = next((name for name in _BARE if self._buffer.startswith(name, self._position)), None)
-        end = self._name_end() if bare is None else self._position + len(bare)
-        complete = bare is not None or end < len(self._buffer)
-        # The space counts too, once it is there.
-        size = end - self._position + (complete and bare is None)
+        head = _HEAD.match(self._buffer, self._position)
+        assert head is not None  # it may be empty
+        bare, name, behind = head.groups()
+        size = head.end() - self._position
         if size > limit:
             raise too_large(limit)
-        if not complete:
-            return False
-        if bare is None and (end == self._position or self._buffer[end] != _SPACE):  # PICKLE-17
-            raise malformed("a message begins with 1 to 20 capital letters or underscores, and a space")
-        self._command = self._buffer[self._position : end].decode()
+        if bare is None:
+            if behind is None:
+                return False
+            if not name or behind != b" ":  # PICKLE-17
+                raise malformed("a message begins with 1 to 20 capital letters or underscores, and a space")
+        self._command = (bare or name).decode()
         self._position += size
         self._phase = _Phase.ARGUMENTS if bare is None else _Phase.BARE
         self._machine = Machine(size)
         return True
-
-    def _name_end(self) -> int:
-        match = _NAME.match(self._buffer, self._position)
-        return match.end() if match else self._position
 
     def _run(self, limit: int) -> PickleValue | None:
         """Go on in the pickle; give its value if it has come to STOP."""
@@ -262,7 +274,7 @@ class _PickleReader(Reader):
         value = self._machine.result
         if value is not None:
             self._phase = _Phase.BETWEEN
-            self._machine = Machine(0)  # lets go of stack and memo
+            self._machine = _IDLE  # lets go of stack and memo
         return value
 
     def _finish_bare(self, limit: int) -> bool:
@@ -312,7 +324,7 @@ def _is_empty(value: PickleValue) -> bool:
 def _message(command: str, value: PickleValue, sender: Role) -> AnyMessage:
     """Make a message of a command and what was pickled behind it."""
     message = find(command, sender)
-    kinds = [field.kind for field in message.FIELDS]
+    kinds = _KINDS[command]
     if message is Invite:
         if not isinstance(value, list | tuple):  # PICKLE-14
             raise DecodeError(Code.INVALID, f"{command} takes a list of names")
@@ -342,12 +354,15 @@ def _field(kind: Kind, value: PickleValue) -> PickleValue:
 def _map(kind: Kind, value: PickleValue) -> dict[str, PickleValue]:
     if not isinstance(value, Map):
         raise DecodeError(Code.INVALID, f"a {kind.value} is not a map")
-    entries: dict[str, PickleValue] = {}
-    for raw, item in zip(value.flat[::2], value.flat[1::2], strict=True):
-        key = _field(kind, raw)
-        if not isinstance(key, str):
-            raise DecodeError(Code.INVALID, f"a key of a {kind.value} is no text")
-        if key in entries:  # PICKLE-15
-            raise DecodeError(Code.INVALID, f"a key of a {kind.value} stands there twice")
-        entries[key] = item
+    keys = [raw if isinstance(raw, str) else _key(kind, raw) for raw in value.flat[::2]]
+    entries = dict(zip(keys, value.flat[1::2], strict=True))
+    if len(entries) < len(keys):  # PICKLE-15
+        raise DecodeError(Code.INVALID, f"a key of a {kind.value} stands there twice")
     return entries
+
+
+def _key(kind: Kind, value: PickleValue) -> str:
+    key = _field(kind, value)
+    if not isinstance(key, str):
+        raise DecodeError(Code.INVALID, f"a key of a {kind.value} is no text")
+    return key
