@@ -28,9 +28,10 @@ the reader must not wait to find out which.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import Enum, auto
-from typing import ClassVar, Final
+from itertools import chain
+from typing import ClassVar, Final, cast
 
 from improto.codec import Codec, Reader, build, find
 from improto.errors import DecodeError
@@ -39,13 +40,14 @@ from improto.messages import (
     COMMANDS,
     AnyMessage,
     Code,
+    Conversations,
     Error,
     Goodbye,
     Invite,
     Kind,
     ListConversations,
+    OnlineUsers,
     Role,
-    Value,
 )
 
 from . import plain_pickles
@@ -112,20 +114,19 @@ class PickleCodec(Codec):
 
     def _arguments(self, message: AnyMessage) -> bytes:
         if isinstance(message, Invite):
-            return _list(map(_text, message.users))
-        kinds = _KINDS[message.COMMAND]
-        values = list(map(self._value, kinds, message.values()))
-        if isinstance(message, Error) or (kinds and kinds[0] in _MAPS):  # PICKLE-2
-            return values[0]
+            return _list(message.users)
+        if isinstance(message, Error):  # PICKLE-2
+            return _text(message.message)
+        if isinstance(message, OnlineUsers):
+            return b"(%bd" % _texts([*chain.from_iterable(message.users.items())])
+        if isinstance(message, Conversations):
+            return b"(%bd" % b"".join(
+                [self._id(id) + _list(names) for id, names in message.conversations.items()]
+            )
+        values = cast("tuple[str, ...]", message.values())
+        if self._integer_ids and message.FIELDS and message.FIELDS[0].kind is Kind.CONVERSATION:
+            return b"(%bl" % (self._id(values[0]) + _texts(values[1:]))
         return _list(values)  # PICKLE-31: the empty one too
-
-    def _value(self, kind: Kind, value: Value) -> bytes:
-        if isinstance(value, str):
-            return self._id(value) if self._integer_ids and kind is Kind.CONVERSATION else _text(value)
-        if isinstance(value, tuple):
-            return _list(map(_text, value))
-        write_key = self._id if kind is Kind.CONVERSATIONS else _text
-        return b"(%bd" % b"".join([write_key(key) + self._value(kind, item) for key, item in value.items()])
 
     def _id(self, conversation: str) -> bytes:
         if self._integer_ids and _CANONICAL_DECIMAL.fullmatch(conversation):  # PICKLE-32
@@ -133,15 +134,27 @@ class PickleCodec(Codec):
         return _text(conversation)
 
 
-def _list(items: Iterable[bytes]) -> bytes:
-    return b"(%bl" % b"".join(items)  # PICKLE-29
+def _list(texts: Sequence[str]) -> bytes:
+    return b"(%bl" % _texts(texts)  # PICKLE-29
+
+
+def _texts(texts: Sequence[str]) -> bytes:
+    together = "".join(texts)
+    if texts and _is_plain(together):  # a look at all of them together costs no more than one at each
+        return ("S'" + "'\nS'".join(texts) + "'\n").encode()
+    return b"".join(map(_text, texts))
 
 
 def _text(text: str) -> bytes:
     if text.isascii():  # PICKLE-30
-        return b"S'%b'\n" % text.translate(_ESCAPES).encode()
+        return b"S'%b'\n" % (text if _is_plain(text) else text.translate(_ESCAPES)).encode()
     data = text.encode()
     return b"X" + len(data).to_bytes(4, "little") + data
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a quoted string holds all of `text` as it is."""
+    return text.isascii() and text.isprintable() and "'" not in text and "\\" not in text
 
 
 class _Phase(Enum):
