@@ -10,21 +10,27 @@ transcript alone.  So a judgement can be made later, by another judge, or of som
     check_server("tcp://127.0.0.1:6666")
 
 `improto check server` does the same on the command line, with reports.
+
+    check_codec(codec)                       # gives NotConformant if it does not carry all messages, or breaks
+
+does so for a codec (`codec_checks`).
 """
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:  # the plugin of pytest is in this package, and is to load fast
+    from improto_conformance.codec_checks import CodecChecks, check_codec
     from improto_conformance.embed import NotConformant, ServerChecks, check_server
     from improto_conformance.profile import Profile
 
-__all__ = ["NotConformant", "Profile", "ServerChecks", "check_server"]
+__all__ = ["CodecChecks", "NotConformant", "Profile", "ServerChecks", "check_codec", "check_server"]
+
+_PLACES: Final = {"CodecChecks": "codec_checks", "check_codec": "codec_checks"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from improto_conformance import embed
-
-    return getattr(embed, name)
+    return getattr(import_module(f"{__name__}.{_PLACES.get(name, 'embed')}"), name)

@@ -28,7 +28,7 @@ from improto.messages import (
     Status,
 )
 
-__all__ = ["conversation_ids", "messages", "names", "segmentations", "statuses", "texts"]
+__all__ = ["conversation_ids", "messages", "mutations", "names", "segmentations", "statuses", "texts"]
 
 _LIMITS = Limits()
 _UNSAFE = "".join(chr(code) for first, last in UNSAFE_IN_NAMES for code in range(first, last + 1))
@@ -116,6 +116,18 @@ def messages(sender: Role | None = None) -> st.SearchStrategy[AnyMessage]:
             return _responses()
         case None:
             return st.one_of(_requests(), _responses())
+
+
+@st.composite
+def mutations(draw: st.DrawFn, data: bytes) -> bytes:
+    """Draw `data` with some bytes replaced, put in or taken out."""
+    changed = bytearray(data)
+    signs = st.sampled_from(b' "\\,=u[]{}(.\n\r\x00\x80\x91\xc1\xc4\xc7\xd9\xdd\xdf\xff')
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(changed)))
+        new = bytes(draw(st.lists(st.one_of(st.integers(0, 255), signs), max_size=3)))
+        changed[at : at + draw(st.integers(0, 3))] = new
+    return bytes(changed)
 
 
 def segmentations(data: bytes) -> st.SearchStrategy[list[bytes]]:

@@ -1,0 +1,497 @@
+"""Checks of a codec, anybody's: that it carries every message, and that it can be fed anything.
+
+    from improto_conformance import CodecChecks, check_codec
+
+    class TestMyCodec(CodecChecks):         # a test for each check, by pytest or unittest
+        codec = MyCodec()
+
+    check_codec(MyCodec())                  # or all of them in one call, which needs neither
+
+Messages are drawn, and bytes damaged, by `hypothesis`, which has to be installed.
+"""
+
+import unittest
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar, Final, cast
+
+from hypothesis import given, settings, target
+from hypothesis import strategies as st
+
+from improto.codec import Codec
+from improto.errors import DecodeError
+from improto.limits import DEPTH, Limits
+from improto.messages import (
+    COMMANDS,
+    AnyMessage,
+    Code,
+    Conversations,
+    Error,
+    Field,
+    Kind,
+    OnlineUsers,
+    Register,
+    Role,
+    SendMessage,
+    Value,
+)
+from improto_conformance.embed import NotConformant
+from improto_conformance.reading import Found, drain, read
+from improto_conformance.strategies import messages, mutations, segmentations
+
+__all__ = ["CODEC_CHECKS", "CodecChecks", "Nested", "check_codec", "nesting"]
+
+Nested = Callable[[int], bytes]
+"""Makes a payload of the unknown command LATER that nests so many levels deep, the outermost one included."""
+
+_LIMITS: Final = Limits()
+_ROLES: Final = st.sampled_from(Role)
+_CODES: Final = (Code.TOO_LARGE, Code.MALFORMED, Code.UNKNOWN_COMMAND, Code.INVALID)
+
+
+def check_codec(codec: Codec, nested: Nested | None = None) -> None:
+    """Run all checks of a codec; NotConformant says what is wrong.  `nested`: for a format that can nest."""
+    for check in CODEC_CHECKS:
+        check(codec)
+    if nested is not None:
+        nesting(codec, nested)
+
+
+class CodecChecks(unittest.TestCase):
+    """A test for each check.  Subclass it, and set `codec`, and `nested` if the format can nest."""
+
+    codec: ClassVar[Codec]
+
+    @staticmethod
+    def nested(levels: int) -> bytes:
+        """Make a payload as `Nested` says, if the format can nest; else leave this as it is."""
+        raise NotImplementedError
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Give the subclass its tests."""
+        super().__init_subclass__(**options)
+        checks: dict[str, Callable[[Codec], None]] = {check.__name__: check for check in CODEC_CHECKS}
+        if cls.nested is not CodecChecks.nested:
+            checks[nesting.__name__] = partial(nesting, nested=cls.nested)
+        for name, check in checks.items():
+            setattr(cls, f"test_{name}", _test(check))
+
+
+def _test(check: Callable[[Codec], None]) -> Callable[[CodecChecks], None]:
+    def test(self: CodecChecks) -> None:
+        check(self.codec)
+
+    test.__doc__ = check.__doc__
+    return test
+
+
+def _require(condition: bool, complaint: str) -> None:
+    if not condition:
+        raise NotConformant(complaint)
+
+
+def _drawing(*drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], None]:
+    """Call what is decorated at once, again and again, with what is drawn; and once more with the simplest fault."""
+
+    def run(tried: Callable[..., None]) -> None:
+        settings(deadline=None, report_multiple_bugs=False)(given(*drawn)(tried))()
+
+    return run
+
+
+# ---- What it carries.
+
+
+def each_command(codec: Codec) -> None:
+    """Each of the 13 commands is carried, with the least that is legal in its fields."""
+    for kind in COMMANDS.values():
+        _require_same(codec, _smallest(kind))
+
+
+def round_trip(codec: Codec) -> None:
+    """Every legal message comes back unchanged (CODEC-2)."""
+
+    @_drawing(messages())
+    def tried(message: AnyMessage) -> None:
+        _require_same(codec, message)
+
+
+def _require_same(codec: Codec, message: AnyMessage) -> None:
+    read = _decoded(codec, codec.encode(message), message.FROM)
+    _require(read == message, f"{_shown(message)} was written, and {_shown(read)} was read")
+
+
+def encoding_is_deterministic(codec: Codec) -> None:
+    """A message has one payload, whichever instance is written, and however often."""
+
+    @_drawing(messages())
+    def tried(message: AnyMessage) -> None:
+        payload = codec.encode(message)
+        again = codec.encode(_decoded(codec, payload, message.FROM))
+        _require(payload == again, f"{_shown(message)} was written as {payload!r} and as {again!r}")
+
+
+def wrong_direction(codec: Codec) -> None:
+    """A message of the end that does not send it is an unknown command, and no more than that (CONN-9)."""
+
+    @_drawing(messages())
+    def tried(message: AnyMessage) -> None:
+        error = _refused(codec, codec.encode(message), _other(message.FROM))
+        _require(
+            error.code == Code.UNKNOWN_COMMAND and not error.fatal,
+            f"{_shown(message)} of the wrong end is {_shown(error)}",
+        )
+
+
+def text_is_utf_8(codec: Codec) -> None:
+    """A payload that is not said to be binary is UTF-8."""
+
+    @_drawing(messages())
+    def tried(message: AnyMessage) -> None:
+        payload = codec.encode(message)
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            _require(codec.binary, f"{payload!r} is not UTF-8: set `binary`")
+
+
+# ---- How it reads a stream.
+
+
+def pieces_do_not_matter(codec: Codec) -> None:
+    """A stream gives the same messages however it is cut into pieces."""
+
+    @_drawing(st.data(), _ROLES)
+    def tried(data: st.DataObject, sender: Role) -> None:
+        trace = data.draw(st.lists(messages(sender), max_size=4))
+        pieces = data.draw(segmentations(_stream(codec, *trace)))
+        _require_trace(codec, sender, pieces, trace)
+
+
+def byte_by_byte(codec: Codec) -> None:
+    """All commands one behind the other are read from one piece as from single bytes."""
+    for sender in Role:
+        trace = [_smallest(kind) for kind in COMMANDS.values() if kind.FROM is sender]
+        stream = _stream(codec, *trace)
+        _require_trace(codec, sender, [stream], trace)
+        _require_trace(codec, sender, _single(stream), trace)
+
+
+def _require_trace(codec: Codec, sender: Role, pieces: Sequence[bytes], trace: Sequence[AnyMessage]) -> None:
+    found = _read(codec, sender, pieces)
+    _require(
+        found == trace,
+        f"{_all_shown(trace)} came in pieces of {[len(piece) for piece in pieces]} bytes and was read as {_all_shown(found)}",
+    )
+
+
+def where_messages_end(codec: Codec) -> None:
+    """After each message, and what is refused, a reader tells how many bytes lie behind it."""
+    # What a pickle says of no arguments comes with the next message.
+    trace = [_smallest(kind) for kind in COMMANDS.values() if kind.FIELDS]
+    frames = [_stream(codec, message) for message in trace]
+    for sender in Role:
+        reader = codec.reader(sender)
+        reader.feed(b"".join(frames))
+        behind = [reader.behind for _ in drain(reader, _LIMITS.roster)]
+        due = [sum(map(len, frames[at:])) for at in range(1, len(frames) + 1)]
+        _require(behind == due, f"`behind` is {behind} and not {due}")
+
+
+def incomplete_end(codec: Codec) -> None:
+    """A message whose end has not come is neither given nor refused, and those before it are given."""
+
+    @_drawing(st.data(), _ROLES)
+    def tried(data: st.DataObject, sender: Role) -> None:
+        first = data.draw(messages(sender))
+        frame = _stream(codec, SendMessage("7", "x") if sender is Role.CLIENT else Error("x: y"))
+        part = frame[: data.draw(st.integers(0, len(frame) - 1))]
+        _require_trace(codec, sender, [_stream(codec, first) + part], [first])
+
+
+def random_stream(codec: Codec) -> None:
+    """Any bytes on a stream give messages or errors, the same ones in any pieces."""
+
+    @_drawing(st.data(), _ROLES)
+    def tried(data: st.DataObject, sender: Role) -> None:
+        content = data.draw(st.binary(max_size=60))
+        limit = data.draw(st.sampled_from([10, 100, _LIMITS.request]))
+        pieces = data.draw(segmentations(content))
+        _require_alike(codec, sender, pieces, limit)
+
+
+def _require_alike(codec: Codec, sender: Role, pieces: Sequence[bytes], limit: int) -> None:
+    some = _all_shown(_read(codec, sender, pieces, limit))
+    single = _all_shown(_read(codec, sender, _single(b"".join(pieces)), limit))
+    _require(some == single, f"{pieces!r} is read as {some}, and byte by byte as {single}")
+
+
+# ---- What it refuses.
+
+
+def trailing_data(codec: Codec) -> None:
+    """A second message in one payload is refused (CODEC-8)."""
+    for kind in COMMANDS.values():
+        payload = codec.encode(_smallest(kind))
+        _refused(codec, payload + b"\n" + payload, kind.FROM)
+
+
+def blank_payload(codec: Codec) -> None:
+    """A payload without a message is malformed (CODEC-9)."""
+    for payload in b"", b" ", b"\n", b"\r\n", b" \r \n":
+        error = _refused(codec, payload, Role.CLIENT)
+        _require(error.code == Code.MALFORMED, f"the payload {payload!r} is {_shown(error)}")
+
+
+def random_payload(codec: Codec) -> None:
+    """Any payload is a message or an error that codecs may raise, and never a fatal one."""
+
+    @_drawing(st.binary(max_size=80), _ROLES)
+    def tried(payload: bytes, sender: Role) -> None:
+        _tried(codec, payload, sender)
+
+
+def mutated_payload(codec: Codec) -> None:
+    """A damaged payload is a message that can be written again, or an error; the next message is read all the same."""
+
+    @_drawing(st.data(), messages())
+    def tried(data: st.DataObject, message: AnyMessage) -> None:
+        payload = data.draw(mutations(codec.encode(message)))
+        found = _tried(codec, payload, message.FROM)
+        if not isinstance(found, DecodeError):
+            _require_same(codec, found)
+            return
+        frame = codec.frame(payload)
+        following = _smallest(type(message))
+        last = _read(codec, message.FROM, [frame, _stream(codec, following)])[-1:]
+        # A payload that ends by itself, unframed, may reach into what follows once it is damaged.
+        _require(frame == payload or last == [following], f"behind {payload!r} no message is read")
+
+
+def mutated_stream(codec: Codec) -> None:
+    """A damaged stream gives messages and errors, the same ones in any pieces, and nothing behind a fatal one."""
+
+    @_drawing(st.data(), _ROLES)
+    def tried(data: st.DataObject, sender: Role) -> None:
+        trace = data.draw(st.lists(messages(sender), min_size=1, max_size=3))
+        stream = data.draw(mutations(_stream(codec, *trace)))
+        _require_alike(codec, sender, data.draw(segmentations(stream)), _LIMITS.request)
+
+
+def _tried(codec: Codec, payload: bytes, sender: Role) -> Found:
+    try:
+        found = codec.decode(payload, sender)
+    except DecodeError as error:
+        _require(
+            error.code in _CODES, f"{payload!r} is refused by the code {error.code}; use {', '.join(_CODES)}"
+        )
+        _require(not error.fatal, f"the payload {payload!r} is refused fatally; a payload is framed already")
+        return error
+    except Exception as error:
+        raise NotConformant(f"{payload!r} raises {error!r}; raise DecodeError") from error
+    return found
+
+
+# ---- Its bounds.
+
+
+def limit_is_exact(codec: Codec) -> None:
+    """A payload of exactly the limit is read, and one byte more is too large and fatal (LIMIT-1, LIMIT-2)."""
+    for size in 1, 30, 3000:
+        message = SendMessage("7", "x" * size)
+        frame = _stream(codec, message)
+        limit = len(codec.encode(message))
+        for pieces in [frame], _single(frame):
+            found = _read(codec, Role.CLIENT, pieces, limit)
+            _require(found == [message], f"{limit} bytes at a limit of {limit} are {_all_shown(found)}")
+            _require_too_large(codec, pieces, limit - 1)
+
+
+def each_message_has_its_limit(codec: Codec) -> None:
+    """The limit is that of the call, so it may differ from one message to the next."""
+    short, long = SendMessage("7", "x"), SendMessage("7", "x" * 100)
+    reader = codec.reader(Role.CLIENT)
+    reader.feed(_stream(codec, short, long))
+    for message in short, long:
+        found = next(drain(reader, len(codec.encode(message))), None)
+        _require(found == message, "the limit of a message is kept for the next one")
+
+
+def endless_message(codec: Codec) -> None:
+    """A message that does not end is refused soon after the limit, not stored for ever (LIMIT-4)."""
+    begun = _stream(codec, SendMessage("7", "x" * 4000))[:2000]
+    _require_too_large(codec, [begun, *_single(b"x" * 200)], 2000)
+
+
+def _require_too_large(codec: Codec, pieces: Sequence[bytes], limit: int) -> None:
+    """Require that a reader refuses what is over the limit, and is done then."""
+    reader = codec.reader(Role.CLIENT)
+    found: list[Found] = []
+    for piece in pieces:
+        reader.feed(piece)
+        found += drain(reader, limit)
+    reader.feed(_stream(codec, SendMessage("7", "")))
+    found += drain(reader, limit)
+    first, more = (found[0], found[1:]) if found else (None, [])
+    _require(
+        isinstance(first, DecodeError) and first.code == Code.TOO_LARGE and first.fatal,
+        f"what is longer than {limit} bytes is {_all_shown(found)}, and has to be too large and fatal",
+    )
+    _require(not more, f"behind a fatal error a reader gives {_all_shown(more)}")
+
+
+def drawn_messages_fit(codec: Codec) -> None:
+    """No legal request or event that a search for large ones finds is over its limit (LIMIT-19, LIMIT-3)."""
+
+    @_drawing(messages())
+    def tried(message: AnyMessage) -> None:
+        if not isinstance(message, OnlineUsers | Conversations):
+            target(float(len(codec.encode(message))), label="payload bytes")
+            _require_fit(codec, message)
+
+
+def largest_messages_fit(codec: Codec) -> None:
+    """The longest of each request and event is carried and fits in its limit, and REGISTER in the greeting's."""
+    worst = _worst_texts(codec)
+    for kind in COMMANDS.values():
+        message = _made(kind, worst.__getitem__)
+        _require_same(codec, message)
+        if not isinstance(message, OnlineUsers | Conversations):
+            _require_fit(codec, message)
+
+
+def _require_fit(codec: Codec, message: AnyMessage) -> None:
+    size = len(codec.encode(message))
+    limit = _LIMITS.greeting if isinstance(message, Register) else _LIMITS.request
+    _require(size <= limit, f"{_shown(message)[:200]} has {size} bytes; the limit is {limit}")
+
+
+def nesting(codec: Codec, nested: Nested) -> None:
+    """What nests deeper than messages may is malformed, however deep it is (LIMIT-17)."""
+    for levels, code in (
+        (DEPTH, Code.UNKNOWN_COMMAND),
+        (DEPTH + 1, Code.MALFORMED),
+        (100, Code.MALFORMED),
+        (100_000, Code.MALFORMED),
+    ):
+        error = _tried(codec, nested(levels), Role.CLIENT)
+        _require(
+            isinstance(error, DecodeError) and error.code == code, f"{levels} levels are {_shown(error)}"
+        )
+
+
+CODEC_CHECKS: Final[Sequence[Callable[[Codec], None]]] = (
+    each_command,
+    round_trip,
+    encoding_is_deterministic,
+    wrong_direction,
+    text_is_utf_8,
+    pieces_do_not_matter,
+    byte_by_byte,
+    where_messages_end,
+    incomplete_end,
+    random_stream,
+    trailing_data,
+    blank_payload,
+    random_payload,
+    mutated_payload,
+    mutated_stream,
+    limit_is_exact,
+    each_message_has_its_limit,
+    endless_message,
+    drawn_messages_fit,
+    largest_messages_fit,
+)
+"""All checks that need nothing but the codec."""
+
+
+# ---- Messages and their bytes.
+
+
+def _smallest(kind: type[AnyMessage]) -> AnyMessage:
+    return _made(kind, lambda field: {Kind.NAME: "b", Kind.CONVERSATION: "7"}.get(field, ""))
+
+
+def _made(kind: type[AnyMessage], text: Callable[[Kind], str]) -> AnyMessage:
+    """Make a message out of texts for its fields, with the longest lists of names and empty maps."""
+
+    def value(field: Field) -> Value:
+        match field.kind:
+            case Kind.NAMES:
+                return (text(Kind.NAME),) * _LIMITS.invited
+            case Kind.ROSTER | Kind.CONVERSATIONS:
+                return {}
+            case _:
+                return text(field.kind)
+
+    return cast(Callable[..., AnyMessage], kind)(*map(value, kind.FIELDS))
+
+
+# All of ASCII, Latin-1 and Greek, and the ends of what UTF-8 writes in three and in four bytes.
+_CHARACTERS: Final = (
+    *map(chr, range(0x400)),
+    *"\u0800\u2028\u20ac\ufeff\uffff\U00010000\U0001f600\U0010ffff",
+)
+
+
+def _worst_texts(codec: Codec) -> dict[Kind, str]:
+    """Find, for each kind of text, the legal one that takes most bytes, out of one character again and again."""
+    texts = [character * n for character in _CHARACTERS for n in (64, 256, 512)]
+    texts += [character * (_LIMITS.text // len(character.encode())) for character in _CHARACTERS]
+    fields: dict[Kind, Callable[[str], AnyMessage]] = {
+        Kind.NAME: lambda text: Register(text, ""),
+        Kind.STATUS: lambda text: Register("b", text),
+        Kind.CONVERSATION: lambda text: SendMessage(text, ""),
+        Kind.TEXT: lambda text: SendMessage("7", text),
+        Kind.EXPLANATION: Error,
+    }
+    return {
+        kind: max(
+            (text for text in texts if _LIMITS.complaint(field(text)) is None),
+            key=lambda text: len(codec.encode(field(text))),
+        )
+        for kind, field in fields.items()
+    }
+
+
+def _other(role: Role) -> Role:
+    return Role.SERVER if role is Role.CLIENT else Role.CLIENT
+
+
+def _stream(codec: Codec, *trace: AnyMessage) -> bytes:
+    return b"".join(codec.frame(codec.encode(message)) for message in trace)
+
+
+def _single(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+def _read(codec: Codec, sender: Role, pieces: Sequence[bytes], limit: int = _LIMITS.roster) -> list[Found]:
+    try:
+        return read(codec, sender, pieces, limit)
+    except Exception as error:
+        raise NotConformant(f"a stream of {pieces!r} raises {error!r}; raise DecodeError") from error
+
+
+def _decoded(codec: Codec, payload: bytes, sender: Role) -> AnyMessage:
+    found = _tried(codec, payload, sender)
+    if isinstance(found, DecodeError):
+        raise NotConformant(f"{payload!r}, which the codec has written, is refused: {found}")
+    return found
+
+
+def _refused(codec: Codec, payload: bytes, sender: Role) -> DecodeError:
+    found = _tried(codec, payload, sender)
+    if not isinstance(found, DecodeError):
+        raise NotConformant(f"{payload!r} of a {sender} has to be refused, and was read as {found}")
+    return found
+
+
+def _shown(found: Found) -> str:
+    if isinstance(found, DecodeError):
+        return f"{found.code}, fatal" if found.fatal else str(found.code)
+    return repr(found)
+
+
+def _all_shown(found: Sequence[Found]) -> list[str]:
+    return [_shown(one) for one in found]

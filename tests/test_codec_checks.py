@@ -1,0 +1,330 @@
+"""Tests of the checks of codecs: each finds a codec that is wrong in its own way, and none the codec that is right."""
+
+import json
+import unittest
+from collections.abc import Iterator
+from itertools import count
+from typing import ClassVar
+
+import pytest
+from hypothesis import Phase, settings
+
+import improto_conformance
+from improto.codec import LengthCodec, Reader, build
+from improto.errors import DecodeError
+from improto.messages import AnyMessage, Code, Message, Role
+from improto_codecs.json_codec import JsonCodec
+from improto_conformance import CodecChecks, NotConformant, check_codec
+from improto_conformance.codec_checks import CODEC_CHECKS, nesting
+
+JSON = JsonCodec()
+NUMBERS = count()
+
+
+class Right(LengthCodec):
+    """JSON behind its length."""
+
+    name: ClassVar[str] = "right"
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Write JSON."""
+        return JSON.encode(message)
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON."""
+        return JSON.decode(payload, sender)
+
+
+class Refusing(Right):
+    """Does not know the shortest texts."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON without empty texts."""
+        if b'""' in payload:
+            raise DecodeError(Code.INVALID, "a text is empty")
+        return JSON.decode(payload, sender)
+
+
+class Cutting(Right):
+    """Cuts texts."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON, and keep the beginnings of texts."""
+        found = JSON.decode(payload, sender)
+        return (
+            Message(found.conversation, found.sender, found.text[:5]) if isinstance(found, Message) else found
+        )
+
+
+class Numbering(Right):
+    """Never writes the same twice."""
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Write JSON with a number in it."""
+        return JSON.encode(message)[:-1] + b',"number":%d}' % next(NUMBERS)
+
+
+class Padding(Right):
+    """Wastes bytes."""
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Write JSON with twenty times as many spaces behind it."""
+        payload = JSON.encode(message)
+        return payload + b" " * 20 * len(payload)
+
+
+class Forgiving(Right):
+    """Takes no notice of who sends."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON of either end."""
+        try:
+            return JSON.decode(payload, Role.CLIENT)
+        except DecodeError:
+            return JSON.decode(payload, Role.SERVER)
+
+
+class Latin(Right):
+    """Says that its bytes are UTF-8, and they are not."""
+
+    binary = False
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Write JSON with all bytes changed."""
+        return bytes(byte ^ 0x80 for byte in JSON.encode(message))
+
+
+class Lavish(Right):
+    """Reads what it can, whatever else there is."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read the JSON in front."""
+        return JSON.decode(payload.partition(b"\n")[0], sender)
+
+
+class Calm(Right):
+    """Finds everything invalid that it cannot read."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON, and call what is none invalid."""
+        try:
+            return JSON.decode(payload, sender)
+        except DecodeError:
+            raise DecodeError(Code.INVALID, "it cannot be read") from None
+
+
+class Careless(Right):
+    """Lets out what its parser raises."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON as most programs do."""
+        members = json.loads(payload)
+        return build(members.pop("type"), list(members.values()), sender)
+
+
+class Abrupt(Right):
+    """Gives up at the first error."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON, and find all errors fatal."""
+        try:
+            return JSON.decode(payload, sender)
+        except DecodeError as error:
+            raise DecodeError(error.code, error.explanation, fatal=True) from None
+
+
+class OwnReader(Reader):
+    """Reads as the reader of a right codec does; others are made of it."""
+
+    def __init__(self, sender: Role) -> None:
+        """Begin with nothing."""
+        self.sender = sender
+        self.inner = Right().reader(sender)
+
+    def feed(self, data: bytes) -> None:
+        """Pass it on."""
+        self.inner.feed(data)
+
+    def next(self, limit: int) -> AnyMessage | None:
+        """Pass it on."""
+        return self.inner.next(limit)
+
+    @property
+    def behind(self) -> int:
+        """Pass it on."""
+        return self.inner.behind
+
+
+class Forgetful(OwnReader):
+    """Forgets what was not complete."""
+
+    def feed(self, data: bytes) -> None:
+        """Begin anew."""
+        self.inner = Right().reader(self.sender)
+        self.inner.feed(data)
+
+
+class Impatient(OwnReader):
+    """Does not wait for the rest."""
+
+    def next(self, limit: int) -> AnyMessage | None:
+        """Refuse what is not complete."""
+        found = self.inner.next(limit)
+        if found is None and self.inner.behind:
+            raise DecodeError(Code.MALFORMED, "the message is not complete", fatal=True)
+        return found
+
+
+class Uncounted(OwnReader):
+    """Does not count."""
+
+    @property
+    def behind(self) -> int:
+        """Give no number that means anything."""
+        return 0
+
+
+class Generous(OwnReader):
+    """Takes a byte more than the limit."""
+
+    def next(self, limit: int) -> AnyMessage | None:
+        """Shift the limit."""
+        return self.inner.next(limit + 1)
+
+
+class Unlimited(OwnReader):
+    """Takes everything."""
+
+    def next(self, limit: int) -> AnyMessage | None:
+        """Drop the limit."""
+        return self.inner.next(2**32)
+
+
+class Stubborn(OwnReader):
+    """Keeps the first limit."""
+
+    limit: int = 0
+
+    def next(self, limit: int) -> AnyMessage | None:
+        """Keep the limit."""
+        self.limit = self.limit or limit
+        return self.inner.next(self.limit)
+
+
+class Undead(OwnReader):
+    """Goes on behind fatal errors."""
+
+    def next(self, limit: int) -> AnyMessage | None:
+        """Begin anew after an error."""
+        try:
+            return self.inner.next(limit)
+        except DecodeError:
+            self.inner = Right().reader(self.sender)
+            raise
+
+
+def reading_by(kind: type[OwnReader]) -> Right:
+    """Make a codec with another reader."""
+
+    class Codec(Right):
+        def reader(self, sender: Role) -> Reader:
+            return kind(sender)
+
+    return Codec()
+
+
+def nested(levels: int) -> bytes:
+    """Nest arrays in an object."""
+    return b'{"type":"LATER","field":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+
+
+WRONG: list[tuple[str, Right]] = [
+    ("each_command", Refusing()),
+    ("round_trip", Cutting()),
+    ("encoding_is_deterministic", Numbering()),
+    ("wrong_direction", Forgiving()),
+    ("text_is_utf_8", Latin()),
+    ("pieces_do_not_matter", reading_by(Forgetful)),
+    ("byte_by_byte", reading_by(Forgetful)),
+    ("where_messages_end", reading_by(Uncounted)),
+    ("incomplete_end", reading_by(Impatient)),
+    ("random_stream", reading_by(Impatient)),
+    ("trailing_data", Lavish()),
+    ("blank_payload", Calm()),
+    ("random_payload", Careless()),
+    ("random_payload", Abrupt()),
+    ("mutated_payload", Careless()),
+    ("mutated_stream", reading_by(Forgetful)),
+    ("limit_is_exact", reading_by(Generous)),
+    ("limit_is_exact", reading_by(Undead)),
+    ("each_message_has_its_limit", reading_by(Stubborn)),
+    ("endless_message", reading_by(Unlimited)),
+    ("drawn_messages_fit", Padding()),
+    ("largest_messages_fit", Padding()),
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_simplest_fault() -> Iterator[None]:
+    """Let a check fail with the first fault that it finds: looking for the simplest takes a minute."""
+    before = settings.default
+    settings.register_profile("first", before, phases=[Phase.generate], database=None)
+    settings.load_profile("first")
+    yield
+    settings.register_profile("before", before)
+    settings.load_profile("before")
+
+
+def test_what_is_right_passes() -> None:
+    """A codec that is right passes all checks."""
+    check_codec(Right(), nested)
+
+
+@pytest.mark.parametrize(("name", "codec"), WRONG, ids=[name for name, _ in WRONG])
+def test_what_is_wrong_fails(name: str, codec: Right) -> None:
+    """A codec that is wrong fails the check that is about it."""
+    check = {check.__name__: check for check in CODEC_CHECKS}[name]
+    with pytest.raises(NotConformant):
+        check(codec)
+
+
+def test_each_check_has_failed() -> None:
+    """Each check finds some codec wrong."""
+    assert [check.__name__ for check in CODEC_CHECKS] == list(dict.fromkeys(name for name, _ in WRONG))
+
+
+def test_depth() -> None:
+    """A codec that nests as deep as its parser can is found wrong."""
+    with pytest.raises(NotConformant, match="levels are"):
+        nesting(
+            Careless(),
+            lambda levels: b'{"type":"LATER","":' + b"[" * min(levels, 200) + b"]" * min(levels, 200) + b"}",
+        )
+
+
+def test_class() -> None:
+    """A class has a test for each check, one about depth if it can nest, and none by itself."""
+
+    class Flat(CodecChecks):
+        codec = Right()
+
+    class Deep(CodecChecks):
+        codec = Right()
+        nested = staticmethod(nested)
+
+    names = unittest.defaultTestLoader.getTestCaseNames
+    assert len(names(CodecChecks)) == 0
+    assert len(names(Flat)) == len(CODEC_CHECKS)
+    assert set(names(Deep)) - set(names(Flat)) == {"test_nesting"}
+    assert vars(Flat)["test_round_trip"].__doc__ == "Every legal message comes back unchanged (CODEC-2)."
+
+    result = unittest.TestResult()
+    Deep("test_nesting").run(result)
+    assert result.testsRun == 1
+    assert result.wasSuccessful()
+
+
+def test_public_names() -> None:
+    """What the package offers for codecs is imported when it is used."""
+    assert improto_conformance.CodecChecks is CodecChecks
+    assert improto_conformance.check_codec is check_codec
