@@ -135,7 +135,10 @@ def test_report_of_a_failure(programs: Programs, tmp_path: Path) -> None:
         (("ftp://x",), 2, "is no target"),
         (("tcp://127.0.0.1:99999",), 2, "is no target"),
         ((REFERENCE, "--jobs", "0"), 2, "--jobs"),
-        ((REFERENCE, "--only", "NO-SUCH-*"), 4, "no check ran"),
+        ((REFERENCE, "--only", "JOIN-3/*", "--only", "JION-4"), 2, "or JOIN-4"),
+        ((REFERENCE, "--only", "ASCII-*", "--codec", "json"), 4, "no check ran"),
+        ((REFERENCE, "--timeout", "nan"), 2, "'nan' is no number"),
+        (("tcp://127.0.0.1:0",), 2, "is no target"),
         ((f"{REFERENCE} --codec json", "--codec", "ascii", "--timeout", "1"), 3, "speaks json and not ascii"),
     ],
 )

@@ -107,6 +107,13 @@ def test_command(failing: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["diff", path, str(other)]) == 1
 
 
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is to be given first, and what then, can be told from the usage."""
+    with pytest.raises(SystemExit):
+        main(["diff", "--help"])
+    assert "improto diff [-h] BEFORE AFTER\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("one", "two"), [("folder", "file"), ("folder", "folder"), ("file", "file"), ("none", "none")]
 )

@@ -184,3 +184,10 @@ def test_usage(options: list[str], code: int, text: str, capsys: pytest.CaptureF
     assert main(["check", "pair", *options]) == code
     printed = capsys.readouterr()
     assert text in printed.out + printed.err
+
+
+def test_no_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    """On plain TCP nobody is to be trusted, so the options for that are not there."""
+    with pytest.raises(SystemExit):
+        main(["check", "pair", "--help"])
+    assert not {"--ca", "--insecure", "--server-name"} & set(capsys.readouterr().out.split())

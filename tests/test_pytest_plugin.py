@@ -104,6 +104,19 @@ def test_failure(folder: Path) -> None:
     assert "2 deselected" in output  # the tests of test_mine.py
 
 
+def test_chosen_by_clause(tmp_path: Path) -> None:
+    """The checks of a clause alone are chosen by its marker, also where there are no other tests."""
+    (tmp_path / "mine.py").write_text(MINE)
+    clause = "improto_clause(id='STATUS-2')"
+    code, output = run(
+        tmp_path, "--improto-target=inproc:mine:make", "--improto-codec=json", "-v", "-m", clause
+    )
+    assert code == 0, output
+    ran = re.findall(r"^improto::(\S+) PASSED", output, re.MULTILINE)
+    assert ran
+    assert all(name.startswith("STATUS-2/") for name in ran)
+
+
 def test_profile(folder: Path) -> None:
     """A profile says what the server declares."""
     (folder / "profile.toml").write_text('codecs = ["json"]\njoin = "private"\n')
@@ -119,6 +132,7 @@ def test_profile(folder: Path) -> None:
         (("--improto-target=tcp://127.0.0.1:1",), 3, "cannot be reached (Connection refused)"),
         (("--improto-target=inproc:mine:nothing",), 3, "there is no 'mine:nothing'"),
         (("--improto-target=tcp://127.0.0.1:1", "--improto-profile=missing.toml"), 4, "No such file"),
+        (("--improto-target=tcp://127.0.0.1:1", "--improto-only=JION-*"), 4, "or clause like 'JION-*'"),
     ],
 )
 def test_no_server(folder: Path, options: tuple[str, ...], code: int, words: str) -> None:

@@ -404,6 +404,15 @@ def test_command_sees_nothing(programs: Programs) -> None:
     assert (code, lines[-1]) == (4, "NO VERDICT: no message was seen")
 
 
+def test_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that is taken is told of in the system's words alone."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert main(["referee", "--listen", listen, "--upstream", "127.0.0.1:1"]) == 3
+    told = capsys.readouterr().out.splitlines()[0]
+    assert told == f"improto: cannot listen on {listen} (Address already in use); choose another --listen"
+
+
 @pytest.mark.parametrize(
     ("options", "code", "text"),
     [
@@ -411,6 +420,7 @@ def test_command_sees_nothing(programs: Programs) -> None:
         (["--listen", "127.0.0.1:0", "--upstream", "7777"], 2, "is no target"),
         (["--listen", "127.0.0.1:0", "--upstream", "unix:/x"], 2, "plain TCP"),
         (["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--break-after", "0"], 2, "1 or more"),
+        (["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--delay", "nan"], 2, "'nan' is no number"),
         (["--listen", "127.0.0.1:0", "--upstream", "cmd:no-such-program"], 3, "cannot be started"),
         (["--listen", "192.0.2.1:1", "--upstream", "127.0.0.1:1"], 3, "choose another --listen"),
     ],

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from improto.cli.serve import cannot_listen
 from programs import IMPROTO, Programs
 
 
@@ -54,8 +55,15 @@ def test_taken_port() -> None:
             [IMPROTO, "serve", "--port", port], capture_output=True, text=True, timeout=30, check=False
         )
     assert done.returncode == 3
-    assert "choose another --port" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr == (
+        f"improto: cannot listen on 127.0.0.1:{port} (Address already in use); choose another --port\n"
+    )
+
+
+def test_host_without_address() -> None:
+    """What the system says of a host that it does not know is told, too."""
+    error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    assert cannot_listen("nowhere", 1, error) == "cannot listen on nowhere:1 (Name or service not known)"
 
 
 def test_one_codec(programs: Programs) -> None:

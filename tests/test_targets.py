@@ -76,6 +76,13 @@ def trusted(ca: trustme.CA, tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize(("target", "port"), [("tcp://localhost", 6666), ("tcp://localhost:7", 7)])
+def test_default_port(target: str, port: int) -> None:
+    """Where no port is given, the one is meant on which servers listen (CONN-3)."""
+    with opened(target) as found:
+        assert found.address == ("localhost", port)
+
+
 def check_all(target: str, codec: str, tls: Tls) -> list[Result]:
     """Run all checks that fit and expect that they pass, and that nothing is waited for in vain."""
     with opened(target, tls) as found:
@@ -114,7 +121,7 @@ def test_names_in_certificates(server: Relays, ca: trustme.CA, trusted: str, sch
 
 
 @pytest.mark.parametrize(
-    "target", ["ftp://x:1", "tcp://x", "tcp://:1", "tls://x", "tcp://x:99999", "ws://", "x", "unix"]
+    "target", ["ftp://x:1", "tcp://x:0", "tcp://:1", "tls://x", "tcp://x:99999", "ws://", "x", "unix"]
 )
 def test_no_target(target: str) -> None:
     """What is no target is a wrong use of the command, and the message says what to write."""

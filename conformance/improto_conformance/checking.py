@@ -5,13 +5,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from improto.cli.numbers import wait
 from improto.codec import available
 from improto.errors import ImprotoError, UsageError
-from improto_conformance import known, reports
+from improto_conformance import known, patterns, reports
 from improto_conformance.addresses import Tls
 from improto_conformance.links import CUTS
 from improto_conformance.profile import Profile, profile_of
@@ -21,7 +21,16 @@ from improto_conformance.results import Aim, Result, Verdict
 from improto_conformance.targets import NoTarget
 from improto_spec import clauses
 
-__all__ = ["Subject", "add_declaration", "add_options", "carry_out", "chosen", "declared"]
+__all__ = [
+    "Subject",
+    "add_declaration",
+    "add_options",
+    "add_trust",
+    "carry_out",
+    "chosen",
+    "declared",
+    "trusting",
+]
 
 _AnyAim = TypeVar("_AnyAim", bound=Aim)
 
@@ -40,10 +49,15 @@ class Subject:
 
 
 def add_declaration(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what a server declares, and whom to trust."""
+    """Add the options that say what a server declares."""
     add = parser.add_argument
     add("--profile", type=Path, metavar="FILE", help="what the server declares, in TOML (docs/profile.md)")
     add("--private", action="store_true", help="the server lets only invited users join")
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say whom to trust, where a server may be behind TLS."""
+    add = parser.add_argument
     add("--ca", default="", metavar="FILE", help="certificates to trust, for tls:// and wss://")
     add("--insecure", action="store_true", help="trust any certificate")
     add("--server-name", default="", metavar="NAME", help="whom the certificate has to be for")
@@ -52,12 +66,17 @@ def add_declaration(parser: argparse.ArgumentParser) -> None:
 def declared(arguments: argparse.Namespace, codecs: Sequence[str]) -> Profile:
     """Give what the options say that a server declares; `codecs` unless a profile names them."""
     profile = Profile(codecs) if arguments.profile is None else profile_of(arguments.profile)
+    return replace(profile, private=arguments.private or profile.private)
+
+
+def trusting(arguments: argparse.Namespace, profile: Profile) -> Profile:
+    """Give a profile in which stands what the options say of whom to trust."""
     tls = Tls(
         arguments.ca or profile.tls.ca,
         arguments.insecure or profile.tls.insecure,
         arguments.server_name or profile.tls.server_name,
     )
-    return replace(profile, private=arguments.private or profile.private, tls=tls)
+    return replace(profile, tls=tls)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--timeout",
-        type=float,
+        type=wait,
         default=5.0,
         metavar="S",
         help="seconds to wait for what has to come (default: %(default)s)",
@@ -109,14 +128,9 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 def chosen(checks: Sequence[_AnyAim], arguments: argparse.Namespace) -> list[_AnyAim]:
     """Give the checks that the options ask for; UsageError if the options are wrong."""
-    if arguments.jobs < 1 or arguments.timeout <= 0:
-        raise UsageError("--jobs and --timeout must be more than 0")
-
-    def matches(check: Aim, patterns: Sequence[str]) -> bool:
-        return any(fnmatchcase(name, pattern) for name in (check.name, check.clause) for pattern in patterns)
-
-    only, skip = arguments.only, arguments.skip
-    return [check for check in checks if (only is None or matches(check, only)) and not matches(check, skip)]
+    if arguments.jobs < 1:
+        raise UsageError("--jobs must be more than 0")
+    return patterns.chosen(checks, arguments.only, arguments.skip)
 
 
 def carry_out(

@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "cmd:'PROGRAM {port}' to start one, or inproc:MODULE:FUNCTION",
     )
     checking.add_declaration(server)
+    checking.add_trust(server)
     server.add_argument(
         "--shared", action="store_true", help="others use the server: leave out what has to be alone with it"
     )
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _server(arguments: argparse.Namespace) -> int:
     checks = checking.chosen(CHECKS, arguments)
-    profile = checking.declared(arguments, arguments.codec or available())
+    profile = checking.trusting(arguments, checking.declared(arguments, arguments.codec or available()))
     settings = Settings(
         profile,
         arguments.jobs,

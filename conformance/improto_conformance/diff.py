@@ -1,4 +1,4 @@
-"""`improto diff A B`: what is different between two reports, or between two transcripts.
+"""`improto diff BEFORE AFTER`: what is different between two reports, or between two transcripts.
 
 Of reports: verdicts that changed, checks that are new or gone, failures that have another reason.  Of transcripts: the
 first difference of each party, by what `abstract` leaves: ids, names, times, rosters and bytes are no difference.
@@ -31,13 +31,9 @@ _WIDTH: Final = 160
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `diff`."""
-    for name in ("before", "after"):
-        parser.add_argument(
-            name,
-            type=Path,
-            metavar=name[0].upper(),
-            help="a folder that --report has written, or a transcript",
-        )
+    add = parser.add_argument
+    add("before", type=Path, metavar="BEFORE", help="a folder that --report has written, or a transcript")
+    add("after", type=Path, metavar="AFTER", help="another one, of what is compared with that")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from improto.cli.numbers import wait
 from improto.cli.text import escaped
 from improto.codec import available, load
 from improto.errors import UsageError
@@ -54,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--cut", choices=list(CUTS), default="whole", help="how the referee cuts what it passes on")
     add(
         "--timeout",
-        type=float,
+        type=wait,
         default=5.0,
         metavar="S",
         help="seconds to wait for what has to come (default: %(default)s)",
@@ -66,12 +67,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Hold all sessions; 0 nobody is to blame, 1 somebody is, 3 no server or client, 4 nothing could be judged."""
     words = shlex.split(arguments.client if arguments.driver is None else arguments.driver)
-    if not words or arguments.timeout <= 0:
-        raise UsageError("give a program and its arguments in one word, and a --timeout of more than 0")
+    if not words:
+        raise UsageError("give a program and its arguments in one word")
     profile = declared(arguments, arguments.codec or available())
     met: list[Met] = []
     try:
-        with opened(arguments.server, profile.tls) as target:
+        with opened(arguments.server) as target:
             for each in _sessions(arguments, words, target, profile):
                 met.append(each)
                 print("\n".join(map(escaped, _told(each))), flush=True)

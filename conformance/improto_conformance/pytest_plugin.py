@@ -2,13 +2,13 @@
 
     pytest --improto-target tcp://localhost:6666 --improto-codec json
 
-collects them beside other tests, each with its clause as the marker `improto_clause`.  Without the option nothing
-happens, and nothing of the suite is imported.
+collects them beside other tests.  The marker `improto_clause` names the clause of each, so `-m improto_clause` runs them
+alone, and `-m "improto_clause(id='JOIN-3')"` those of one clause.  Without the option nothing happens, and nothing of the
+suite is imported.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,12 +61,12 @@ class Server(pytest.Collector):
     def collect(self) -> Iterator[pytest.Item]:
         """Give a test for each check in each codec."""
         from improto_conformance.checks import CHECKS
+        from improto_conformance.patterns import chosen
 
-        only = self.config.getoption("--improto-only")
+        checks = chosen(CHECKS, self.config.getoption("--improto-only"))
         for codec in _profile(self.config).codecs:
-            for check in CHECKS:
-                wanted = only is None or any(fnmatchcase(check.name, pattern) for pattern in only)
-                if wanted and (check.codecs is None or codec in check.codecs):
+            for check in checks:
+                if check.codecs is None or codec in check.codecs:
                     name = f"{check.name}[{codec}]"
                     yield CheckItem.from_parent(self, name=name, check=check, codec=codec)  # pyright: ignore
 
@@ -96,7 +96,7 @@ class CheckItem(pytest.Item):
         super().__init__(**options)  # pyright: ignore
         self._check = check
         self._codec = codec
-        self.add_marker(pytest.mark.improto_clause(check.clause))
+        self.add_marker(pytest.mark.improto_clause(id=check.clause))
 
     def runtest(self) -> None:
         """Run the check."""

@@ -7,17 +7,19 @@ import signal
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Final
 
+from improto.cli.numbers import amount
+from improto.cli.serve import cannot_listen
 from improto.cli.text import escaped
 from improto.codec import available
 from improto.errors import UsageError
+from improto_conformance.checking import add_declaration, declared
 from improto_conformance.links import CUTS
-from improto_conformance.profile import Profile, profile_of
+from improto_conformance.profile import Profile
 from improto_conformance.records import Record, to_file
 from improto_conformance.referee import Manner, Referee
 from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET, NOTHING, OWN_FAULT
@@ -62,25 +64,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="whole",
         help="how to cut each read into writes, in both directions",
     )
-    add("--delay", type=float, default=0.0, metavar="S", help="pass on each read S seconds later")
+    add("--delay", type=amount, default=0.0, metavar="S", help="pass on each read S seconds later")
     add("--break-after", type=int, metavar="N", help="reset a connection after N bytes in one direction")
     add("--report", type=Path, metavar="DIR", help="write transcripts there")
-    add("--profile", type=Path, metavar="FILE", help="what the server declares, in TOML (docs/profile.md)")
-    add("--private", action="store_true", help="the server lets only invited users join")
+    add_declaration(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Pass on until SIGTERM or SIGINT; 0 nobody was wrong, 1 somebody was, 3 no server or port, 4 no verdict."""
-    if arguments.delay < 0 or (arguments.break_after is not None and arguments.break_after < 1):
-        raise UsageError("--delay must be 0 or more, and --break-after 1 or more")
+    if arguments.break_after is not None and arguments.break_after < 1:
+        raise UsageError("--break-after must be 1 or more")
     codecs = [arguments.codec] if arguments.codec else []
+    profile = declared(arguments, codecs or available())
     upstream = arguments.upstream
     if re.fullmatch(r"[^/]*:[0-9]+", upstream):
         upstream = f"tcp://{upstream}"
     # Nobody else knows the port of a server that was started here.
     alone = upstream.startswith("cmd:")
-    profile = Profile(codecs or available()) if arguments.profile is None else profile_of(arguments.profile)
-    profile = replace(profile, private=arguments.private or profile.private)
     bench = _Bench(profile, arguments.report, alone=alone)
     manner = Manner(arguments.cut, arguments.delay, arguments.break_after)
     try:
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         return NO_TARGET
     except OSError as error:
         host, port = arguments.listen
-        print(f"improto: cannot listen on {host}:{port} ({error.strerror or error}); choose another --listen")
+        print(f"improto: {cannot_listen(host, port, error)}; choose another --listen")
         return NO_TARGET
     finally:
         bench.close()

@@ -8,12 +8,12 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from improto.cli.numbers import wait
 from improto.cli.text import escaped
 from improto.codec import available
-from improto.errors import UsageError
 from improto_conformance.abstract import abstract
 from improto_conformance.alike import difference
-from improto_conformance.checking import add_declaration, declared
+from improto_conformance.checking import add_declaration, add_trust, declared, trusting
 from improto_conformance.checks import CHECKS
 from improto_conformance.complaints import Inconclusive
 from improto_conformance.judge import judge
@@ -41,22 +41,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--codec", choices=available(), help="to speak instead of the transcript's own")
     add(
         "--timeout",
-        type=float,
+        type=wait,
         default=2.0,
         metavar="S",
         help="seconds to wait for what came before (default: %(default)s)",
     )
     add("--report", type=Path, metavar="DIR", help="write the new transcripts there")
     add_declaration(parser)
+    add_trust(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay all; 0 if all is allowed, 1 if something is not, 3 if there is no server, 4 if nothing could be judged."""
-    if arguments.timeout <= 0:
-        raise UsageError("--timeout must be more than 0")
     verdicts: set[Verdict] = set()
     records = [(path, from_file(path)) for path in arguments.transcript]
-    profile = declared(arguments, available())
+    profile = trusting(arguments, declared(arguments, available()))
     with opened(arguments.target, profile.tls) as target:
         for number, (path, record) in enumerate(records):
             try:

@@ -7,10 +7,11 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from improto.cli.numbers import wait
 from improto.cli.text import escaped
 from improto.codec import available
 from improto.errors import UsageError
-from improto_conformance.checking import add_declaration, declared
+from improto_conformance.checking import add_declaration, add_trust, declared, trusting
 from improto_conformance.links import cutting
 from improto_conformance.party import Waits
 from improto_conformance.records import Record, from_file, to_file
@@ -41,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, metavar="FILE", help="write the transcript of the shortest one there")
     add(
         "--timeout",
-        type=float,
+        type=wait,
         default=0.5,
         metavar="S",
         help="seconds to wait for what came before (default: %(default)s)",
@@ -49,21 +50,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--runs", type=int, default=1000, metavar="N", help="replays at most (default: %(default)s)")
     add(
         "--for",
-        type=float,
+        type=wait,
         default=60.0,
         dest="seconds",
         metavar="S",
         help="seconds at most (default: %(default)s)",
     )
     add_declaration(parser)
+    add_trust(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Shrink; 1 if the server violates the clause, 0 if it does not, 3 if there is no server."""
-    if arguments.timeout <= 0 or arguments.runs < 1 or arguments.seconds <= 0:
-        raise UsageError("--timeout, --runs and --for must be more than 0")
+    if arguments.runs < 1:
+        raise UsageError("--runs must be more than 0")
     record = from_file(arguments.transcript)
-    profile = declared(arguments, available())
+    profile = trusting(arguments, declared(arguments, available()))
     profile = replace(profile, private=record.private or profile.private)
     with opened(arguments.target, profile.tls) as target:
         numbers = count()

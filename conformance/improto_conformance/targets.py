@@ -1,6 +1,6 @@
 """What is checked: a server that listens somewhere, or a program that is started for the run.
 
-    tcp://host:port         a server that runs already
+    tcp://host:port         a server that runs already, at port 6666 if none is given
     tls://host:port         … behind TLS
     unix:/path              … on a Unix socket
     ws://host:port/path     … on a WebSocket, or with wss:// on one behind TLS
@@ -25,6 +25,7 @@ from shutil import which
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
+from improto.bindings.asyncio import PORT
 from improto.bindings.memory import Server
 from improto.cli.text import escaped
 from improto.codec import Codec
@@ -38,7 +39,7 @@ from improto_conformance.supervise import Program, supervised
 __all__ = ["Host", "NoTarget", "Target", "free_port", "hosted", "in_process", "opened", "tcp"]
 
 _START = 10.0  # seconds that a program may take to listen
-_PORTS = {"ws": 80, "wss": 443}
+_PORTS = {"tcp": PORT, "ws": 80, "wss": 443}
 _TRUST = Tls()
 _given = set[int]()  # ports that programs have been given, who may not listen there yet
 _HINT = (
@@ -183,8 +184,8 @@ def _at(target: str, tls: Tls) -> Target:
     """Give a target by its URL."""
     try:
         parts = urlsplit(target)
-        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
-        if not host or port is None:
+        host, port = parts.hostname, _PORTS.get(parts.scheme) if parts.port is None else parts.port
+        if not host or not port:
             raise ValueError
     except ValueError:
         raise UsageError(f"{target!r} is no target; {_HINT}") from None

@@ -20,7 +20,10 @@ from improto.service import Peer, Service
 from improto.states import State
 from improto.wire import Fault
 
-__all__ = ["CannotConnect", "Lost", "Server", "Session", "connect"]
+__all__ = ["PORT", "CannotConnect", "Lost", "Server", "Session", "connect"]
+
+PORT: Final = 6666
+"""Where a server listens unless it is told otherwise (CONN-3)."""
 
 _USER_TIMEOUT_MS: Final = (
     60_000  # CONN-28: sent bytes that nobody acknowledges for so long end the connection

@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
 
-from improto.bindings.asyncio import CannotConnect, Lost, Session, connect
+from improto.bindings.asyncio import PORT, CannotConnect, Lost, Session, connect
 from improto.cli.serve import codecs
 from improto.cli.text import escaped
 from improto.client import WAIT
@@ -49,7 +49,6 @@ __all__ = ["HELP", "Complaint", "Local", "address", "configure", "listing", "par
 
 HELP: Final = "talk to others from a terminal"
 
-_PORT: Final = 6666
 _PROMPT: Final = "> "
 _LAST_REPLIES: Final = 1.0  # seconds that the answers to piped commands may take after the end of input
 _COMMANDS: Final = """\
@@ -82,7 +81,7 @@ class Complaint:
 
 def address(url: str) -> tuple[str, int]:
     """Take `tcp://host:port`, or without the scheme or the port, apart; ArgumentTypeError if it is none."""
-    wrong = argparse.ArgumentTypeError(f"{url!r} is no address; write it like tcp://localhost:{_PORT}")
+    wrong = argparse.ArgumentTypeError(f"{url!r} is no address; write it like tcp://localhost:{PORT}")
     try:
         parts = urlsplit(url if "://" in url else f"tcp://{url}")
         host, port = parts.hostname, parts.port
@@ -93,7 +92,7 @@ def address(url: str) -> tuple[str, int]:
         raise wrong
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise wrong
-    return host, _PORT if port is None else port
+    return host, PORT if port is None else port
 
 
 def parse(line: str, joined: Collection[str] = (), current: str | None = None) -> Request | Local | Complaint:
@@ -318,7 +317,7 @@ class Chat:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `chat`."""
-    parser.add_argument("url", metavar="URL", type=address, help=f"tcp://host[:port] (port: {_PORT})")
+    parser.add_argument("url", metavar="URL", type=address, help=f"tcp://host[:port] (port: {PORT})")
     parser.add_argument("username", metavar="USERNAME", help="the name to be known by")
     parser.add_argument("--status", default="", metavar="TEXT", help="shown to others beside the name")
     parser.add_argument(

@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-from improto.bindings.asyncio import Server
+from improto.bindings.asyncio import PORT, Server
+from improto.cli.numbers import amount, wait
 from improto.cli.text import escaped
 from improto.codec import Codec, available, load
 from improto.errors import RegistryError
@@ -27,7 +29,7 @@ _log = logging.getLogger("improto.serve")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `serve`."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=6666, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=PORT, help="0 takes a free one (default: %(default)s)")
     parser.add_argument(
         "--codec",
         choices=["auto", *available()],
@@ -36,14 +38,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--private", action="store_true", help="only who is invited may join a conversation")
     parser.add_argument(
-        "--settle", type=float, default=1.0, metavar="S", help="a roster follows a change within S seconds"
+        "--settle", type=amount, default=1.0, metavar="S", help="a roster follows a change within S seconds"
     )
     parser.add_argument(
-        "--repeat", type=float, default=30.0, metavar="S", help="… and the last one within S seconds"
+        "--repeat", type=wait, default=30.0, metavar="S", help="… and the last one within S seconds"
     )
-    parser.add_argument("--register-timeout", type=float, default=60.0, metavar="S", help="time to register")
+    parser.add_argument("--register-timeout", type=wait, default=60.0, metavar="S", help="time to register")
     parser.add_argument(
-        "--rate", type=float, metavar="N", help="requests per second and connection (default: any)"
+        "--rate", type=amount, metavar="N", help="requests per second and connection (default: any)"
     )
     parser.add_argument(
         "--burst", type=int, default=20, metavar="N", help="requests at once, where --rate is given"
@@ -55,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--integer-ids", action="store_true", help="send ids as integers in the pickle codec")
     parser.add_argument(
         "--gap",
-        type=float,
+        type=amount,
         default=0.0,
         metavar="S",
         help="seconds between two messages to a pickle peer that takes one recv for one message; try 0.02",
@@ -72,9 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return asyncio.run(_serve(arguments))
     except OSError as error:
-        reason = error.strerror or error
         print(
-            f"improto: cannot listen on {arguments.host}:{arguments.port} ({reason}); choose another --port",
+            f"improto: {cannot_listen(arguments.host, arguments.port, error)}; choose another --port",
             file=sys.stderr,
         )
         return 3
@@ -114,6 +115,13 @@ def codecs(name: str, *, integer_ids: bool = False) -> Sequence[Codec]:
             ):  # what `auto` lacks a package for is not spoken; what was named has to be there
                 raise
     return found
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> str:
+    """Say that nothing can listen there, with the system's reason; asyncio puts a sentence of its own around that."""
+    if error.errno is not None and error.errno > 0:  # unlike that of a host without an address
+        return f"cannot listen on {host}:{port} ({os.strerror(error.errno)})"
+    return f"cannot listen on {host}:{port} ({error.strerror or error})"
 
 
 class _Log(Observer):

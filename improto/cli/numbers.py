@@ -1,0 +1,26 @@
+"""Numbers on the command line, as types for `argparse`: finite ones, which a clock and a socket can take."""
+
+import argparse
+
+__all__ = ["amount", "wait"]
+
+_MOST = 1e6  # more than eleven days, if it is seconds
+
+
+def amount(text: str) -> float:
+    """Give a number from 0 to less than a million; ArgumentTypeError if it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < _MOST:  # which no NaN is
+        raise argparse.ArgumentTypeError(f"{text!a} is no number from 0 to less than a million")
+    return number
+
+
+def wait(text: str) -> float:
+    """Give such a number that is not 0, for what has to take its time; ArgumentTypeError if it is none."""
+    number = amount(text)
+    if not number:
+        raise argparse.ArgumentTypeError("it has to be more than 0")
+    return number

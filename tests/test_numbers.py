@@ -1,0 +1,27 @@
+"""Tests of numbers on the command line."""
+
+import argparse
+
+import pytest
+
+from improto.cli.numbers import amount, wait
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0.0), ("2.5", 2.5), ("1e-3", 0.001)])
+def test_amount(text: str, number: float) -> None:
+    """A number is read as it stands."""
+    assert amount(text) == number
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "-1", "1e6", "1e999", "soon", ""])
+def test_no_amount(text: str) -> None:
+    """What is no number, not finite, negative, or more than a clock takes, is refused with what would do."""
+    with pytest.raises(argparse.ArgumentTypeError, match="is no number from 0 to less than a million"):
+        amount(text)
+
+
+def test_wait() -> None:
+    """What has to take its time is not 0."""
+    assert wait("0.1") == 0.1
+    with pytest.raises(argparse.ArgumentTypeError, match="more than 0"):
+        wait("0")
