@@ -262,6 +262,17 @@ def test_messages_keep_apart_what_is_malformed(codec: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "lawful"), [("malformed", True), ("no-such-conversation", True), ("invalid", False)]
+)
+def test_doubled_keys(code: str, lawful: bool) -> None:
+    """An object with a key twice may be refused as malformed, also where it was read as a request (JSON-14)."""
+    data = b'{"type":"JOIN","conversation":"8","conversation":"9"}\n'
+    join = [Entry("ann", Event.SENT, Join("9"), data=data), Entry("ann", Event.RECEIVED, Error(f"{code}: "))]
+    complaints = judge(Transcript("", [*seen(ANN).entries, *join], {"ann": "json"}))
+    assert (complaints == []) is lawful
+
+
+@pytest.mark.parametrize(
     ("later", "presence", "told"), [(0.5, 1.0, False), (2.9, 1.0, False), (9.0, 1.0, True), (9.0, 5.0, False)]
 )
 @pytest.mark.parametrize(

@@ -170,10 +170,12 @@ def _is_plain(entry: Entry, codec: Codec, limits: Limits) -> bool:
 def _measured(index: int, entry: Entry, codec: Codec, limits: Limits) -> Asked:
     """Take a message as it was sent, if it is short enough."""
     assert isinstance(entry.item, Request)
-    size = len(_bytes(entry, codec)) - len(codec.frame(b""))  # LIMIT-1
+    data = _bytes(entry, codec)
+    size = len(data) - len(codec.frame(b""))  # LIMIT-1
     if size > limits.request:  # LIMIT-2
         return Asked(index, Flaw(Code.TOO_LARGE, fatal=True), short=False)
-    return Asked(index, entry.item, short=size <= limits.greeting)
+    dubious = codec.name == "json" and _has_doubles(data)
+    return Asked(index, entry.item, size <= limits.greeting, dubious)
 
 
 def _unwrapped(sent: _Entries, codec: Codec, limits: Limits) -> Iterator[Asked]:
