@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import wraps
 from itertools import chain
-from typing import Annotated, ClassVar, Final, NamedTuple, cast, final, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeGuard, cast, final, get_type_hints
 
 from improto.errors import InvalidMessage
 
@@ -155,7 +155,7 @@ class _Base:
 
     def values(self) -> tuple[Value, ...]:
         """Give the arguments in the order of the fields."""
-        return tuple(cast("Value", getattr(self, field.name)) for field in self.FIELDS)
+        raise NotImplementedError  # each class has its own, which `_methods` writes
 
 
 @final
@@ -342,12 +342,13 @@ def _text(field: str, value: object) -> str:
     return value
 
 
-def _all_texts(values: Iterable[object]) -> bool:
+def _all_texts(values: Iterable[str]) -> bool:
     """Tell whether all are texts and well formed, at the speed of one join; which one is not, it cannot tell."""
     try:
-        return well_formed("".join(cast("Iterable[str]", values)))
+        text = "".join(values)
     except TypeError:
         return False
+    return text.isascii() or well_formed(text)
 
 
 # A container of the usual type is copied and checked in one go; any other, or one that holds something wrong,
@@ -355,7 +356,7 @@ def _all_texts(values: Iterable[object]) -> bool:
 
 
 def _names(field: str, value: object) -> tuple[str, ...]:
-    if type(value) is list or type(value) is tuple:
+    if type(value) in _LISTS:
         copy = tuple(cast("Iterable[str]", value))
         if _all_texts(copy):
             return copy
@@ -364,29 +365,31 @@ def _names(field: str, value: object) -> tuple[str, ...]:
     return tuple([_text(field, item) for item in cast("Sequence[object]", value)])
 
 
+def _is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
+    return type(value) is dict
+
+
+def _roster(field: str, value: object) -> Mapping[str, str]:
+    if _is_dict(value):
+        copy: dict[str, str] = value.copy()
+        if _all_texts(chain(copy, copy.values())):
+            return copy
+    return {_text(field, name): _text(field, status) for name, status in _mapping(field, value).items()}
+
+
+def _conversations(field: str, value: object) -> Mapping[str, tuple[str, ...]]:
+    if _is_dict(value) and _LISTS.issuperset(map(type, value.values())):
+        lists = cast("dict[str, Iterable[str]]", value)
+        copy = dict(zip(lists, map(tuple, lists.values()), strict=True))
+        if _all_texts(chain(copy, *copy.values())):
+            return copy
+    return {_text(field, key): _names(field, names) for key, names in _mapping(field, value).items()}
+
+
 def _mapping(field: str, value: object) -> Mapping[object, object]:
     if not isinstance(value, Mapping):
         raise InvalidMessage(field, f"must be a map, not {type(value).__name__}")
     return cast("Mapping[object, object]", value)
-
-
-def _roster(field: str, value: object) -> Mapping[str, str]:
-    entries = _mapping(field, value)
-    if type(value) is dict:
-        copy = dict(entries)
-        if _all_texts(copy) and _all_texts(copy.values()):
-            return cast("dict[str, str]", copy)
-    return {_text(field, name): _text(field, status) for name, status in entries.items()}
-
-
-def _conversations(field: str, value: object) -> Mapping[str, tuple[str, ...]]:
-    entries = _mapping(field, value)
-    if type(value) is dict and _LISTS.issuperset(map(type, entries.values())):
-        lists = cast("dict[str, Sequence[str]]", entries)
-        copy = dict(zip(lists, map(tuple, lists.values()), strict=True))
-        if _all_texts(copy) and _all_texts(chain.from_iterable(copy.values())):
-            return copy
-    return {_text(field, key): _names(field, names) for key, names in entries.items()}
 
 
 _LISTS: Final = frozenset({list, tuple})
@@ -406,11 +409,12 @@ def _fields(message: type[AnyMessage]) -> tuple[Field, ...]:
     )
 
 
-def _initializer(message: type[AnyMessage]) -> Callable[..., None]:
-    """Write the `__init__` of a class, which checks types and text and takes private copies of containers.
+def _methods(message: type[AnyMessage]) -> Iterable[tuple[str, Callable[..., Any]]]:
+    """Write `__init__` and `values` for a class.
 
-    The one that `dataclass` writes for a frozen class finds each slot by its name, which takes most of the
-    time of building a message; this one holds the slots themselves.
+    The `__init__` that `dataclass` writes for a frozen class finds each slot by its name, which takes most of
+    the time of building a message; this one holds the slots themselves.  It checks types and text, and takes
+    private copies of containers.
     """
     names = [field.name for field in message.FIELDS]
     lines = [f"def __init__({', '.join(['self', *names])}):", " pass"]
@@ -418,13 +422,15 @@ def _initializer(message: type[AnyMessage]) -> Callable[..., None]:
         # Of texts, the most frequent ones do without a call.
         unsure = "" if kind in _CHECKS else f"if type({name}) is not str or not {name}.isascii(): "
         lines += [f" {unsure}{name} = check_{name}({name!r}, {name})", f" set_{name}(self, {name})"]
+    lines += ["def values(self):", f" return ({''.join(f'self.{name}, ' for name in names)})"]
     used = {f"check_{name}": _CHECKS.get(kind, _text) for name, kind in message.FIELDS}
     used |= {f"set_{name}": vars(message)[name].__set__ for name in names}
     exec("\n".join(lines), used)
-    return cast("Callable[..., None]", used["__init__"])
+    yield "__init__", wraps(vars(message)["__init__"])(used["__init__"])
+    yield "values", wraps(_Base.values)(used["values"])
 
 
 for _message in COMMANDS.values():
     _message.FIELDS = _fields(_message)
-    _declared = vars(_message)["__init__"]
-    type.__setattr__(_message, "__init__", wraps(_declared)(_initializer(_message)))
+    for _name, _method in _methods(_message):
+        type.__setattr__(_message, _name, _method)

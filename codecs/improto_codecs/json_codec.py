@@ -14,12 +14,15 @@ Nesting is measured before anything is parsed, so that no input makes the parser
 
 import json
 import re
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring
 from typing import ClassVar, Final, Never, cast
 
 from improto.codec import LineCodec, build, find
 from improto.errors import DecodeError
 from improto.limits import DEPTH
-from improto.messages import AnyMessage, Code, Role
+from improto.messages import COMMANDS, AnyMessage, Code, Kind, OnlineUsers, Role
+from improto_codecs.canonical import Writer, canonical, entries, writer
 
 __all__ = ["JsonCodec"]
 
@@ -30,6 +33,8 @@ _NO_BRACKETS: Final = re.compile(r"[^\[\]{}]++")
 _INNERMOST: Final = re.compile(r"\[\]|\{\}")
 # Group 1 is the escape of a surrogate that is not half of a pair.
 _ESCAPE: Final = re.compile(r"\\(?:u[Dd][89ABab]..\\u[Dd][C-Fc-f]..|(u[Dd][89A-Fa-f])|.)", re.DOTALL)
+# A translation that changes what needs an escape in a string, but no quotes.
+_ESCAPED: Final = bytes(0x22 if byte < 0x20 or byte == 0x5C else byte for byte in range(256))
 
 
 class JsonCodec(LineCodec):
@@ -40,9 +45,7 @@ class JsonCodec(LineCodec):
 
     def encode(self, message: AnyMessage) -> bytes:
         """Give the canonical object: the type first, then the fields in order, without white space."""
-        names = [field.name for field in message.FIELDS]  # JSON-2, JSON-3
-        members = {"type": message.COMMAND, **dict(zip(names, message.values(), strict=True))}
-        return _ENCODER.encode(members).encode()
+        return _WRITERS[type(message)](message)
 
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
         """Read one object; DecodeError if it is none or not a message."""
@@ -50,6 +53,13 @@ class JsonCodec(LineCodec):
             text = payload.decode()
         except UnicodeDecodeError:
             raise DecodeError(Code.MALFORMED, "the bytes are not valid UTF-8") from None  # JSON-10
+        if payload.translate(_ESCAPED) is payload:  # if nothing is changed, no copy is made
+            match, makers = _CANONICAL[sender]
+            found = match(text)
+            if found is not None:
+                message = makers[found.lastindex](found)
+                if message is not None:
+                    return message
         if text.startswith("\ufeff"):
             raise DecodeError(Code.MALFORMED, "a byte order mark goes ahead")  # JSON-8
         # Most messages hold too few brackets to nest deeply, and no such escape.
@@ -94,6 +104,62 @@ def _constant(name: str) -> Never:
     raise ValueError(f"{name} is no JSON")  # JSON-9
 
 
+def _form(message: type[AnyMessage]) -> str:
+    """Give the pattern of a class in its canonical form (JSON-2, JSON-3)."""
+    fields = [rf',"{name}":{_PATTERNS.get(kind, _STRING_PATTERN)}' for name, kind in message.FIELDS]
+    return rf'\{{"type":"{message.COMMAND}"{"".join(fields)}\}}'
+
+
+_STRING_PATTERN: Final = '"([^"]*+)"'
+_PATTERNS: Final = {Kind.ROSTER: r"(\{[^{]*\})"}
+
+
+def _read_roster(written: str) -> dict[str, str] | None:
+    """Read a map from text to text in which nothing is escaped; None if it is something else."""
+    if "[" in written:  # it might nest deeply
+        return None
+    try:
+        users, end = _scan(written, 0)
+        "".join(users.values())
+    except (StopIteration, TypeError, ValueError):
+        return None
+    return users if end == len(written) else None
+
+
+def _writer(message: type[AnyMessage]) -> Writer:
+    """Make what writes messages of a class."""
+    members = [f'"{name}":{{{_WRITTEN.get(kind, "short")}(message.{name})}}' for name, kind in message.FIELDS]
+    form = ",".join([f'"type":"{message.COMMAND}"', *members])  # JSON-2, JSON-3
+    return writer(f"f'{{{{{form}}}}}'", {"short": encode_basestring, "long": _text, "any": _ENCODER.encode})
+
+
+def _text(text: str) -> str:
+    """Write a text; if it is long, finding that it needs no escapes takes half the time of writing them."""
+    if len(text) > 99 and '"' not in text:
+        raw = text.encode()
+        if raw.translate(_ESCAPED) is raw:
+            return '"' + text + '"'
+    return encode_basestring(text)
+
+
+def _write_roster(message: OnlineUsers) -> bytes:
+    """Write a roster: all at once, if no text in it needs an escape."""
+    users = message.users
+    if users:
+        payload = entries(users, '{"type":"ONLINE_USERS","users":{"', '":"', '","', '"}}').encode()
+        if payload.count(b'"') == 4 * len(users) + 6 and payload.translate(_ESCAPED) is payload:
+            return payload
+    return _write_any_roster(message)
+
+
 # Made once, since making them takes longer than reading a message.
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _DECODER: Final = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_constant)
+_scan: Final = cast("Callable[[str, int], tuple[dict[str, str], int]]", vars(_DECODER)["scan_once"])
+_WRITTEN: Final = {Kind.TEXT: "long", Kind.NAMES: "any", Kind.ROSTER: "any", Kind.CONVERSATIONS: "any"}
+_write_any_roster: Final = _writer(OnlineUsers)
+_WRITERS: Final[Mapping[type[AnyMessage], Writer]] = {
+    **{message: _writer(message) for message in COMMANDS.values()},
+    OnlineUsers: _write_roster,
+}
+_CANONICAL: Final = {sender: canonical(sender, _form, _read_roster) for sender in Role}

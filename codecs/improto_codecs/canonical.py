@@ -1,0 +1,104 @@
+"""The canonical form of frequent messages, read and written fast: for codecs that are text.
+
+Most messages come in the canonical form of their codec and need no escapes.  A pattern, made from the message
+table, tells which one it is and takes it apart in one go, in less time than a parser that knows every form.  That
+parser stands behind and is asked when no canonical form fits; what fits, both read as the same message.
+
+A message is built here without the checks of its `__init__`: what a pattern matches in a str that was decoded
+from UTF-8 is text, and well formed.  A frozen object takes long to fill, since each field is set by a call.  So a
+*draft* of the same layout is filled, which is not frozen, and then made a message.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+from improto.messages import COMMANDS, AnyMessage, Kind, Role
+
+__all__ = ["Canonical", "Writer", "canonical", "entries", "writer"]
+
+_Maker = Callable[[re.Match[str]], AnyMessage | None]
+Canonical = tuple[Callable[[str], re.Match[str] | None], Mapping[int | None, _Maker]]
+"""What matches a whole canonical text, and by the `lastindex` of the match what makes it a message.
+
+None instead of a message: the pattern fits, but only the other parser can tell what it is.
+"""
+
+Writer = Callable[[Any], bytes]
+"""What writes the payload of messages of one class."""
+
+_LISTS: Final = (Kind.NAMES, Kind.CONVERSATIONS)
+
+
+def canonical(
+    sender: Role,
+    form: Callable[[type[AnyMessage]], str],
+    roster: Callable[[str], dict[str, str] | None],
+    forms: int = 1,
+) -> Canonical:
+    """Make what reads all that `sender` sends but lists.
+
+    `form` gives the pattern of a class, in which each text may stand in as many `forms`, each a group; a roster
+    is one group, which `roster` reads.
+    """
+    kinds = [
+        kind
+        for kind in COMMANDS.values()
+        if kind.FROM is sender and not any(field.kind in _LISTS for field in kind.FIELDS)
+    ]
+    # The last group tells which choice it was: so one without fields gets an empty one.
+    pattern = re.compile("|".join(form(kind) if kind.FIELDS else f"{form(kind)}()" for kind in kinds))
+    groups = [f"g{number}" for number in range(1, pattern.groups + 1)]
+    makers: dict[int | None, _Maker] = {}
+    end = 0
+    for kind in kinds:
+        values: list[str] = []
+        last: list[str] = [groups[end]]
+        for field in kind.FIELDS:
+            last = groups[end : end + (1 if field.kind is Kind.ROSTER else forms)]
+            end += len(last)
+            values.append(f"roster({last[0]})" if field.kind is Kind.ROSTER else " or ".join(last))
+        end += not kind.FIELDS
+        maker = _maker(kind, groups, values, roster)
+        makers |= dict.fromkeys(range(end - len(last) + 1, end + 1), maker)
+    return pattern.fullmatch, makers
+
+
+def _maker(
+    message: type[AnyMessage], groups: list[str], values: list[str], roster: Callable[[str], object]
+) -> _Maker:
+    """Write the function that makes a message of a match: `values` say what its fields are, out of the groups."""
+    source = [
+        "def make(match):",
+        f" {', '.join(groups)}, = match.groups()",
+        " draft = Draft()",
+    ]
+    for field, value in zip(message.FIELDS, values, strict=True):
+        source.append(f" draft.{field.name} = {value}")
+        if field.kind is Kind.ROSTER:
+            source.append(f" if draft.{field.name} is None: return None")
+    source += [" draft.__class__ = Message", " return draft"]
+    draft = type("Draft", message.__bases__, {"__slots__": [field.name for field in message.FIELDS]})
+    used: dict[str, object] = {"Draft": draft, "Message": message, "roster": roster}
+    exec("\n".join(source), used)
+    return cast("_Maker", used["make"])
+
+
+def writer(expression: str, used: Mapping[str, Callable[[str], object]]) -> Writer:
+    """Write the function that writes messages of a class: an expression for the text of a `message`."""
+    scope: dict[str, object] = dict(used)
+    exec(f"def write(message): return {expression}.encode()", scope)
+    return cast("Writer", scope["write"])
+
+
+def entries(users: Mapping[str, str], ahead: str, between: str, after: str, end: str) -> str:
+    """Write a roster all at once: what goes ahead, between each name and status, after each entry, and at the end.
+
+    There must be an entry.
+    """
+    parts = [after, "", between, ""] * len(users)
+    parts[0] = ahead
+    parts[1::4] = users
+    parts[3::4] = users.values()
+    parts.append(end)
+    return "".join(parts)

@@ -1,0 +1,206 @@
+"""Tests of `improto_codecs.canonical`: that the short way to read and write is the same as the long one."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, cast
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from improto.codec import Codec, load
+from improto.errors import DecodeError
+from improto.messages import COMMANDS, AnyMessage, Conversations, Invite, Kind, Message, OnlineUsers, Role
+from improto_conformance import copies
+from improto_conformance.strategies import messages
+from improto_conformance.vectors import vectors
+from improto_conformance.vectors.values import read_bytes
+
+SHORT = "if payload.translate(_ESCAPED) is payload:"
+"""The line of a codec that decides for the short way."""
+every_text_codec = pytest.mark.parametrize("name", ["ascii", "json"])
+
+# Whatever means something in either form, and what is just outside of what may stand there.
+PIECES = st.sampled_from([*' "\\,=:{}[]', "\t", "\x00", "\x1f", "\x7f", "é", "\ufeff", "😀", "users", "{}", "null", "1", "NaN",
+    "\\n", "\\ud83d", "\\ude00", '":"', '","', "ONLINE_USERS", "MESSAGE", "GOODBYE", "type", "a=b", ' "a b"', "\r"])  # fmt: skip
+
+
+class Outcome(NamedTuple):
+    """What becomes of a payload: a command and its fields, or how it is refused."""
+
+    command: str
+    fields: object
+
+
+def long_way(name: str) -> tuple[Codec, Callable[[str], Role]]:
+    """Make a codec that always reads with the parser that knows every form, and the roles that it knows."""
+    path = f"improto_codecs/{name}_codec.py"
+    text = copies.source(path)
+    assert text.count(SHORT) == 1
+    copy = copies.load({path: text.replace(SHORT, "if False:")})
+    return copy.codec(name), copy.module("improto.messages").Role
+
+
+LONG_WAY = {name: long_way(name) for name in ("ascii", "json")}
+
+
+def outcome(codec: Codec, payload: bytes, sender: Role) -> Outcome:
+    """Decode with any codec, also one of a copy, whose classes are others."""
+    try:
+        message = codec.decode(payload, sender)
+    except ValueError as error:
+        return Outcome("", (str(cast(Any, error).code), str(error), cast(Any, error).fatal))
+    return Outcome(message.COMMAND, [(type(value), value) for value in message.values()])
+
+
+def assert_same(name: str, payload: bytes, sender: Role) -> None:
+    """Read in the short way and in the long one."""
+    codec, roles = LONG_WAY[name]
+    assert outcome(load(name), payload, sender) == outcome(codec, payload, roles(sender.value))
+
+
+@every_text_codec
+@given(message=messages())
+def test_canonical_payloads_read_the_same(name: str, message: AnyMessage) -> None:
+    """What is canonical is read as the same message in the short way as in the long one."""
+    payload = load(name).encode(message)
+    for sender in Role:
+        assert_same(name, payload, sender)
+
+
+@every_text_codec
+@given(data=st.data(), message=messages())
+def test_damaged_payloads_read_the_same(name: str, data: st.DataObject, message: AnyMessage) -> None:
+    """What is nearly canonical is read as the same message, or refused with the same error."""
+    text = load(name).encode(message).decode()
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        text = text[:at] + data.draw(PIECES) + text[at + data.draw(st.integers(0, 2)) :]
+    assert_same(name, text.encode(), message.FROM)
+
+
+@every_text_codec
+@given(pieces=st.lists(PIECES, max_size=6), command=st.sampled_from(list(COMMANDS)))
+def test_odd_rosters_read_the_same(name: str, pieces: list[str], command: str) -> None:
+    """Whatever stands where a roster should be is read, or refused, the same."""
+    form = '{"type":"%s","users":%s}' if name == "json" else "%s %s"
+    for inner in "".join(pieces), "{" + "".join(pieces) + "}":
+        assert_same(name, (form % (command, inner)).encode(), Role.SERVER)
+
+
+@every_text_codec
+def test_vectors_read_the_same(name: str) -> None:
+    """Each vector of the specification is read the same."""
+    messages = [each.data for each in vectors().values() if each.kind == "message"]
+    payloads = [read_bytes(each["bytes"]) for each in messages if each["codec"] == name]
+    assert len(payloads) > 100
+    for payload in payloads:
+        for sender in Role:
+            assert_same(name, payload, sender)
+
+
+@pytest.mark.parametrize("sender", Role)
+@pytest.mark.parametrize("inner", [b"{" * 5000, b"[" * 5000, b'{"a":' * 5000, b'{"a":' + b"[" * 5000])
+def test_deep_rosters_are_not_parsed(inner: bytes, sender: Role) -> None:
+    """What nests deeply where a roster should be is refused as malformed, and makes no parser recurse (LIMIT-17)."""
+    for closed in b"", b"}}":
+        with pytest.raises(DecodeError, match="brackets"):
+            load("json").decode(b'{"type":"ONLINE_USERS","users":' + inner + closed, sender)
+
+
+def expected_json(message: AnyMessage) -> str:
+    """Write a message as the standard library does."""
+    members = dict(zip([field.name for field in message.FIELDS], message.values(), strict=True))
+    return json.dumps({"type": message.COMMAND, **members}, ensure_ascii=False, separators=(",", ":"))
+
+
+def expected_ascii(message: AnyMessage) -> str:
+    """Write a message text by text, as the grammar has it."""
+
+    def written(texts: Iterable[str], odd: str, first: str = "") -> list[str]:
+        bare = [text.isascii() and text.isprintable() and not set(text) & set(odd) for text in texts]
+        return [
+            text if plain and text and text[0] not in first else json.dumps(text)
+            for text, plain in zip(texts, bare, strict=True)
+        ]
+
+    def words(texts: Iterable[str]) -> list[str]:
+        return written(texts, ' "', "([{}])")
+
+    def items(texts: Iterable[str]) -> list[str]:
+        return written(texts, ' "=,')
+
+    match message:
+        case OnlineUsers(users):
+            fields = list(map("=".join, zip(items(users), items(users.values()), strict=True)))
+        case Conversations(conversations):
+            fields = [f"{items([key])[0]}={','.join(items(names))}" for key, names in conversations.items()]
+        case Invite(users):
+            fields = words(users)
+        case _:
+            fields = words(cast("tuple[str, ...]", message.values()))
+    return " ".join([message.COMMAND, *fields])
+
+
+LONG = "x" * 100
+ODD = ["", " ", "é", "😀", '"', "\\", "\x00", "\n", "\x7f", "a=b", "a,b", "[a", "a]", "\u2028", LONG, f"{LONG}\\", f'{LONG}"',
+    f"{LONG}é", f"{LONG}\n", f"{LONG} \x7f", "a\\b"]  # fmt: skip
+
+
+@given(message=messages())
+@example(message=OnlineUsers({}))
+@example(message=OnlineUsers({"a": ""}))
+def test_written_as_if_text_by_text(message: AnyMessage) -> None:
+    """What is written all at once is what would be written text by text (ASCII-12, JSON-2)."""
+    assert load("json").encode(message).decode() == expected_json(message)
+    assert load("ascii").encode(message).decode() == expected_ascii(message)
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_texts_are_written_as_if_text_by_text(text: str) -> None:
+    """A text that needs an escape, or nearly does, gets it in each place, also amidst others that need none."""
+    places: list[AnyMessage] = [
+        Message("7", text, text),
+        OnlineUsers({text: "here"}),
+        OnlineUsers({"ann": text, "bo": "here"}),
+        Conversations({"7": (text, "bo")}),
+        Invite(("bo", text)),
+    ]
+    for message in places:
+        assert load("json").encode(message).decode() == expected_json(message)
+        assert load("ascii").encode(message).decode() == expected_ascii(message)
+
+
+class _Own(str):
+    """A text that shows itself in another way."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "another"
+
+    def __format__(self, spec: str) -> str:
+        return "another"
+
+
+@every_text_codec
+@pytest.mark.parametrize("text", ["hi", "hi there", LONG, "é"])
+def test_own_texts_are_written_as_they_are(name: str, text: str) -> None:
+    """Of a text of a class of its own the letters are written, not how it shows itself."""
+    for message in Message("7", _Own(text), _Own(text)), OnlineUsers({_Own(text): _Own(text)}):
+        assert load(name).decode(load(name).encode(message), Role.SERVER) == message
+
+
+@every_text_codec
+@pytest.mark.parametrize("kind", COMMANDS.values(), ids=COMMANDS)
+def test_messages_that_were_read_are_frozen(name: str, kind: type[AnyMessage]) -> None:
+    """A message that was read is of the class of its command and frozen like any other."""
+    containers = {Kind.NAMES: ("bo",), Kind.ROSTER: {"bo": "x"}, Kind.CONVERSATIONS: {"7": ("bo",)}}
+    message = cast(Callable[..., AnyMessage], kind)(*[containers.get(of, "a") for _, of in kind.FIELDS])
+    found = load(name).decode(load(name).encode(message), kind.FROM)
+    assert type(found) is kind
+    assert found == message
+    assert hash(found) == hash(message) if all(of not in containers for _, of in kind.FIELDS) else True
+    for field, _ in kind.FIELDS:
+        with pytest.raises(AttributeError):
+            setattr(found, field, "x")
