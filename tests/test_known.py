@@ -72,6 +72,15 @@ def test_stale(results: list[Result], lines: list[str]) -> None:
     assert list(stale([Known(CHECK, NOTHING)], results, NAMES)) == lines
 
 
+def test_stale_once() -> None:
+    """A check with several known complaints is stale once, whether it passes now, fails otherwise, or is gone."""
+    both = [Known(CHECK, NOTHING), Known(CHECK, "bo, too")]
+    assert list(stale(both, [result()], NAMES)) == [f"{CHECK} [json]: passes now"]
+    assert list(stale(both, [result("x")], NAMES)) == [f"{CHECK} [json]: fails for another reason now"]
+    assert list(stale(both, [result("bo, too")], NAMES)) == [f"{CHECK} [json]: fails for another reason now"]
+    assert list(stale(both, [], set())) == [f"{CHECK}: there is no such check any more"]
+
+
 def test_check_that_is_gone() -> None:
     """An entry for a check that does not exist is stale."""
     assert list(stale([Known("SEND-3/no-such", "")], [], NAMES)) == [

@@ -1,16 +1,19 @@
 """Tests of the probe: one clear line when there is no server, or none for this codec."""
 
 import socket
+import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from os import getcwd
+from pathlib import Path
 
 import pytest
 import trustme
 
 from improto.codec import load
 from improto.server import Hub
-from improto.service import Service
+from improto.service import Peer, Service
 from improto_conformance.probe import probe
 from improto_conformance.targets import NoTarget, Target, in_process, opened, tcp
 from programs import DEADLINE
@@ -133,3 +136,53 @@ def test_codec_that_is_not_spoken() -> None:
     target = in_process(lambda: Service(Hub(), [load("json")]))
     fails(target, "ascii", "speaks json and not ascii")
     fails(target, "msgpack", "says nothing to a REGISTER in msgpack")
+
+
+class Raising(Service):
+    """A server that cannot even read."""
+
+    def receive(self, peer: Peer, data: bytes) -> None:
+        """Fail."""
+        raise KeyError("x")
+
+
+def boom() -> Service:
+    """Give no server."""
+    raise RuntimeError("boom")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (boom, r"^boom\(\) raised RuntimeError: boom$"),
+        (getcwd, r"^getcwd\(\) returned a str and no improto\.service\.Service$"),
+        (lambda: Raising(Hub(), [load("json")]), r"breaks off at a REGISTER .* raised KeyError\('x'\)$"),
+    ],
+)
+def test_nothing_made(make: Callable[[], Service], words: str) -> None:
+    """What is wrong with a function that was to give a server is told in its own terms, not in those of a network."""
+    with pytest.raises(NoTarget, match=words):
+        probe(in_process(make), load("json"), "ann", DEADLINE)
+
+
+ENDING = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+server.accept()
+if sys.argv[2] == "reads":
+    server.accept()[0].recv(1)
+print("I cannot go on", flush=True)
+sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("when", ["listens", "reads"])
+def test_program_that_has_ended(when: str, tmp_path: Path) -> None:
+    """Of a program that ends as soon as it listens, or at the first bytes, the end is told, and its last words."""
+    (tmp_path / "ending.py").write_text(ENDING)
+    command = f"{sys.executable} {tmp_path / 'ending.py'} {{port}} {when}"
+    with opened(f"cmd:{command}") as target, pytest.raises(NoTarget) as told:
+        probe(target, load("json"), "ann", DEADLINE)
+    assert str(told.value) == (
+        f"{sys.executable!r} ended with exit code 7 after it had listened; its last words: I cannot go on"
+    )

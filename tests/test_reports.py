@@ -185,13 +185,36 @@ def test_merge(failing: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     one = written(replace(failing, results=failing.results[:3]), tmp_path / "one")
     two = written(failing, tmp_path / "x" / "one")
     both, more = tmp_path / "both", tmp_path / "more"
-    assert main(["merge", str(one), str(two), "--report", str(both)]) == 0
+    assert main(["merge", str(one), str(two), "--report", str(both)]) == 1
     assert capsys.readouterr().out.splitlines()[1] == "one-2: NOT CONFORMANT: violates SEND-3"
-    assert main(["merge", str(both), str(one), "--report", str(more)]) == 0
+    assert main(["merge", str(both), str(one), "--report", str(more)]) == 1
     found = read(more)
     assert [run.name for run in found] == ["one", "one-2", "one-3"]
     assert [len(run.results) for run in found] == [3, len(failing.results), 3]
     assert list(validator().iter_errors(json.loads((more / "report.json").read_text()))) == []
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ([Verdict.PASSED, Verdict.PASSED], 0),
+        ([Verdict.PASSED, Verdict.INCONCLUSIVE], 4),
+        ([Verdict.INCONCLUSIVE, Verdict.FAILED, Verdict.PASSED], 1),
+        ([Verdict.FAILED, Verdict.BROKEN], 5),
+    ],
+)
+def test_merge_as_the_worst(verdicts: list[Verdict], code: int, failing: Run, tmp_path: Path) -> None:
+    """The exit code is that of the worst run, so that a job that merges the reports of others can fail for them."""
+    folders = [
+        str(
+            written(
+                replace(failing, results=[replace(failing.results[0], verdict=verdict)]),
+                tmp_path / f"{number}",
+            )
+        )
+        for number, verdict in enumerate(verdicts)
+    ]
+    assert main(["merge", *folders, "--report", str(tmp_path / "all")]) == code
 
 
 def test_merge_into_itself(failing: Run, tmp_path: Path) -> None:

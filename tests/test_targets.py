@@ -145,6 +145,13 @@ def test_without_websockets(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
+def test_no_function() -> None:
+    """A target in this process without the name of a function is a wrong use of the command."""
+    for target in ("inproc:mine", "inproc::make", "inproc:mine:"):
+        with pytest.raises(UsageError, match="is no target; write inproc:MODULE:FUNCTION"), opened(target):
+            pass
+
+
 @pytest.mark.parametrize(("fresh", "ids"), [(True, {"1"}), (False, {"1", "2"})])
 def test_a_program_for_each_check(*, fresh: bool, ids: set[str]) -> None:
     """With `fresh` each check has a program of its own, whose first conversation is its first; else they share one."""

@@ -70,14 +70,14 @@ def judged(result: Result, entries: Sequence[Known]) -> Result:
 
 
 def stale(entries: Sequence[Known], results: Sequence[Result], names: Collection[str]) -> Iterator[str]:
-    """Name the entries that fit no failure any more; `names`: all checks that there are."""
-    for entry in entries:
-        if entry.check not in names:
-            yield f"{entry.check}: there is no such check any more"
-        for result in results:
-            if entry.covers(result) and not _still(entry, result):
-                now = "passes now" if result.verdict is Verdict.PASSED else "fails for another reason now"
-                yield f"{entry.check} [{result.how}]: {now}"
+    """Name the checks of entries that fit no failure any more, each once; `names`: all checks that there are."""
+    yield from dict.fromkeys(
+        f"{each.check}: there is no such check any more" for each in entries if each.check not in names
+    )
+    for result in results:
+        if any(entry.covers(result) and not _still(entry, result) for entry in entries):
+            now = "passes now" if result.verdict is Verdict.PASSED else "fails for another reason now"
+            yield f"{result.check.name} [{result.how}]: {now}"
 
 
 def fixed(entries: Sequence[Known], results: Sequence[Result], names: Collection[str]) -> list[Known]:

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read all, write one, and say of each run what its verdict was; 0, whatever that was."""
+    """Read all, write one, and say of each run what its verdict was; the exit code is that of the worst one."""
     if arguments.report.resolve() in [folder.resolve() for folder in arguments.folders]:
         raise UsageError(
             f"{arguments.report} is one of those that are read; name another folder for --report"
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             reports.keep(each, result, arguments.report)
         print(f"{each.name}: {reports.outcome(each)[1]}")
     reports.write(runs, arguments.report, clauses())
-    return 0
+    return reports.worst(reports.outcome(each)[0] for each in runs)
 
 
 def merged(folders: list[Path]) -> list[Run]:

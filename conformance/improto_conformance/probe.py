@@ -11,8 +11,8 @@ from improto.cli.text import escaped
 from improto.codec import Codec, available, load
 from improto.errors import DecodeError, RegistryError
 from improto.messages import AnyMessage, Code, Error, Goodbye, OnlineUsers, Register, Role
-from improto_conformance.links import Connect, Link, Misframed, Refused
-from improto_conformance.targets import NoTarget, Target
+from improto_conformance.links import Link, Misframed, Refused
+from improto_conformance.targets import NoTarget, Target, Unmade
 
 __all__ = ["probe"]
 
@@ -22,33 +22,43 @@ _TLS_ALERT: Final = b"\x15\x03"
 
 def probe(target: Target, codec: Codec, name: str, timeout: float) -> None:
     """Register a user and leave again; NoTarget, with the reason, if nobody there answers as a server does."""
-    link = _connected(target, codec, timeout)
+    try:
+        link = target.begin()(timeout, codec)
+    except Unmade as error:
+        raise NoTarget(str(error)) from None
+    except OSError as error:
+        reason = _unreached(error, codec)
+    else:
+        reason = _registered(link, codec, name, timeout)
+    if reason:
+        raise NoTarget(target.ending() or f"{target.where} {reason}")
+
+
+def _unreached(error: OSError, codec: Codec) -> str:
+    """Say why there is no connection."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            reason = f"has a certificate that is not trusted ({error.verify_message})"
+            return f"{reason}; give --ca FILE, --server-name or --insecure"
+        case ssl.SSLError():
+            return f"does not speak TLS ({error.reason}); write tcp:// or ws:// if it is not meant to"
+        case Refused():
+            return f"is no WebSocket for this ({error}); is the path right, and does it speak {codec.name}?"
+        case _:
+            return f"cannot be reached ({error.strerror or error}); is it running, and is the address right?"
+
+
+def _registered(link: Link, codec: Codec, name: str, timeout: float) -> str:
+    """Register and leave, and give what is wrong with the answer."""
     try:
         link.send(codec.frame(codec.encode(Register(name, ""))))
         reason = _answer(link, codec, timeout)
         link.send(codec.frame(codec.encode(Goodbye())))
+    except OSError as error:  # what a server in this process raises
+        return f"breaks off at a REGISTER in {codec.name}: {error}"
     finally:
         link.close()
-    if reason:
-        raise NoTarget(f"{target.where} {reason}")
-
-
-def _connected(target: Target, codec: Codec, timeout: float) -> Link:
-    connect: Connect = target.begin()
-    try:
-        return connect(timeout, codec)
-    except ssl.SSLCertVerificationError as error:
-        reason = f"has a certificate that is not trusted ({error.verify_message})"
-        raise NoTarget(f"{target.where} {reason}; give --ca FILE, --server-name or --insecure") from None
-    except ssl.SSLError as error:
-        reason = f"does not speak TLS ({error.reason}); write tcp:// or ws:// if it is not meant to"
-        raise NoTarget(f"{target.where} {reason}") from None
-    except Refused as error:
-        reason = f"is no WebSocket for this ({error}); is the path right, and does it speak {codec.name}?"
-        raise NoTarget(f"{target.where} {reason}") from None
-    except OSError as error:
-        reason = f"cannot be reached ({error.strerror or error}); is it running, and is the address right?"
-        raise NoTarget(f"{target.where} {reason}") from None
+    return reason
 
 
 def _answer(link: Link, codec: Codec, timeout: float) -> str:

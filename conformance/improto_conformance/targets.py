@@ -36,9 +36,10 @@ from improto_conformance.check import Check
 from improto_conformance.links import Connect, Link
 from improto_conformance.supervise import Program, supervised
 
-__all__ = ["Host", "NoTarget", "Target", "free_port", "hosted", "in_process", "opened", "tcp"]
+__all__ = ["Host", "NoTarget", "Target", "Unmade", "free_port", "hosted", "in_process", "opened", "tcp"]
 
 _START = 10.0  # seconds that a program may take to listen
+_END = 1.0  # … and to end, when it has closed its connections
 _PORTS = {"tcp": PORT, "ws": 80, "wss": 443}
 _TRUST = Tls()
 _given = set[int]()  # ports that programs have been given, who may not listen there yet
@@ -50,6 +51,10 @@ _HINT = (
 
 class NoTarget(ImprotoError):
     """The target cannot be started, reached or understood."""
+
+
+class Unmade(OSError):
+    """A function in this process did not give the server that it was to give; the text says what it did."""
 
 
 class _Ended(NoTarget):
@@ -72,6 +77,8 @@ class Target:
     """Whether it has a clock of its own, on which waiting takes no time."""
     last_words: Callable[[], Sequence[str]] = tuple
     """Gives the last lines that a started program has printed."""
+    ending: Callable[[], str] = str
+    """Says how a started program has ended that was to run on, empty if it runs."""
     address: tuple[str, int] | None = None
     """Where it listens, if that is plain TCP."""
 
@@ -99,7 +106,19 @@ class Host(Protocol):
 
 def in_process(make: Callable[[], Service]) -> Target:
     """Give what `make` makes as a target; each check has a server of its own."""
-    return hosted(lambda: Server(make(), prompt=True))  # so that cuts are seen
+    return hosted(lambda: Server(_made(make), prompt=True))  # so that cuts are seen
+
+
+def _made(make: Callable[[], Service]) -> Service:
+    """Give a server; Unmade if it is none, which would else look like a server that breaks off."""
+    name = f"{getattr(make, '__name__', 'the function')}()"
+    try:
+        service = make()
+    except Exception as error:
+        raise Unmade(f"{name} raised {type(error).__name__}: {error}") from error
+    if not hasattr(service, "connect"):  # it may be of a copy of the class, or work like one
+        raise Unmade(f"{name} returned a {type(service).__name__} and no improto.service.Service")
+    return service
 
 
 def hosted(make: Callable[[], Host]) -> Target:
@@ -152,7 +171,7 @@ def _blaming() -> Generator[None]:
     """Make what a server raises an error of its connection, and so a complaint, not a fault of the suite."""
     try:
         yield
-    except TimeoutError:
+    except (TimeoutError, Unmade):
         raise
     except Exception as error:
         raise ConnectionError(f"the server raised {error!r}") from error
@@ -219,6 +238,8 @@ def _websocket(target: str, dial: Connect, where: str) -> Target:
 
 def _factory(name: str) -> Callable[[], Service]:
     module, _, function = name.partition(":")
+    if not module or not function:
+        raise UsageError(f"{f'inproc:{name}'!r} is no target; write inproc:MODULE:FUNCTION")
     sys.path.insert(0, os.getcwd())  # an installed command does not look there by itself
     try:
         found: object = getattr(import_module(module), function)
@@ -275,7 +296,14 @@ def _listening_at(words: Sequence[str], *, held: bool) -> Generator[Target]:
         supervised([word.replace("{port}", str(port)) for word in words]) as program,
     ):
         _await(program, port, words[0])
-        yield replace(tcp("127.0.0.1", port), last_words=program.last_words)
+
+        def ending() -> str:
+            # What it closes at its end is seen a little before the end is.
+            code = program.wait(_END)
+            after = f"{words[0]!r} ended with exit code {code} after it had listened"
+            return "" if code is None else f"{after}{_quoted(program)}"
+
+        yield replace(tcp("127.0.0.1", port), last_words=program.last_words, ending=ending)
 
 
 def _await(program: Program, port: int, name: str) -> None:

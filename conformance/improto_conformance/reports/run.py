@@ -1,7 +1,7 @@
 """One run of the suite: what was checked and how, what came of it, and what is to be said of the whole."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,6 +27,7 @@ __all__ = [
     "outcome",
     "replay",
     "told_of",
+    "worst",
 ]
 
 # The exit codes of `improto check`; 2 is wrong usage.
@@ -132,6 +133,14 @@ def told_of(result: Result, clauses: Mapping[str, Clause]) -> list[Clause]:
     """Give the clauses that a failure is about: the check's, and those that are violated."""
     ids = dict.fromkeys([result.check.clause, *sorted(result.violated)])
     return [clauses[id] for id in ids if id in clauses]
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Give the gravest of the exit codes of runs."""
+    return max(codes, key=_GRAVITY.index)
+
+
+_GRAVITY: Final = [CONFORMANT, NOTHING, FAILURE, OWN_FAULT, INTERRUPTED]
 
 
 def outcome(run: Run) -> tuple[int, str]:
