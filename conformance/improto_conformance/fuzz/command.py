@@ -1,0 +1,87 @@
+"""`improto fuzz codec NAME…`: feeds codecs with damaged streams, and writes down what came of it."""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from improto.codec import load
+from improto.errors import UsageError
+from improto_conformance.fuzz.codec import Finding, Tally, fuzz
+
+__all__ = ["HELP", "configure", "report", "run"]
+
+HELP: Final = "feed codecs with streams that chance has damaged"
+
+_COUNT: Final = 100_000
+_ROUND: Final = 20_000  # inputs between two looks at the clock
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `fuzz`."""
+    what = parser.add_subparsers(title="what to fuzz", required=True, metavar="WHAT")
+    codec = what.add_parser("codec", help="codecs, by their names")
+    add = codec.add_argument
+    add("codecs", nargs="+", metavar="NAME", help="such as json; any that is installed")
+    add("--seed", type=int, default=0, metavar="N", help="what the inputs are made from (default: 0)")
+    add("--count", type=int, metavar="N", help=f"inputs for each codec (default: {_COUNT:,})")
+    add("--for", type=float, dest="seconds", metavar="S", help="seconds for each codec, instead of a count")
+    add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)")
+    add("--report", type=Path, metavar="FILE", help="write what came of it, as Markdown")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fuzz; 0 if nothing was found, else 1."""
+    if arguments.jobs < 1 or arguments.seed < 0 or (arguments.count or 1) < 1:
+        raise UsageError("--jobs and --count are 1 or more, and --seed is 0 or more")
+    tallies: dict[str, Tally] = {}
+    for name in arguments.codecs:
+        load(name)
+        tallies[name] = _fuzzed(name, arguments)
+        ends = ", ".join(f"{end} {number:,}" for end, number in tallies[name].ends.most_common())
+        print(f"{name}: {tallies[name].inputs:,} inputs, seed {arguments.seed}: {ends}", flush=True)
+        for finding in tallies[name].findings:
+            print("\n".join(_told(name, arguments.seed, finding)), flush=True)
+    if arguments.report is not None:
+        arguments.report.write_text("\n".join(report(arguments.seed, tallies)) + "\n", encoding="utf-8")
+    return 1 if any(tally.findings for tally in tallies.values()) else 0
+
+
+def _fuzzed(name: str, arguments: argparse.Namespace) -> Tally:
+    tally = Tally()
+    count = arguments.count or (2**40 if arguments.seconds else _COUNT)
+    size = _ROUND if arguments.seconds else count
+    end = time.monotonic() + (arguments.seconds or float("inf"))
+    for start in range(0, count, size):
+        for part in fuzz(name, arguments.seed, range(start, min(count, start + size)), arguments.jobs):
+            tally.add(part)
+        if time.monotonic() > end:
+            break
+    return tally
+
+
+def _told(name: str, seed: int, finding: Finding) -> Iterator[str]:
+    yield f"FOUND {name}, seed {seed}, input {finding.number}, of a {finding.sender}: {finding.fault}"
+    yield f"  {finding.data!r}"
+
+
+def report(seed: int, tallies: Mapping[str, Tally]) -> Iterator[str]:
+    """Give the lines of a page about what came of fuzzing some codecs."""
+    yield "# What came of fuzzing the codecs"
+    yield ""
+    yield f"Made by `improto fuzz codec {' '.join(tallies)} --seed {seed} --count N --report FILE`.  Inputs are made of the vectors,"
+    yield "of drawn messages and of attacks, damaged by chance; the seed and an input's number make it again.  Each is read as a"
+    yield "whole and in pieces, with the same result, and messages are written and read again.  A finding is an exception that"
+    yield "is not declared, another result in pieces, something behind a fatal error, or too much time or memory."
+    yield ""
+    yield "| codec | seed | inputs | findings | the last thing in them |"
+    yield "|---|---:|---:|---:|---|"
+    for name, tally in tallies.items():
+        ends = ", ".join(f"{end}: {number:,}" for end, number in sorted(tally.ends.items()))
+        yield f"| {name} | {seed} | {tally.inputs:,} | {len(tally.findings)} | {ends} |"
+    for name, tally in tallies.items():
+        for finding in tally.findings:
+            yield ""
+            yield from (f"    {line}" for line in _told(name, seed, finding))
