@@ -134,6 +134,20 @@ def test_interrupted_run(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"report.json", "junit.xml"}
 
 
+def test_progress() -> None:
+    """On a terminal it is seen that a long run goes on."""
+    script = "import test_checking\ntest_checking.carried(*[test_checking.Verdict.PASSED] * 3)\n"
+    terminal, end = os.openpty()
+    with open(terminal, "rb", buffering=0) as screen:
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, stderr=end, check=True
+        )
+        os.close(end)
+        assert screen.read(1024) == b"1 results\r2 results\r3 results\r"
+    assert b"results\r" not in done.stdout
+
+
 def test_command_of_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A failure comes with the command for it alone, which keeps what says how the target is reached."""
     words = (

@@ -34,9 +34,11 @@ from improto_conformance.clients.memory import InMemory
 from improto_conformance.clients.runner import Settings, run
 from improto_conformance.clients.scenarios import scenario_check
 from improto_conformance.clients.stage import Stage
+from improto_conformance.clients.subjects import Lone
 from improto_conformance.results import Result, Verdict
 from improto_conformance.transcript import Entry, Event, Transcript
 from improto_conformance.vectors import Vector
+from programs import DEADLINE
 
 CLIENT = "client"
 
@@ -268,7 +270,8 @@ def test_broken_lone_client(edit: tuple[str, str], clause: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--cmd", "true", "--timeout", "0.2"), "does not connect"),
+        (("--cmd", "true"), "before it connected, the client ended with exit code 0; does it use {host}"),
+        (("--cmd", "true {codec}"), "name its codecs with --codec if ascii is none of them"),
         (("--cmd", "/nowhere/client {host} {port}"), "cannot be started"),
     ],
 )
@@ -278,6 +281,34 @@ def test_no_client(arguments: tuple[str, ...], reason: str) -> None:
     assert code == 3
     assert reason in output
     assert output.count("\n") == 1
+
+
+def test_slow_start(tmp_path: Path) -> None:
+    """However little is waited for what a client sends, it has time to start."""
+    client = Lone(list(alone(tmp_path)))
+    try:
+        link = client.begin("json", "ann")(0.001)
+        assert b"REGISTER" in link.receive(DEADLINE)
+        link.close()
+    finally:
+        client.over()
+
+
+def test_not_started(tmp_path: Path) -> None:
+    """A client that cannot be tried in one check, though it was seen to start before, violates nothing by that."""
+    edit = ("\nserver = socket", "\nimport os; os.mkdir(__file__ + '.ran')\nserver = socket")
+    code, output = check("--cmd", " ".join(alone(tmp_path, edit)), "--only", "CLIENT-1/*")
+    assert code == 4, output
+    assert "NO VERDICT: all checks were inconclusive" in output
+    assert "before it connected, the client ended with exit code 1; its last words: FileExistsError" in output
+
+
+def test_codec_that_a_client_lacks(tmp_path: Path) -> None:
+    """A client whose command takes the codec, and that speaks another one, is told how to say so, in one line."""
+    edit = ("host, port, user = sys.argv[1:]", "host, port, user, codec = sys.argv[1:]")
+    code, output = check("--cmd", " ".join([*alone(tmp_path, edit), "{codec}"]))
+    assert code == 3
+    assert output == "improto: the client, asked for ascii, speaks json; name its codecs with --codec\n"
 
 
 def test_wrong_codec(tmp_path: Path) -> None:

@@ -122,8 +122,11 @@ def test_broken_in_a_check(tmp_path: Path) -> None:
     [
         ("/nowhere/driver", "cannot be started"),
         ("cat", "DRIVER-1"),
-        ("true", "ended"),
-        (f"{sys.executable} -c 'import sys; sys.exit(\"no such luck\")'", "no such luck"),
+        ("true", "before it answered its first command, the driver ended with exit code 0"),
+        (
+            f"{sys.executable} -c 'import sys; sys.exit(\"no such luck\")'",
+            "code 1; its last words: no such luck",
+        ),
     ],
 )
 def test_no_driver(driver: str, reason: str) -> None:
@@ -131,6 +134,16 @@ def test_no_driver(driver: str, reason: str) -> None:
     code, output = check("--driver", driver)
     assert code == 3
     assert re.fullmatch(rf"improto: .*{reason}.*\n", output)
+
+
+def test_slow_start(tmp_path: Path) -> None:
+    """However little is waited for its answers, a driver has time to start."""
+    driver = Driven(edited(tmp_path))
+    try:
+        driver.ask('{"do": "reset"}')
+        assert driver.hear(0.001) == '{"did": "reset"}\n'
+    finally:
+        driver.close()
 
 
 def test_unsupported(tmp_path: Path) -> None:

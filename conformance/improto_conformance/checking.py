@@ -199,6 +199,10 @@ class _Teller:
             print("\n".join(reports.failure(result, clauses(), *commands)), end="\n\n", flush=True)
         elif self._arguments.verbose or result.verdict is Verdict.KNOWN:
             print(f"{result.verdict} {result.check.name} [{result.how}]: {result.check.title}", flush=True)
+        if (
+            sys.stderr.isatty()
+        ):  # a long run is seen to go on; whatever is printed next is longer, and stands over it
+            print(f"{len(self._results)} results", end="\r", file=sys.stderr, flush=True)
 
     def conclude(self, *, interrupted: bool) -> int:
         """Write the reports, print the summary, and give the exit code."""

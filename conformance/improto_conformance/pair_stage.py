@@ -86,7 +86,7 @@ class User:
         except TimeoutError:
             raise Stuck(f"{self.name} was to {what}, and did not") from None
         if line is None:
-            raise Stuck(f"the driver of {self.name} has ended: {self._driver.last_words()}")
+            raise Stuck(f"the driver of {self.name} {self._driver.ending()}")
         self._referee.note(self.name, Event.TOLD, line.rstrip())
         told = read(line)
         if not told.answer:

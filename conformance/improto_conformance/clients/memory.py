@@ -70,9 +70,9 @@ class InMemory:
             return None
         raise TimeoutError
 
-    def last_words(self) -> str:
+    def ending(self) -> str:
         """Say of what the client died."""
-        return self._died
+        return f"died of {self._died}"
 
     def over(self) -> None:
         """Do nothing: there is nothing to close."""

@@ -9,6 +9,7 @@ from improto.errors import DecodeError, UsageError
 from improto_conformance.clients.lines import NoDriver, broken, read
 from improto_conformance.clients.stage import Stage, Unsupported
 from improto_conformance.clients.subjects import Driven, Lone
+from improto_conformance.complaints import Inconclusive
 from improto_conformance.party import Stuck, Waits
 
 __all__ = ["probe", "spoken"]
@@ -45,14 +46,15 @@ def _lines(driver: Driven, timeout: float) -> None:
         ({"do": "connect", "host": host, "port": port, "codec": "morse"}, "unsupported", "DRIVER-6"),
         ({"do": "reset"}, "did", "DRIVER-4"),
     ]
-    for command, wanted, rule in commands:
+    for number, (command, wanted, rule) in enumerate(commands):
         driver.ask(json.dumps(command))
         try:
             line = driver.hear(timeout)
         except TimeoutError:
             raise Stuck(f"{command['do']!r} was not answered") from None
         if line is None:
-            raise Stuck(f"the driver ended at {command['do']!r}: {driver.last_words()}")
+            what = repr(command["do"]) if number else "its first command"
+            raise NoDriver(f"before it answered {what}, the driver {driver.ending()}")
         told = read(line)
         if told.to != command["do"]:
             raise broken("DRIVER-2", line)
@@ -72,31 +74,47 @@ def _registers(driver: Driven, codec: str, timeout: float) -> bool:
 
 
 def spoken(words: Sequence[str], wanted: Sequence[str] | None, timeout: float) -> Sequence[str]:
-    """Give the codecs that a client without a driver is to be checked in; NoDriver if it says nothing to tell it.
+    """Give the codecs that a client without a driver is to be checked in; NoDriver if it is none, or lacks one of them.
 
-    If its command does not take `{codec}`, it is started once, and its first bytes tell.
+    It is started once for each, or once if its command does not take `{codec}`, and its first bytes tell.
     """
     if any("{codec}" in word for word in words):
-        return wanted or available()
+        codecs = wanted or available()
+        for codec in codecs:
+            if (found := _first_codec(words, codec, timeout)) != codec:
+                raise NoDriver(f"the client, asked for {codec}, speaks {found}; name its codecs with --codec")
+        return codecs
+    found = _first_codec(words, "", timeout)
+    if wanted and list(wanted) != [found]:
+        raise UsageError(f"the client speaks {found}; write {{codec}} into its command, or leave --codec out")
+    return [found]
+
+
+def _first_codec(words: Sequence[str], codec: str, timeout: float) -> str:
+    """Give the codec of a client's first bytes; where one was asked for, what belongs to none is for checks to judge."""
     client = Lone(words)
+    advice = (
+        f"name its codecs with --codec if {codec} is none of them"
+        if codec
+        else "does it use {host}, {port} and {user}?"
+    )
     try:
-        link = client.begin("", "ann")(timeout)
+        link = client.begin(codec, "ann")(timeout)
         data = b""
         while (found := detect(data)) is None:
             more = link.receive(timeout)
             if not more:
-                raise NoDriver("the client closes its connection before it has sent REGISTER")
+                raise NoDriver(f"the client closes its connection before it has sent REGISTER; {advice}")
             data = (data + more).lstrip(b" \r\n")
         link.close()
+    except Inconclusive as error:
+        raise NoDriver(f"{error}; {advice}") from None
     except (TimeoutError, ConnectionResetError):
-        said = client.last_words()
-        raise NoDriver(
-            f"the client does not connect and send REGISTER; does it use {{host}} and {{port}}? {said}"
-        ) from None
+        raise NoDriver(f"the client connects and does not send REGISTER; {advice}") from None
     except DecodeError:
+        if codec:
+            return codec
         raise NoDriver("the client's first bytes belong to no codec of this protocol") from None
     finally:
         client.over()
-    if wanted and list(wanted) != [found]:
-        raise UsageError(f"the client speaks {found}; write {{codec}} into its command, or leave --codec out")
-    return [found]
+    return found

@@ -15,6 +15,7 @@ from improto_conformance.clients.judgement import judge_driven
 from improto_conformance.clients.lines import NoDriver
 from improto_conformance.clients.stage import Stage, Unsupported
 from improto_conformance.clients.subjects import Subject
+from improto_conformance.complaints import Inconclusive
 from improto_conformance.party import Stuck, Waits
 from improto_conformance.results import Result, Verdict
 
@@ -124,6 +125,8 @@ def conduct(
     except Stuck as error:
         subject.close()
         complaints.append(str(error))
+    except Inconclusive as error:
+        complaints, verdict = [str(error)], Verdict.INCONCLUSIVE
     except Exception:  # a check that is broken must not look like a client that is
         complaints, verdict = [traceback.format_exc()], Verdict.BROKEN
     verdict = verdict or (Verdict.FAILED if complaints else Verdict.PASSED)

@@ -148,7 +148,8 @@ class Stage:
     # The server's side.
 
     def sends(self, kind: type[_M]) -> _M:
-        """Wait for the client to send a request of a kind."""
+        """Wait for the client to send a request of a kind; Inconclusive if it does not even start."""
+        self._connected()
         end = self._now() + self._waits.timeout
         while True:
             request = self._receive(end, kind.COMMAND)
@@ -340,7 +341,7 @@ class Stage:
             self._waits.expired += self._waits.timeout
             raise Stuck(f"{what} was waited for, and did not come") from None
         if line is None:
-            raise Stuck(f"the driver ended, and with it its client: {self._subject.last_words()}")
+            raise Stuck(f"the driver, and with it its client, {self._subject.ending()}")
         told = read(line)
         self._note(Event.TOLD, line.rstrip())
         if not told.answer and not self._began:

@@ -13,14 +13,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from select import select
 from typing import Final, Protocol
 
+from improto.cli.text import escaped
 from improto_conformance.clients.lines import NoDriver
+from improto_conformance.complaints import Inconclusive
 from improto_conformance.links import Link, SocketLink
 
 __all__ = ["Accept", "Driven", "Lone", "Subject"]
 
-_STOP: Final = 5.0  # seconds that a program may take to end
+_START: Final = 10.0  # seconds that a program may take to start, however little it is waited for later
+_STOP: Final = 5.0  # … and to end
+_LOOK: Final = 0.05  # … between two looks whether a program that has not connected has ended
 _LINE: Final = 128 * 1024 * 1024  # characters of an event: the longest message of a server, all of it escaped
 _SAID: Final = 4096  # characters of standard error that are kept
 # Bytes that the system keeps of what comes from and goes to the client, so that both soon have to wait.
@@ -30,7 +35,10 @@ _TO_CLIENT: Final = 64 * 1024
 
 
 Accept = Callable[[float], Link]
-"""Waits for the client's connection, for at most so many seconds; TimeoutError if it does not come."""
+"""Waits for the client's connection, for at most so many seconds; TimeoutError if it does not come.
+
+A program that is the client itself may take its time to start; Inconclusive if it does not connect then.
+"""
 
 
 class Subject(Protocol):
@@ -63,8 +71,8 @@ class Subject(Protocol):
         """Give the time by which it goes, in seconds."""
         ...
 
-    def last_words(self) -> str:
-        """Say why it ended, if it tells."""
+    def ending(self) -> str:
+        """Say how it ended: what is to stand behind its name."""
         ...
 
     def over(self) -> None:
@@ -89,6 +97,10 @@ class _Listener:
         host, port = self._socket.getsockname()
         return str(host), int(port)
 
+    def called(self, seconds: float) -> bool:
+        """Wait so many seconds for a connection, and tell whether there is one."""
+        return bool(select([self._socket], [], [], seconds)[0])
+
     def accept(self, timeout: float) -> Link:
         self._socket.settimeout(timeout)
         accepted, _ = self._socket.accept()
@@ -108,6 +120,8 @@ class _Program:
 
     def __init__(self) -> None:
         self._listener: _Listener | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self._keeper = threading.Thread()  # of standard error
         self._said = ""
 
     def address(self) -> tuple[str, int]:
@@ -119,15 +133,29 @@ class _Program:
         """Give the system's time."""
         return time.monotonic()
 
-    def last_words(self) -> str:
-        """Give the last line that it wrote to standard error."""
-        return self._said.strip().rpartition("\n")[2]
+    def ending(self) -> str:
+        """Say with which exit code it ended, and the last line that it wrote to standard error."""
+        assert self._process is not None
+        try:
+            code = self._process.wait(_STOP)
+        except subprocess.TimeoutExpired:
+            return "closed its output"
+        self._keeper.join(_STOP)
+        words = self._said.strip().rpartition("\n")[2]
+        last = f"; its last words: {escaped(words)}" if words else ""
+        return f"ended with exit code {code if code >= 0 else 128 - code}{last}"
 
     def over(self) -> None:
         """Stop listening."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+
+    def _start(self, words: Sequence[str], stdout: int) -> "subprocess.Popen[str]":
+        self._process = process = _started(words, stdout)
+        self._keeper = threading.Thread(target=self._keep, args=(process,), daemon=True)
+        self._keeper.start()
+        return process
 
     def _keep(self, process: "subprocess.Popen[str]") -> None:
         """Keep the last of standard error."""
@@ -146,13 +174,12 @@ class Driven(_Program):
         """Start it; NoDriver if that fails.  `patience`: seconds that it may take to end."""
         super().__init__()
         self._patience = patience
-        self._process = _started(words, stdout=subprocess.PIPE)
+        self._worker = self._start(words, stdout=subprocess.PIPE)
+        self._until = time.monotonic() + _START  # for its first line
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._asked: SimpleQueue[str | None] = SimpleQueue()
         # Each pipe has its thread, so that neither side ever waits for the other to read.
-        self._threads = [
-            threading.Thread(target=work, daemon=True) for work in (self._write, self._read, self._keep_mine)
-        ]
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._write, self._read)]
         for thread in self._threads:
             thread.start()
 
@@ -168,9 +195,11 @@ class Driven(_Program):
     def hear(self, timeout: float) -> str | None:
         """Give a line."""
         try:
-            return self._lines.get(timeout=max(0.001, timeout))
+            line = self._lines.get(timeout=max(0.001, timeout, self._until - time.monotonic()))
         except Empty:
             raise TimeoutError from None
+        self._until = 0.0
+        return line
 
     def close(self) -> bool:
         """End the driver's input, upon which it has to end; if it does not, end it, and tell so."""
@@ -179,33 +208,30 @@ class Driven(_Program):
         self._asked.put(None)
         in_order = True
         try:
-            self._process.wait(self._patience)
+            self._worker.wait(self._patience)
         except subprocess.TimeoutExpired:
             in_order = False
-        _end(self._process)
-        for thread in self._threads:
+        _end(self._worker)
+        for thread in (*self._threads, self._keeper):
             thread.join(_STOP)
         return in_order
 
     def _write(self) -> None:
-        assert self._process.stdin is not None
+        assert self._worker.stdin is not None
         with (
             suppress(OSError, ValueError),
-            self._process.stdin as pipe,
+            self._worker.stdin as pipe,
         ):  # it has ended, which its output tells
             while (line := self._asked.get()) is not None:
                 pipe.write(line + "\n")
                 pipe.flush()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as pipe:
+        assert self._worker.stdout is not None
+        with self._worker.stdout as pipe:
             while line := pipe.readline(_LINE):
                 self._lines.put(line)
         self._lines.put(None)
-
-    def _keep_mine(self) -> None:
-        self._keep(self._process)
 
 
 class Lone(_Program):
@@ -217,13 +243,25 @@ class Lone(_Program):
         """Take a command in which `{host}`, `{port}`, `{user}` and `{codec}` stand for what the client has to know."""
         super().__init__()
         self._words = words
-        self._process: subprocess.Popen[str] | None = None
 
     def begin(self, codec: str, name: str) -> Accept:
         """Listen, and start the program; NoDriver if that fails."""
         self._listener = _Listener()
         self.start(self._listener.address(), codec, name)
-        return self._listener.accept
+        return self._accept
+
+    def _accept(self, timeout: float) -> Link:
+        """Wait for the client to connect; Inconclusive if it does not, since that says nothing about any clause."""
+        assert self._listener is not None
+        assert self._process is not None
+        bound = max(timeout, _START)
+        end = time.monotonic() + bound
+        while not self._listener.called(_LOOK):
+            if _over(self._process) and not self._listener.called(0.0):
+                raise Inconclusive(f"before it connected, the client {self.ending()}")
+            if time.monotonic() > end:
+                raise Inconclusive(f"the client does not connect within {bound:g} s")
+        return self._listener.accept(timeout)
 
     def start(self, address: tuple[str, int], codec: str, name: str) -> None:
         """Start the program for a server of somebody else's; NoDriver if that fails."""
@@ -231,8 +269,7 @@ class Lone(_Program):
         known = {"{host}": host, "{port}": str(port), "{user}": name, "{codec}": codec}
         words = [_filled(word, known) for word in self._words]
         # Its input stays open and silent: many a client ends with it.
-        self._process = _started(words, stdout=subprocess.DEVNULL)
-        threading.Thread(target=self._keep, args=(self._process,), daemon=True).start()
+        self._start(words, stdout=subprocess.DEVNULL)
 
     def ask(self, line: str) -> None:
         """Do nothing: nobody would understand."""
@@ -274,6 +311,17 @@ def _started(words: Sequence[str], stdout: int) -> "subprocess.Popen[str]":
         )
     except OSError as error:
         raise NoDriver(f"{words[0]!r} cannot be started ({error.strerror}); check the command") from None
+
+
+def _over(process: "subprocess.Popen[str]") -> bool:
+    """Tell whether a program has ended, with all of its process group."""
+    if process.poll() is None:
+        return False
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
