@@ -16,13 +16,34 @@ from improto_conformance.strategies import messages
 from improto_conformance.vectors import vectors
 from improto_conformance.vectors.values import read_bytes
 
-SHORT = "if payload.translate(_ESCAPED) is payload:"
-"""The line of a codec that decides for the short way."""
+LONG_ONLY = {
+    "ascii": ("if payload.translate(_ESCAPED) is payload:", "if False:"),
+    "json": ("if payload.translate(_ESCAPED) is payload:", "if False:"),
+    "msgpack": ("message = _read_texts(payload, sender) or _read_roster(payload, sender)", "message = None"),
+}
+"""What to make of the line of a codec that decides for the short way."""
+every_short_codec = pytest.mark.parametrize("name", list(LONG_ONLY))
 every_text_codec = pytest.mark.parametrize("name", ["ascii", "json"])
 
 # Whatever means something in either form, and what is just outside of what may stand there.
 PIECES = st.sampled_from([*' "\\,=:{}[]', "\t", "\x00", "\x1f", "\x7f", "é", "\ufeff", "😀", "users", "{}", "null", "1", "NaN",
     "\\n", "\\ud83d", "\\ude00", '":"', '","', "ONLINE_USERS", "MESSAGE", "GOODBYE", "type", "a=b", ' "a b"', "\r"])  # fmt: skip
+
+
+HEADS = [
+    b"\x80",
+    b"\x81",
+    b"\x90",
+    b"\x93",
+    b"\xa0",
+    b"\xa1a",
+    b"\xc0",
+    b"\xc4\x00",
+    b"\xc7\x00\x01",
+    b"\xd4\x01\x00",
+    b"\xd9\x01a",
+    b"\xff",
+]
 
 
 class Outcome(NamedTuple):
@@ -36,12 +57,12 @@ def long_way(name: str) -> tuple[Codec, Callable[[str], Role]]:
     """Make a codec that always reads with the parser that knows every form, and the roles that it knows."""
     path = f"improto_codecs/{name}_codec.py"
     text = copies.source(path)
-    assert text.count(SHORT) == 1
-    copy = copies.load({path: text.replace(SHORT, "if False:")})
+    assert text.count(LONG_ONLY[name][0]) == 1
+    copy = copies.load({path: text.replace(*LONG_ONLY[name])})
     return copy.codec(name), copy.module("improto.messages").Role
 
 
-LONG_WAY = {name: long_way(name) for name in ("ascii", "json")}
+LONG_WAY = {name: long_way(name) for name in LONG_ONLY}
 
 
 def outcome(codec: Codec, payload: bytes, sender: Role) -> Outcome:
@@ -59,7 +80,7 @@ def assert_same(name: str, payload: bytes, sender: Role) -> None:
     assert outcome(load(name), payload, sender) == outcome(codec, payload, roles(sender.value))
 
 
-@every_text_codec
+@every_short_codec
 @given(message=messages())
 def test_canonical_payloads_read_the_same(name: str, message: AnyMessage) -> None:
     """What is canonical is read as the same message in the short way as in the long one."""
@@ -79,6 +100,30 @@ def test_damaged_payloads_read_the_same(name: str, data: st.DataObject, message:
     assert_same(name, text.encode(), message.FROM)
 
 
+@given(data=st.data(), message=messages())
+def test_damaged_msgpack_reads_the_same(data: st.DataObject, message: AnyMessage) -> None:
+    """Damaged msgpack is read as the same message, or refused with the same error."""
+    payload = bytearray(load("msgpack").encode(message))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(payload)))
+        payload[at : at + data.draw(st.integers(0, 2))] = data.draw(
+            st.binary(max_size=2) | st.sampled_from(HEADS)
+        )
+    assert_same("msgpack", bytes(payload), message.FROM)
+
+
+@pytest.mark.parametrize(
+    "users",
+    [b"\x80", b"\x81\xa1a\xa1b", b"\x82\xa1a\xa1b\xa1a\xa1c", b"\x81\xa1a\x80", b"\x81\xa1a\x90", b"\x81\xa1a\xc0", b"\x81\xc4\x01a\xa1b",
+     b"\xde\x00\x01\xa1a\xa1b", b"\xdf\x00\x00\x00\x01\xa1a\xa1b", b"\xdf\xff\xff\xff\xff\xa1a\xa1b", b"\x81\xa1a\xa1b\xa1c", b"\x81\xa1a",
+     b"\x81\xa1a\xa1\xff", b"\x81\x01\xa1b", b"\x81\xa1a\xd4\x01\x00", b"\x81\xa1a\xd6\xff\x00\x00\x00\x00", b"\xa1a", b"", b"\xde", b"\xde\x00"],
+)  # fmt: skip
+def test_msgpack_rosters_read_the_same(users: bytes) -> None:
+    """Whatever stands where a roster should be is read, or refused, the same."""
+    for sender in Role:
+        assert_same("msgpack", b"\x92\xacONLINE_USERS" + users, sender)
+
+
 @every_text_codec
 @given(pieces=st.lists(PIECES, max_size=6), command=st.sampled_from(list(COMMANDS)))
 def test_odd_rosters_read_the_same(name: str, pieces: list[str], command: str) -> None:
@@ -88,7 +133,7 @@ def test_odd_rosters_read_the_same(name: str, pieces: list[str], command: str) -
         assert_same(name, (form % (command, inner)).encode(), Role.SERVER)
 
 
-@every_text_codec
+@every_short_codec
 def test_vectors_read_the_same(name: str) -> None:
     """Each vector of the specification is read the same."""
     messages = [each.data for each in vectors().values() if each.kind == "message"]
@@ -183,7 +228,7 @@ class _Own(str):
         return "another"
 
 
-@every_text_codec
+@every_short_codec
 @pytest.mark.parametrize("text", ["hi", "hi there", LONG, "é"])
 def test_own_texts_are_written_as_they_are(name: str, text: str) -> None:
     """Of a text of a class of its own the letters are written, not how it shows itself."""
@@ -191,7 +236,7 @@ def test_own_texts_are_written_as_they_are(name: str, text: str) -> None:
         assert load(name).decode(load(name).encode(message), Role.SERVER) == message
 
 
-@every_text_codec
+@every_short_codec
 @pytest.mark.parametrize("kind", COMMANDS.values(), ids=COMMANDS)
 def test_messages_that_were_read_are_frozen(name: str, kind: type[AnyMessage]) -> None:
     """A message that was read is of the class of its command and frozen like any other."""

@@ -67,7 +67,7 @@ class AsciiCodec(LineCodec):
             match, makers = _CANONICAL[sender]
             found = match(payload.decode())
             if found is not None:
-                message = makers[found.lastindex](found)
+                message = makers[found.lastindex](found.groups())
                 if message is not None:
                     return message
         # ASCII-11.  JSON lets DEL stand in strings; the other controls fit nowhere below.

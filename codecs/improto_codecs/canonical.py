@@ -1,4 +1,4 @@
-"""The canonical form of frequent messages, read and written fast: for codecs that are text.
+"""The canonical form of frequent messages, read and written fast.
 
 Most messages come in the canonical form of their codec and need no escapes.  A pattern, made from the message
 table, tells which one it is and takes it apart in one go, in less time than a parser that knows every form.  That
@@ -10,19 +10,17 @@ from UTF-8 is text, and well formed.  A frozen object takes long to fill, since 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from improto.messages import COMMANDS, AnyMessage, Kind, Role
 
-__all__ = ["Canonical", "Writer", "canonical", "entries", "writer"]
+__all__ = ["Canonical", "Maker", "Writer", "canonical", "entries", "maker", "writer"]
 
-_Maker = Callable[[re.Match[str]], AnyMessage | None]
-Canonical = tuple[Callable[[str], re.Match[str] | None], Mapping[int | None, _Maker]]
-"""What matches a whole canonical text, and by the `lastindex` of the match what makes it a message.
-
-None instead of a message: the pattern fits, but only the other parser can tell what it is.
-"""
+Maker = Callable[[Sequence[Any]], AnyMessage | None]
+"""What makes a message of its parts; None if only the other parser can tell what they are."""
+Canonical = tuple[Callable[[str], re.Match[str] | None], Mapping[int | None, Maker]]
+"""What matches a whole canonical text, and by the `lastindex` of the match what makes a message of its groups."""
 
 Writer = Callable[[Any], bytes]
 """What writes the payload of messages of one class."""
@@ -49,7 +47,7 @@ def canonical(
     # The last group tells which choice it was: so one without fields gets an empty one.
     pattern = re.compile("|".join(form(kind) if kind.FIELDS else f"{form(kind)}()" for kind in kinds))
     groups = [f"g{number}" for number in range(1, pattern.groups + 1)]
-    makers: dict[int | None, _Maker] = {}
+    makers: dict[int | None, Maker] = {}
     end = 0
     for kind in kinds:
         values: list[str] = []
@@ -59,29 +57,31 @@ def canonical(
             end += len(last)
             values.append(f"roster({last[0]})" if field.kind is Kind.ROSTER else " or ".join(last))
         end += not kind.FIELDS
-        maker = _maker(kind, groups, values, roster)
-        makers |= dict.fromkeys(range(end - len(last) + 1, end + 1), maker)
+        make = maker(kind, groups, values, roster)
+        makers |= dict.fromkeys(range(end - len(last) + 1, end + 1), make)
     return pattern.fullmatch, makers
 
 
-def _maker(
-    message: type[AnyMessage], groups: list[str], values: list[str], roster: Callable[[str], object]
-) -> _Maker:
-    """Write the function that makes a message of a match: `values` say what its fields are, out of the groups."""
-    source = [
-        "def make(match):",
-        f" {', '.join(groups)}, = match.groups()",
-        " draft = Draft()",
-    ]
+def maker(
+    message: type[AnyMessage],
+    parts: Sequence[str],
+    values: Sequence[str],
+    roster: Callable[[str], dict[str, str] | None] | None = None,
+) -> Maker:
+    """Write the function that makes a message: `values` say what its fields are, in terms of the `parts`.
+
+    Whoever calls it vouches that the values are texts and well formed, and that nobody else holds a map.
+    """
+    source = ["def make(parts):", f" {', '.join(parts)}, = parts", " draft = Draft()"]
     for field, value in zip(message.FIELDS, values, strict=True):
         source.append(f" draft.{field.name} = {value}")
         if field.kind is Kind.ROSTER:
             source.append(f" if draft.{field.name} is None: return None")
     source += [" draft.__class__ = Message", " return draft"]
     draft = type("Draft", message.__bases__, {"__slots__": [field.name for field in message.FIELDS]})
-    used: dict[str, object] = {"Draft": draft, "Message": message, "roster": roster}
-    exec("\n".join(source), used)
-    return cast("_Maker", used["make"])
+    scope: dict[str, object] = {"Draft": draft, "Message": message, "roster": roster}
+    exec("\n".join(source), scope)
+    return cast("Maker", scope["make"])
 
 
 def writer(expression: str, used: Mapping[str, Callable[[str], object]]) -> Writer:

@@ -57,7 +57,7 @@ class JsonCodec(LineCodec):
             match, makers = _CANONICAL[sender]
             found = match(text)
             if found is not None:
-                message = makers[found.lastindex](found)
+                message = makers[found.lastindex](found.groups())
                 if message is not None:
                     return message
         if text.startswith("\ufeff"):
