@@ -5,8 +5,7 @@ table, tells which one it is and takes it apart in one go, in less time than a p
 parser stands behind and is asked when no canonical form fits; what fits, both read as the same message.
 
 A message is built here without the checks of its `__init__`: what a pattern matches in a str that was decoded
-from UTF-8 is text, and well formed.  A frozen object takes long to fill, since each field is set by a call.  So a
-*draft* of the same layout is filled, which is not frozen, and then made a message.
+from UTF-8 is text, and well formed.
 """
 
 import re
@@ -72,14 +71,15 @@ def maker(
 
     Whoever calls it vouches that the values are texts and well formed, and that nobody else holds a map.
     """
-    source = ["def make(parts):", f" {', '.join(parts)}, = parts", " draft = Draft()"]
-    for field, value in zip(message.FIELDS, values, strict=True):
-        source.append(f" draft.{field.name} = {value}")
-        if field.kind is Kind.ROSTER:
-            source.append(f" if draft.{field.name} is None: return None")
-    source += [" draft.__class__ = Message", " return draft"]
-    draft = type("Draft", message.__bases__, {"__slots__": [field.name for field in message.FIELDS]})
-    scope: dict[str, object] = {"Draft": draft, "Message": message, "roster": roster}
+    source = ["def make(parts):", f" {', '.join(parts)}, = parts", " made = new(Message)"]
+    for (name, kind), value in zip(message.FIELDS, values, strict=True):
+        if kind is Kind.ROSTER:
+            source += [f" if (map := {value}) is None: return None", f" set_{name}(made, map)"]
+        else:
+            source.append(f" set_{name}(made, {value})")
+    source.append(" return made")
+    scope: dict[str, object] = {"new": object.__new__, "Message": message, "roster": roster}
+    scope |= {f"set_{name}": vars(message)[name].__set__ for name, _ in message.FIELDS}
     exec("\n".join(source), scope)
     return cast("Maker", scope["make"])
 
