@@ -94,7 +94,11 @@ def test_wrong_forms(answer: bytes) -> None:
         (b"\x15\x03\x01\x00\x02\x02\x46", "json", "speaks TLS; write tls://"),
         (b"", "json", "closes the connection at a REGISTER in json without a word; .*--codec"),
         (b"ERROR malformed\\:\\ x\n", "json", "which is no message"),
-        (b'ERROR "malformed: x"\n', "json", "speaks ascii and not json; name its codecs with --codec"),
+        (
+            b'ERROR "malformed: x"\n',
+            "json",
+            "speaks ascii and not json; name its codecs in a profile or with --codec",
+        ),
         (b'{"type":"ERROR","message":"forbidden: \\u001bno"}\n', "json", r"registers nobody.*: \\x1bno"),
     ],
 )

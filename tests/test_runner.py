@@ -66,6 +66,12 @@ def test_alone() -> None:
     assert [result.check.name[-1] for result in results] == order
 
 
+def test_alone_with_the_clock() -> None:
+    """No other check runs while a roster is to be repeated: what it changes would pass for a repetition."""
+    [check] = [check for check in CHECKS if check.name == "PRESENCE-7/declared"]
+    assert check.alone
+
+
 def test_turns() -> None:
     """While one check waits for the other end, another one plays, and may even cause what is waited for."""
     mine, other = socket.socketpair()

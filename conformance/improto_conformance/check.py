@@ -39,7 +39,8 @@ class Check(Aim):
     defaults: bool = False
     """Whether it holds for the default limits only (LIMIT-25)."""
     alone: bool = False
-    """Whether it uses names and ids of its own choice, so that nothing else may run against the server meanwhile."""
+    """Whether it uses names and ids of its own choice, or waits for what others would cause, so that nothing else may
+    run against the server meanwhile."""
     seconds: str = ""
     """The time of the profile that it waits for, if it waits at all."""
     judgement: Callable[[Transcript], Complaints] = field(default=lambda seen: ("this check judges nothing",))
@@ -70,6 +71,7 @@ def check(
     seconds: str = "",
     varies: bool = False,
     defaults: bool = False,
+    alone: bool = False,
 ) -> Callable[[Callable[[Stage], None]], Check]:
     """Make a stimulus into a check of a clause, named by the stimulus unless there is a `name`."""
 
@@ -86,6 +88,7 @@ def check(
             seconds=seconds,
             varies=varies,
             defaults=defaults,
+            alone=alone,
         )
         _registered.append(made)
         return made

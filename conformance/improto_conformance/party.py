@@ -6,7 +6,8 @@ long a failure takes.
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event as Flag
 from threading import Lock
 from typing import Final, TypeVar
 
@@ -20,6 +21,8 @@ from improto_conformance.transcript import RESET, Entry, Event, Transcript
 __all__ = ["Lost", "Party", "Stuck", "Unfit", "Waits"]
 
 _LIMIT = 16 * 1024 * 1024
+_MOST_MESSAGES: Final = 10000  # that a party takes: no check asks for a tenth of it
+_MOST_BYTES: Final = 64 * 1024 * 1024
 DEFAULTS: Final = Limits()
 _M = TypeVar("_M", bound=Response)
 _T = TypeVar("_T")
@@ -41,6 +44,8 @@ class Waits:
     slack: float = 0.0
     """What a wait for a certain time may take beyond that."""
     expired: float = 0.0
+    over: Flag = field(default_factory=Flag)
+    """Set when nobody wants to know any more: then no wait begins."""
     turn: "Lock | None" = None
     """What is held while nothing is waited for: of many checks at a time one computes, and the others wait."""
 
@@ -82,6 +87,7 @@ class Party:
         self._ended = False  # by the server
         self._left = False  # by this party
         self._unnoted = b""  # what has come since the last entry about it
+        self._messages = self._bytes = 0  # that have come
         transcript.codecs[label] = codec.name
         transcript.messages = isinstance(self.link, MessageLink)
         self.roster: Mapping[str, str] = {}
@@ -147,6 +153,14 @@ class Party:
         assert isinstance(found, kind)
         return found
 
+    def hear(self, number: int) -> None:
+        """Receive so many messages in all, beside rosters and lists; Stuck if they do not come."""
+        for _ in range(number - len(self._transcript.heard(self.label))):
+            self.wait(
+                lambda message: not isinstance(message, OnlineUsers | Conversations),
+                f"{number} messages in all",
+            )
+
     def wait_to_see(self, username: str, status: str | None, *, within: float | None = None) -> None:
         """Receive up to a roster that shows a user with a status, or with None not at all."""
         if self.roster.get(username) != status:
@@ -190,14 +204,18 @@ class Party:
 
     def _receive(self, end: float, what: str) -> Response:
         while True:
+            if self._messages >= _MOST_MESSAGES or self._bytes >= _MOST_BYTES:
+                raise Stuck(f"{self.label} waited for {what}, and the server sends other things without end")
             try:
                 message = self._reader.next(_LIMIT)
             except DecodeError as error:
+                self._messages += 1
                 self._note_received(Event.FAULT, str(error))
                 if error.fatal:
                     raise Stuck(f"{self.label} cannot read what the server sends: {error}") from None
                 continue
             if isinstance(message, Response):
+                self._messages += 1
                 self._note_received(Event.RECEIVED, message)
                 if isinstance(message, OnlineUsers):
                     self.roster = message.users
@@ -210,8 +228,12 @@ class Party:
             raise (Lost if lost else _Closed)(
                 f"{self.label} waited for {what}, and the server {'reset' if lost else 'closed'} the connection"
             )
+        left = end - self.link.now()
         try:
-            data = self._waits.elsewhere(lambda: self.link.receive(end - self.link.now()))
+            # What has come in time may be read a little later, but not whatever comes then, for ever.
+            if left < -self._waits.timeout or self._waits.over.is_set():
+                raise TimeoutError
+            data = self._waits.elsewhere(lambda: self.link.receive(left))
         except Misframed as error:
             self._note(Event.FAULT, str(error), error.data)
             return b""
@@ -227,6 +249,7 @@ class Party:
         if not data:
             self._ended = True
             self._note_received(Event.CLOSED, ended)
+        self._bytes += len(data)
         self._unnoted += data
         return data
 

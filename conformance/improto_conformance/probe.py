@@ -104,7 +104,7 @@ def _stranger(received: bytes, codec: Codec) -> str:
         return "is an HTTP server; for WebSocket write ws://, else look for the right port"
     for other in available():
         if other != codec.name and _first(received, other) is not None:
-            return f"speaks {other} and not {codec.name}; name its codecs with --codec"
+            return f"speaks {other} and not {codec.name}; name its codecs in a profile or with --codec"
     shown = ascii(received[:60])[2:-1]
     return f"answers a REGISTER in {codec.name} with {shown}, which is no message; is this the right port?"
 

@@ -97,6 +97,7 @@ def presence(stage: Stage) -> None:
     "a roster is repeated within the interval that is declared",
     name="declared",
     seconds="repeat",
+    alone=True,
 )
 def repeat(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")

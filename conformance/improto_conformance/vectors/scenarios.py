@@ -85,8 +85,7 @@ def _do(step: Tagged, party: Party, seen: Transcript, due: int, *, deliberate: b
     elif "bytes" in step:
         party.send_bytes(read_bytes(step["bytes"]))
     elif "expect" in step:
-        if len(seen.heard(party.label)) < due:
-            party.wait(lambda _: len(seen.heard(party.label)) >= due, f"{due} messages in all")
+        party.hear(due)
     elif "online" in step:
         _wait_to_see(read_map(step["online"], resolve), party, seen)
     elif "half-close" in step:
