@@ -391,3 +391,15 @@ def test_conversations_of_others(others: str, private: bool, clauses: list[str])
     entries = seen(script).entries
     found = judge(Transcript(".s", entries, {"ann": "ascii"}), Profile(private=private))
     assert [each.clause for each in found] == clauses
+
+
+def test_many_parties() -> None:
+    """What a judgement remembers is bounded: with thousands of parties it is rather not sure."""
+    seen = Transcript(".x")
+    for number in range(2500):
+        party = f"u{number}"
+        seen.codecs[party] = "json"
+        seen.entries.append(Entry(party, Event.SENT, ListConversations()))
+        seen.entries.append(Entry(party, Event.RECEIVED, Error("not-registered: register first")))
+    with pytest.raises(Inconclusive, match="first 800 states"):
+        judge(seen)

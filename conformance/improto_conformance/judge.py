@@ -52,7 +52,9 @@ def judge(seen: Transcript, profile: Profile | None = None, *, budget: int | Non
 
 
 def _budget(entries: int, parties: int) -> int:
-    return min(40_000, max(1000 + 4 * entries, 800_000 // max(1, parties)))
+    parties = max(1, parties)
+    # A state takes some 250 bytes for each party: all states together, half a gigabyte.
+    return min(40_000, max(1000 + 4 * entries, 800_000 // parties), 2_000_000 // parties)
 
 
 def _judged(seen: Transcript, way: Sequence[Hearing], profile: Profile, budget: int) -> list[Complaint]:
