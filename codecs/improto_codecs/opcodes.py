@@ -11,7 +11,7 @@ reaches below the topmost one, except those that take it away.
 
 Three things make a pickle larger than its bytes, and each has a bound: declared lengths (compared with the
 limit before anything is kept), containers and memo entries (one byte makes an object of a hundred), and
-sharing (measured once, at STOP, without ever walking the same container twice).
+sharing (measured once, at STOP, in no more steps than the limit allows).
 
 Maps are kept as lists of keys and values and not as dicts: a key may then be anything, and doubles are still
 there when somebody looks for them.
@@ -60,6 +60,8 @@ _MAX_PROTOCOL: Final = 5
 _DIGITS: Final = 64  # of the longest integer that means anything, a conversation id; PICKLE-15
 _HUGE: Final = 10**_DIGITS
 _SPARE_OBJECTS: Final = 256
+_NOTHING: Final["list[PickleValue]"] = []
+"""What is in each empty map, so that one byte makes one object and not two; never changed."""
 
 
 def malformed(explanation: str) -> DecodeError:
@@ -99,7 +101,7 @@ class Machine:
         self.first = -1  # where in the buffer the pickle begins, if it is there
         self.stop = 0  # as far as the buffer may be read
         self._marks: list[list[PickleValue]] = []
-        self._memo: dict[int, PickleValue] = {}
+        self._memo: dict[int | str, PickleValue] = {}
         self._containers = 0
         self._shared = False
         self._begun = False
@@ -170,13 +172,14 @@ class Machine:
     def put(self, key: int) -> None:
         if not self.stack:
             raise malformed("a pickle puts what it does not have")
-        self._memo[key] = self.stack[-1]
+        self._memo[_unguessable(key)] = self.stack[-1]
         self._count_objects()
 
     def memoize(self) -> None:
         self.put(len(self._memo))
 
-    def get(self, key: int) -> None:
+    def get(self, number: int) -> None:
+        key = _unguessable(number)
         if key not in self._memo:
             raise malformed("a pickle gets what it has not put")
         self._shared = True
@@ -189,68 +192,52 @@ class Machine:
             raise malformed("a pickle ends with more or less than one value")
         value = self.stack[0]
         # What shares nothing is no larger than its bytes, and nests no deeper than it has containers.
-        if self._shared or self._containers > DEPTH:
-            size, height = _measure(value, self._limit)
-            if size > self._limit:  # PICKLE-25
-                raise too_large(self._limit)
-            if height > DEPTH:  # PICKLE-24
-                raise malformed(f"values may nest at most {DEPTH} deep")
+        if (self._shared or self._containers >= DEPTH) and self._height(value) > DEPTH:  # PICKLE-24
+            raise malformed(f"values may nest at most {DEPTH} deep")
         self.result = value
 
+    def _height(self, root: PickleValue) -> int:
+        """Give the depth of containers, level by level, unless all that is on them is too much.
 
-def _children(value: PickleValue) -> Sequence[PickleValue] | None:
+        A value counts one and a text its characters besides, which is never more than its opcode and argument
+        have bytes; what is shared counts each time.  So it takes no more steps than may be counted.
+        """
+        size = 1 + (len(root) if isinstance(root, str) else 0)
+        height = 0
+        level: list[PickleValue] = [root]
+        while True:
+            below: list[PickleValue] = []
+            for value in level:
+                children = _children(value)
+                size += len(children) + sum([len(child) for child in children if isinstance(child, str)])
+                if size > self._limit:  # PICKLE-25
+                    raise too_large(self._limit)
+                below += [child for child in children if isinstance(child, list | tuple | Map)]
+            height += 1
+            if not below:
+                return height
+            if height > self._containers:  # PICKLE-24: no way down is longer but in a circle
+                raise malformed("a pickled value contains itself")
+            level = below
+
+
+def _unguessable(key: int) -> int | str:
+    """Give the number, or if it is large a text in its place: integers can be chosen such that their hashes collide."""
+    return key if key <= 0xFFFF else str(key)
+
+
+def _children(value: PickleValue) -> Sequence[PickleValue]:
     if isinstance(value, Map):
         return value.flat
-    return value if isinstance(value, list | tuple) else None
-
-
-def _measure(root: PickleValue, limit: int) -> tuple[int, int]:
-    """Give the size with shared values counted each time, at most `limit` + 1, and the depth of containers.
-
-    A value counts one and a text its characters besides, which is never more than its opcode and argument
-    have bytes: so a pickle that shares nothing is never larger than itself.
-    """
-    done: dict[int, tuple[int, int]] = {}
-    ancestors: set[int] = set()
-    todo: list[tuple[PickleValue, bool]] = [(root, False)]
-    while todo:
-        value, expanded = todo.pop()
-        children = _children(value)
-        if children is None or id(value) in done:
-            continue
-        if expanded:
-            ancestors.discard(id(value))
-            done[id(value)] = _sum(children, done, limit)
-        elif id(value) in ancestors:  # PICKLE-24
-            raise malformed("a pickled value contains itself")
-        else:
-            ancestors.add(id(value))
-            todo.append((value, True))
-            todo.extend((child, False) for child in children if _children(child) is not None)
-    return _sum([root], done, limit)[0] - 1, _sum([root], done, limit)[1] - 1
-
-
-def _sum(children: Sequence[PickleValue], done: dict[int, tuple[int, int]], limit: int) -> tuple[int, int]:
-    size = 1
-    height = 0
-    for child in children:
-        if isinstance(child, str):
-            size += 1 + len(child)
-        elif _children(child) is None:
-            size += 1
-        else:
-            child_size, child_height = done[id(child)]
-            size += child_size
-            height = max(height, child_height)
-    return min(size, limit + 2), height + 1
+    return value if isinstance(value, list | tuple) else ()
 
 
 # ---- Arguments.
 
 _DECIMAL: Final = re.compile(rb"-?[0-9]+")
-_FLOAT: Final = re.compile(rb"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|nan|inf)")
-_QUOTED: Final = re.compile(rb"'[^\\']*(?:\\.[^\\']*)*'|\"[^\\\"]*(?:\\.[^\\\"]*)*\"", re.DOTALL)
-_ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
+_FLOAT: Final = re.compile(rb"[-+]?(?:(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][-+]?[0-9]++)?|nan|inf)")
+_QUOTED: Final = re.compile(rb"'[^\\']*+(?:\\.[^\\']*+)*+'|\"[^\\\"]*+(?:\\.[^\\\"]*+)*+\"", re.DOTALL)
+_ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|[\\'\"abfnrtvx])", re.DOTALL)
 _ESCAPED: Final = {
     b"\\": b"\\",
     b"'": b"'",
@@ -314,7 +301,7 @@ def _unescape(match: re.Match[bytes]) -> bytes:
         return bytes([int(escape, 8) & 0xFF])  # Python 2 keeps the low eight bits
     if escape == b"x":
         raise malformed("a quoted string in a pickle has a broken escape")
-    return bytes([int(escape[1:], 16)]) if len(escape) == 3 else match[0]
+    return bytes([int(escape[1:], 16)])
 
 
 # ---- What opcodes do with their arguments.
@@ -426,7 +413,11 @@ def _update(machine: Machine, flat: list[PickleValue]) -> None:
     target = machine.stack[-1]
     if not isinstance(target, Map):
         raise malformed("a pickle sets an item of what is no map")
-    target.flat += _paired(flat)
+    pairs = _paired(flat)
+    if target.flat:
+        target.flat += pairs
+    else:  # a list of its own, or the one that all empty maps share
+        target.flat = pairs
 
 
 def _paired(flat: list[PickleValue]) -> list[PickleValue]:
@@ -534,7 +525,7 @@ _OPCODES: Final[dict[int, _Act]] = {
     0x86: _alone(lambda machine: machine.push_container(tuple(machine.pop(2)))),  # TUPLE2
     0x87: _alone(lambda machine: machine.push_container(tuple(machine.pop(3)))),  # TUPLE3
     ord("d"): _alone(_dict),  # DICT
-    ord("}"): _alone(lambda machine: machine.push_container(Map([]))),  # EMPTY_DICT
+    ord("}"): _alone(lambda machine: machine.push_container(Map(_NOTHING))),  # EMPTY_DICT
     ord("s"): _alone(_set_item),  # SETITEM
     ord("u"): _alone(_set_items),  # SETITEMS
     ord("p"): _lined(lambda machine, argument: machine.put(_memo_key(argument))),  # PUT

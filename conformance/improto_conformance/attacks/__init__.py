@@ -9,12 +9,12 @@ over.  Each attack is data (`attack`), and is run in a process of its own under 
 from collections.abc import Mapping
 from typing import Final
 
-from improto_conformance.attacks import ascii_attacks, json_attacks, msgpack_attacks
+from improto_conformance.attacks import ascii_attacks, json_attacks, msgpack_attacks, pickle_attacks
 from improto_conformance.attacks.attack import Attack
 
 __all__ = ["ATTACKS", "TOPICS"]
 
-TOPICS: Final = (ascii_attacks, json_attacks, msgpack_attacks)
+TOPICS: Final = (ascii_attacks, json_attacks, msgpack_attacks, pickle_attacks)
 
 ATTACKS: Final[Mapping[str, Attack]] = {attack.id: attack for topic in TOPICS for attack in topic.ATTACKS}
 """All of them by their ids, codec by codec."""
