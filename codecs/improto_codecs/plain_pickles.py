@@ -32,9 +32,10 @@ def read(data: bytes | bytearray, position: int, limit: int, sender: Role) -> tu
     texts = match.groups()
     if pattern.counted:
         lengths, texts = texts[::2], texts[1::2]
-        for length, text in zip(lengths, texts, strict=True):
-            if length[0] != len(text):  # what looks like the opcode behind a text is a part of it
-                return None
+        if [*map(ord, lengths)] != [
+            *map(len, texts)
+        ]:  # what looks like the opcode behind a text is a part of it
+            return None
     try:
         return pattern.message(*[text.decode() for text in texts]), match.end()
     except UnicodeDecodeError:  # halves of characters, perhaps: the interpreter joins them
