@@ -36,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="improto", description="A small instant-messaging protocol.")
     parser.add_argument("--version", action="version", version=f"improto {version('improto')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+    wanted = (sys.argv[1:] if argv is None else argv)[:1]
+    # The others need not be imported, which takes longer than to start a server.
+    for point in [point for point in points if point.name in wanted] or points:
         command = cast(_Command, point.load())
         subparser = commands.add_parser(point.name, help=command.HELP, description=command.HELP)
         command.configure(subparser)

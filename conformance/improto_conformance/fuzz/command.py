@@ -4,6 +4,7 @@ import argparse
 import os
 import time
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Fuzz; 0 if nothing was found, else 1."""
     if arguments.jobs < 1 or arguments.seed < 0 or (arguments.count or 1) < 1:
         raise UsageError("--jobs and --count are 1 or more, and --seed is 0 or more")
+    if find_spec("hypothesis") is None:
+        raise UsageError("inputs are drawn by a package that is missing: pip install 'improto[conformance]'")
     tallies: dict[str, Tally] = {}
     for name in arguments.codecs:
         load(name)

@@ -8,12 +8,9 @@ from functools import cache
 from random import Random
 from typing import Final, NamedTuple
 
-from hypothesis import Phase, given, seed, settings
-
 from improto.codec import Codec, load
 from improto.messages import COMMANDS, AnyMessage, Role
 from improto_conformance.attacks import ATTACKS
-from improto_conformance.strategies import messages
 from improto_conformance.vectors import vectors
 from improto_conformance.vectors.values import read_bytes
 
@@ -125,6 +122,11 @@ def _material(name: str, sender: Role) -> _Material:
 @cache
 def _drawn() -> list[AnyMessage]:
     """Draw messages by the strategies, always the same."""
+    # Imported here: the command line has to tell of this command where the package is not installed.
+    from hypothesis import Phase, given, seed, settings
+
+    from improto_conformance.strategies import messages
+
     found: list[AnyMessage] = []
 
     @seed(0)
