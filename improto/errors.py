@@ -37,15 +37,19 @@ class DecodeError(ImprotoError, ValueError):
 
     `code` is one of `too-large`, `malformed`, `unknown-command`, `invalid` (see `improto.messages.Code`).
     `fatal` tells that the codec no longer knows where the next message begins, so that the stream is over;
-    otherwise the framing is intact and reading goes on behind the bad message.
+    otherwise the framing is intact and reading goes on behind the bad message.  `offset` tells, where the codec
+    knows it, at which byte of the message the fault was seen; 0 is the first one of its payload.
     """
 
-    def __init__(self, code: str, explanation: str, *, fatal: bool = False) -> None:
-        """Say what is wrong, by `code` and in words."""
+    def __init__(
+        self, code: str, explanation: str, *, fatal: bool = False, offset: int | None = None
+    ) -> None:
+        """Say what is wrong, by `code` and in words, and where."""
         super().__init__(f"{code}: {explanation}")
         self.code = code
         self.explanation = explanation
         self.fatal = fatal
+        self.offset = offset
 
 
 class RegistryError(ImprotoError, LookupError):

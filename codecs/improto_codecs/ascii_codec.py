@@ -49,6 +49,7 @@ _VALUE: Final = re.compile(rf'=(?:({_ATOM})|(?="))')
 _NEXT: Final = re.compile(rf',(?:({_ATOM})|(?="))')
 _NONE: Final = re.compile(r"=(?![^ ])")  # ASCII-8
 _STRINGS: Final = json.JSONDecoder()
+_ASCII: Final = bytes(range(0x7F))
 
 
 class AsciiCodec(LineCodec):
@@ -72,11 +73,14 @@ class AsciiCodec(LineCodec):
                     return message
         # ASCII-11.  JSON lets DEL stand in strings; the other controls fit nowhere below.
         if not payload.isascii() or b"\x7f" in payload:
-            raise DecodeError(Code.MALFORMED, "a byte is not printable ASCII")
+            at = len(payload) - len(payload.lstrip(_ASCII))
+            raise DecodeError(Code.MALFORMED, "a byte is not printable ASCII", offset=at)
         line = payload.decode("ascii").rstrip(" ")  # ASCII-5
         start = _COMMAND.match(line)
         if start is None:  # CODEC-4, CODEC-9
-            raise DecodeError(Code.MALFORMED, "a line begins with 1 to 20 capital letters or underscores")
+            raise DecodeError(
+                Code.MALFORMED, "a line begins with 1 to 20 capital letters or underscores", offset=0
+            )
         command, at = start[1], start.end()
         if command == OnlineUsers.COMMAND or command == Conversations.COMMAND:
             return _read_map(command, line, at, sender)
@@ -147,12 +151,14 @@ def _read(ahead: re.Pattern[str], line: str, at: int) -> tuple[str, int]:
     except json.JSONDecodeError as error:
         raise _unreadable(error.pos) from None
     if not well_formed(text):
-        raise DecodeError(Code.MALFORMED, "an escape of a surrogate is not half of a pair")  # ASCII-9
+        raise DecodeError(  # ASCII-9
+            Code.MALFORMED, "an escape of a surrogate is not half of a pair", offset=found.end()
+        )
     return text, end
 
 
 def _unreadable(at: int) -> DecodeError:
-    return DecodeError(Code.MALFORMED, f"the line cannot be read from character {at + 1} on")
+    return DecodeError(Code.MALFORMED, f"the line cannot be read from character {at + 1} on", offset=at)
 
 
 def _field(text: str) -> str:

@@ -51,8 +51,8 @@ class JsonCodec(LineCodec):
         """Read one object; DecodeError if it is none or not a message."""
         try:
             text = payload.decode()
-        except UnicodeDecodeError:
-            raise DecodeError(Code.MALFORMED, "the bytes are not valid UTF-8") from None  # JSON-10
+        except UnicodeDecodeError as error:  # JSON-10
+            raise DecodeError(Code.MALFORMED, "the bytes are not valid UTF-8", offset=error.start) from None
         if payload.translate(_ESCAPED) is payload:  # if nothing is changed, no copy is made
             match, makers = _CANONICAL[sender]
             found = match(text)
@@ -61,18 +61,23 @@ class JsonCodec(LineCodec):
                 if message is not None:
                     return message
         if text.startswith("\ufeff"):
-            raise DecodeError(Code.MALFORMED, "a byte order mark goes ahead")  # JSON-8
+            raise DecodeError(Code.MALFORMED, "a byte order mark goes ahead", offset=0)  # JSON-8
         # Most messages hold too few brackets to nest deeply, and no such escape.
         if text.count("{") + text.count("[") > DEPTH and _too_deep(text):
             raise DecodeError(
                 Code.MALFORMED, f"brackets nest above {DEPTH} levels or are unpaired"
             )  # LIMIT-17
-        if "\\u" in text and any(escape[1] for escape in _ESCAPE.finditer(text)):
-            raise DecodeError(Code.MALFORMED, "a text holds a lone surrogate")  # LIMIT-24
+        if "\\u" in text:
+            lone = next((escape for escape in _ESCAPE.finditer(text) if escape[1]), None)
+            if lone is not None:  # LIMIT-24
+                raise DecodeError(
+                    Code.MALFORMED, "a text holds a lone surrogate", offset=_offset(text, lone.start())
+                )
         try:
             parsed: object = _DECODER.decode(text)  # JSON-6
         except ValueError as error:  # JSON-7, CODEC-9
-            raise DecodeError(Code.MALFORMED, f"the message is not JSON ({error})") from None
+            at = _offset(text, error.pos) if isinstance(error, json.JSONDecodeError) else None
+            raise DecodeError(Code.MALFORMED, f"the message is not JSON ({error})", offset=at) from None
         if not isinstance(parsed, dict):
             raise DecodeError(Code.MALFORMED, "the message is not an object")  # JSON-7
         members = cast("dict[str, object]", parsed)  # JSON-14: the last of duplicate keys
@@ -85,6 +90,11 @@ class JsonCodec(LineCodec):
         except KeyError as missing:
             raise DecodeError(Code.INVALID, f"{missing.args[0]} is missing") from None  # JSON-12
         return build(command, values, sender)  # JSON-11, JSON-13
+
+
+def _offset(text: str, at: int) -> int:
+    """Give the byte at which a character of the payload stands."""
+    return len(text[:at].encode())
 
 
 def _too_deep(text: str) -> bool:

@@ -78,6 +78,7 @@ class MsgpackCodec(LengthCodec):
         try:
             unpacked = _unpack(payload, strict_map_key=False, object_pairs_hook=_map, ext_hook=_Ext)
         except ValueError as error:  # MSGPACK-7, MSGPACK-8, MSGPACK-9
+            _walk(payload)  # which tells where the fault is, unless it is in a text
             raise DecodeError(Code.MALFORMED, f"the message is not MessagePack ({error})") from None
         if not isinstance(unpacked, list) or not unpacked:
             raise DecodeError(Code.MALFORMED, "the message is not an array with a command")  # MSGPACK-9
@@ -149,13 +150,13 @@ def _walk(payload: bytes) -> bytes:
     while True:
         while not left:
             if not outer:
-                if at < size:
-                    raise DecodeError(Code.MALFORMED, "bytes follow the message")  # MSGPACK-7, CODEC-8
+                if at < size:  # MSGPACK-7, CODEC-8
+                    raise DecodeError(Code.MALFORMED, "bytes follow the message", offset=at)
                 return bytes(plain)
             left = outer.pop()
         left -= 1
         if at >= size:
-            raise _cut_off()  # MSGPACK-8, MSGPACK-9, CODEC-9
+            raise _cut_off(size)  # MSGPACK-8, MSGPACK-9, CODEC-9
         head = payload[at]
         at += 1
         if head < 0x80 or head >= 0xE0:
@@ -178,15 +179,17 @@ def _walk(payload: bytes) -> bytes:
                 continue
             values = length * (2 if head >= 0xDE else 1)
         if len(outer) == DEPTH:
-            raise DecodeError(Code.MALFORMED, f"arrays and maps nest above {DEPTH} levels")  # LIMIT-17
+            raise DecodeError(
+                Code.MALFORMED, f"arrays and maps nest above {DEPTH} levels", offset=at
+            )  # LIMIT-17
         if values > size - at:  # LIMIT-4: each value has one byte at least
-            raise _cut_off()
+            raise _cut_off(size)
         outer.append(left)
         left = values
 
 
-def _cut_off() -> DecodeError:
-    return DecodeError(Code.MALFORMED, "the message is cut off")
+def _cut_off(at: int) -> DecodeError:
+    return DecodeError(Code.MALFORMED, "the message is cut off", offset=at)
 
 
 _MAKERS: Final[dict[Role, dict[tuple[str, int], Maker]]] = {role: {} for role in Role}

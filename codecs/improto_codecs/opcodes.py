@@ -115,14 +115,18 @@ class Machine:
         self.stop = stop
         self.first = -1 if self._begun else position
         start = end = position
-        while position < stop and self.result is None:
-            act = _OPCODES.get(buffer[position])
-            if act is None:  # PICKLE-8
-                raise malformed(f"the pickle opcode {buffer[position]:#04x} is not allowed")
-            end = act(self, buffer, position)
-            if end > stop:
-                break
-            position = end
+        try:
+            while position < stop and self.result is None:
+                act = _OPCODES.get(buffer[position])
+                if act is None:  # PICKLE-8
+                    raise malformed(f"the pickle opcode {buffer[position]:#04x} is not allowed")
+                end = act(self, buffer, position)
+                if end > stop:
+                    break
+                position = end
+        except DecodeError as error:
+            error.offset = self.used + position - start
+            raise
         if self.result is None and (len(buffer) > bound or (end > bound and not self.searched)):
             raise too_large(limit)  # before what is too much is kept
         self._begun = self._begun or position > start

@@ -102,7 +102,7 @@ class PickleCodec(Codec):
         try:
             return _PickleReader(sender).whole(payload, limit)
         except DecodeError as error:
-            raise DecodeError(error.code, error.explanation) from None
+            raise DecodeError(error.code, error.explanation, offset=error.offset) from None
 
     def frame(self, payload: bytes) -> bytes:
         """Give the payload: a pickle tells itself where it ends."""
