@@ -13,11 +13,12 @@ ROSTER = JSON.frame(JSON.encode(OnlineUsers({"ann": "here"})))
 
 
 class Source:
-    """A link on which the same comes again and again, a second after the other."""
+    """A link on which the same comes again and again."""
 
-    def __init__(self, data: bytes) -> None:
-        """Begin at no time."""
+    def __init__(self, data: bytes, pause: float = 1.0) -> None:
+        """Begin at no time; `pause` is the time between two pieces, in seconds."""
         self.data = data
+        self.pause = pause
         self.time = 0.0
 
     def now(self) -> float:
@@ -29,7 +30,7 @@ class Source:
 
     def receive(self, timeout: float) -> bytes:
         """Give it once more."""
-        self.time += 1.0
+        self.time += self.pause
         return self.data
 
     def half_close(self) -> None:
@@ -53,10 +54,18 @@ def party(link: Link, waits: Waits) -> Party:
 
 def test_other_things_without_end() -> None:
     """A server that sends ever more of what nobody waits for is given up, however quickly it sends."""
-    link = Source(ROSTER * 100)
+    link = Source(ROSTER * 100, 2**-10)
     with pytest.raises(Stuck, match="without end"):
         party(link, Waits(1e9)).wait_for(Conversations)
-    assert link.time == 100.0
+    assert link.time < 0.2
+
+
+def test_many_rosters() -> None:
+    """A server may send a roster every few milliseconds, for as long as anybody waits."""
+    link = Source(ROSTER, 2**-8)
+    with pytest.raises(Stuck, match="did not come"):
+        party(link, Waits(60.0)).wait_for(Conversations)
+    assert link.time > 60.0
 
 
 @pytest.mark.parametrize("data", [ROSTER, b'{"a":1}\n', b" "])

@@ -21,7 +21,8 @@ from improto_conformance.transcript import RESET, Entry, Event, Transcript
 __all__ = ["Lost", "Party", "Stuck", "Unfit", "Waits"]
 
 _LIMIT = 16 * 1024 * 1024
-_MOST_MESSAGES: Final = 10000  # that a party takes: no check asks for a tenth of it
+_MOST_MESSAGES: Final = 10_000  # that a party takes: no check asks for a tenth of it …
+_MOST_A_SECOND: Final = 1000  # … but a server may send rosters as often as it likes
 _MOST_BYTES: Final = 64 * 1024 * 1024
 DEFAULTS: Final = Limits()
 _M = TypeVar("_M", bound=Response)
@@ -88,6 +89,7 @@ class Party:
         self._left = False  # by this party
         self._unnoted = b""  # what has come since the last entry about it
         self._messages = self._bytes = 0  # that have come
+        self._since = self.link.now()
         transcript.codecs[label] = codec.name
         transcript.messages = isinstance(self.link, MessageLink)
         self.roster: Mapping[str, str] = {}
@@ -204,7 +206,7 @@ class Party:
 
     def _receive(self, end: float, what: str) -> Response:
         while True:
-            if self._messages >= _MOST_MESSAGES or self._bytes >= _MOST_BYTES:
+            if self._is_flooded():
                 raise Stuck(f"{self.label} waited for {what}, and the server sends other things without end")
             try:
                 message = self._reader.next(_LIMIT)
@@ -221,6 +223,10 @@ class Party:
                     self.roster = message.users
                 return message
             self._reader.feed(self._read(end, what))
+
+    def _is_flooded(self) -> bool:
+        most = _MOST_MESSAGES + _MOST_A_SECOND * (self.link.now() - self._since)
+        return self._messages >= most or self._bytes >= _MOST_BYTES
 
     def _read(self, end: float, what: str) -> bytes:
         if self._ended:
