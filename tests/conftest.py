@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from programs import Programs, running
+
+# A test has no time limit: how long an example takes says something of the machine only.
+settings.register_profile("improto", deadline=None)
+settings.load_profile("improto")
 
 
 @pytest.fixture
