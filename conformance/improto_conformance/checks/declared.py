@@ -83,7 +83,7 @@ def _(seen: Transcript) -> Complaints:
     seconds="presence",
 )
 def presence(stage: Stage) -> None:
-    ann, bo = stage.enter("ann", "bo")
+    bo, ann = stage.enter("bo", "ann")
     ann.wait_to_see(bo.name, "here")
     for status in ("busy", "away"):
         bo.send(Status(status))
