@@ -67,6 +67,12 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "## ascii" not in text
 
 
+def test_published_table_has_all() -> None:
+    """The published table tells of each attack: `bash .ci/run attacks` writes it anew."""
+    page = (Path(__file__).parent.parent / "docs" / "attacks.md").read_text(encoding="utf-8")
+    assert [id for id, attack in ATTACKS.items() if f"| {attack.name} | {attack.title} |" not in page] == []
+
+
 def test_table_has_the_largest_values() -> None:
     """Of several settings the table shows the largest values, and each way in which an attack has ended."""
     results = {
