@@ -231,12 +231,12 @@ def test_break() -> None:
 
 def test_no_server() -> None:
     """Where nobody listens, the client is put off and a line says so."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with refereed(port) as watched:
-        with watched.connect() as client, pytest.raises(ConnectionResetError):
-            client.recv(1)
-        assert "is the server still running?" in watched.lines.pop()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen, so that nobody else does
+        with refereed(taken.getsockname()[1]) as watched:
+            with watched.connect() as client, pytest.raises(ConnectionResetError):
+                client.recv(1)
+            assert "is the server still running?" in watched.lines.pop()
 
 
 def talk(port: int, codec: str = "json", suffix: str = "") -> None:
