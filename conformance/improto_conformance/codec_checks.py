@@ -11,12 +11,14 @@ Messages are drawn, and bytes damaged, by `hypothesis`, which has to be installe
 """
 
 import unittest
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, cast
 
 from hypothesis import given, settings, target
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisWarning
 
 from improto.codec import Codec
 from improto.errors import DecodeError
@@ -94,7 +96,10 @@ def _drawing(*drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], 
     """Call what is decorated at once, again and again, with what is drawn; and once more with the simplest fault."""
 
     def run(tried: Callable[..., None]) -> None:
-        settings(deadline=None, report_multiple_bugs=False)(given(*drawn)(tried))()
+        with warnings.catch_warnings():
+            # The longest legal text is long when it is shown, and no fault of anybody's.
+            warnings.filterwarnings("ignore", "Generating overly large repr", HypothesisWarning)
+            settings(deadline=None, report_multiple_bugs=False)(given(*drawn)(tried))()
 
     return run
 
