@@ -5,14 +5,25 @@
     ├── InvalidMessage    a message was built from values that are not of its fields' types
     ├── DecodeError       bytes from a peer are no message (codecs raise it; the wire layer catches it)
     ├── RegistryError     a codec is unknown, is not installed, or its name is taken
-    └── SnapshotError     a snapshot to restore from is not one of this version
+    ├── SnapshotError     a snapshot to restore from is not one of this version
+    ├── CannotConnect     there is no server to talk to
+    └── Lost              a client's connection ended without its GOODBYE
 
 What a *peer* does wrong never comes out of the core as an exception: it becomes an ERROR message for the
 peer and an event for the embedder.  So an exception out of `Connection`, `Service` or `Hub` means that the
 calling program misused them, or that improto has a bug.
 """
 
-__all__ = ["DecodeError", "ImprotoError", "InvalidMessage", "RegistryError", "SnapshotError", "UsageError"]
+__all__ = [
+    "CannotConnect",
+    "DecodeError",
+    "ImprotoError",
+    "InvalidMessage",
+    "Lost",
+    "RegistryError",
+    "SnapshotError",
+    "UsageError",
+]
 
 
 class ImprotoError(Exception):
@@ -58,3 +69,11 @@ class RegistryError(ImprotoError, LookupError):
 
 class SnapshotError(ImprotoError, ValueError):
     """A snapshot cannot be restored: it is damaged or of another version."""
+
+
+class CannotConnect(ImprotoError):
+    """There is no server to talk to; the message says where, and what to do."""
+
+
+class Lost(ImprotoError):
+    """A client's connection ended without a GOODBYE of its own (CLIENT-16)."""

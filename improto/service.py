@@ -1,6 +1,6 @@
 """A whole server without I/O: one hub, and for each connection its wire layer and what waits for it.
 
-This is what a binding drives.  All that a binding has to do is move bytes and ask what is next:
+This is what a binding drives, through `links.Links`, which does for it whatever is no I/O either:
 
     service = Service(hub, codecs)
 

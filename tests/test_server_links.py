@@ -1,0 +1,221 @@
+"""Tests of `improto.links`: what a server's connections have in common, driven as a binding drives it."""
+
+import pytest
+
+from improto.codec import available, load
+from improto.errors import UsageError
+from improto.links import Link, Links, Phase
+from improto.messages import ListConversations, Register, Request
+from improto.server import Hub, Policy
+from improto.service import Bounds, Service
+
+BOUNDS = Bounds(register=10.0, write=60.0, flush=5.0, linger=1.0)
+
+
+class Wire(Link):
+    """A connection whose transport takes so many portions before it is full."""
+
+    def __init__(self, world: "World", room: int) -> None:
+        """Begin with so much room."""
+        super().__init__(world.links)
+        self.world = world
+        self.room = room
+        self.written: list[bytes] = []
+
+    def step(self) -> Phase:
+        """Give how far its close has come by now."""
+        return self.phase
+
+    def refresh(self) -> None:
+        """Write what fits."""
+        while (data := self.take(self.world.now)) is not None:
+            self.written.append(bytes(data))
+            self.room -= 1
+            if self.room == 0:
+                self.pause()
+
+
+class World:
+    """Links on a clock that the test sets."""
+
+    def __init__(self, bounds: Bounds = BOUNDS, **options: float) -> None:
+        """Begin at second 0 with nobody connected."""
+        self.now = 0.0
+        service = Service(
+            Hub(Policy(settle=1000.0, repeat=1000.0)), [load(name) for name in available()], bounds=bounds
+        )
+        self.links = Links(
+            service,
+            connections=int(options.get("connections", 100)),
+            per_address=int(options.get("per_address", 100)),
+            gap=options.get("gap", 0.0),
+        )
+
+    def connect(self, address: str = "a", room: int = 1_000_000) -> Wire:
+        """Accept a connection."""
+        link = Wire(self, room)
+        link.opened(self.now, address)
+        return link
+
+    def send(self, link: Link, *requests: Request, codec: str = "json") -> None:
+        """Let requests arrive, and do what follows."""
+        link.received(b"".join(load(codec).frame(load(codec).encode(each)) for each in requests))
+        self.settle()
+
+    def settle(self, now: float | None = None) -> None:
+        """Let time pass up to `now`, with a turn whenever one is due."""
+        until = self.now if now is None else now
+        while self.links.due is not None and self.links.due <= until:
+            self.now = max(self.now, self.links.due)
+            self.links.turn(self.now)
+        self.now = until
+
+
+def test_everything_of_a_turn_is_one_portion() -> None:
+    """All that a turn causes for a connection is written at once."""
+    world = World()
+    ann = world.connect()
+    world.send(ann, Register("ann", ""), *[ListConversations()] * 9)
+    assert len(ann.written) == 1
+    assert ann.written[0].count(b"\n") == 10
+
+
+def test_long_messages_go_in_parts() -> None:
+    """Of a message that is longer than a portion, parts are written, in order and complete."""
+    world = World()
+    for number in range(50):
+        world.links.service.hub.receive(-1 - number, Register(f"user{number}", "s" * 4000), 0.0)
+    ann = world.connect()
+    world.send(ann, Register("ann", ""))
+    assert [len(part) for part in ann.written[:-1]] == [65536] * (len(ann.written) - 1)
+    assert len(ann.written) > 2
+    message = b"".join(ann.written)
+    assert message == load("json").frame(message[:-1])
+    assert message.count(b"s" * 4000) == 50
+
+
+def test_gap() -> None:
+    """With a gap, messages to a pickle peer are written one by one, that far apart (LECTURE-1)."""
+    world = World(gap=0.02)
+    ann, bo = world.connect(), world.connect()
+    world.send(ann, Register("ann", ""), *[ListConversations()] * 3, codec="pickle")
+    assert len(ann.written) == 1
+    world.settle(0.019)
+    assert len(ann.written) == 1
+    world.settle(0.02)
+    assert len(ann.written) == 2
+    world.settle(0.07)
+    assert [each.split(b" ")[0] for each in ann.written] == [b"ONLINE_USERS", *[b"CONVERSATIONS"] * 3]
+    world.send(bo, Register("bo", ""), *[ListConversations()] * 3, codec="ascii")
+    assert len(bo.written) == 1
+
+
+def test_least_gap() -> None:
+    """A gap that peers like the lecture's would not see is refused (LECTURE-2)."""
+    with pytest.raises(UsageError, match=r"0\.02"):
+        World(gap=0.01)
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_sign_of_life(*, takes: bool) -> None:
+    """A peer that takes a portion now and then stays; one that takes nothing for `write` seconds goes (CONN-28)."""
+    world = World()
+    for number in range(100):
+        world.links.service.hub.receive(-1 - number, Register(f"user{number}", "s" * 4000), 0.0)
+    ann = world.connect(room=1)
+    world.send(ann, Register("ann", ""))
+    for minute in range(1, 4):
+        if takes:
+            ann.room = 1
+            ann.resume()
+        world.settle(59.0 * minute)
+    assert ("ann" in world.links.service.hub.online) is takes
+
+
+def test_refused_beyond_the_limits() -> None:
+    """Connections beyond the limits, in all and of an address, are refused, and do not count themselves (FLOW-13)."""
+    world = World(connections=3, per_address=2)
+    first, _ = world.connect("a"), world.connect("a")
+    assert world.connect("a").peer.refusal is not None
+    assert world.connect("b").peer.refusal is None
+    assert world.connect("c").peer.refusal is not None
+    first.lost()
+    assert world.connect("a").peer.refusal is None
+    assert len(world.links) == 5
+
+
+def test_crowded() -> None:
+    """When as many wait for their refusal as may be served, more are closed without one."""
+    world = World(connections=1)
+    links = [world.connect() for _ in range(4)]
+    assert [link.phase for link in links] == [Phase.OPEN, Phase.OPEN, Phase.OVER, Phase.OVER]
+
+
+def kicked(world: World, room: int = 1_000_000) -> Wire:
+    """Give the link of somebody who is put out."""
+    ann = world.connect(room=room)
+    world.send(ann, Register("ann", ""))
+    world.links.service.kick("ann", "go", world.now)
+    world.settle()
+    return ann
+
+
+def test_close() -> None:
+    """At a close everything goes out first, then the peer has `linger` seconds to close (CONN-22)."""
+    world = World()
+    ann = kicked(world)
+    assert b"forbidden" in ann.written[-1]
+    assert ann.step() is Phase.FLUSHING
+    ann.flushed(world.now)
+    world.settle(0.9)
+    assert ann.step() is Phase.LINGERING
+    world.settle(1.0)
+    assert ann.step() is Phase.OVER
+
+
+def test_close_of_both_ends() -> None:
+    """A connection is over as soon as all is out and the peer has closed, before or after."""
+    world = World()
+    ann = kicked(world)
+    ann.flushed(world.now)
+    ann.ended()
+    assert ann.step() is Phase.OVER
+    ann.lost()
+    ann = kicked(world)
+    ann.ended()
+    assert ann.step() is Phase.FLUSHING
+    ann.flushed(world.now)
+    assert ann.step() is Phase.OVER
+
+
+def test_close_of_a_reader_that_has_stopped() -> None:
+    """A peer that does not take its last message is cut off when the time to flush is over (CONN-22)."""
+    world = World()
+    ann = kicked(world, room=1)
+    assert ann.step() is Phase.FLUSHING
+    world.settle(59.9)
+    assert ann.step() is Phase.FLUSHING
+    world.settle(60.0)
+    assert ann.step() is Phase.OVER
+
+
+def test_no_deadline_is_left() -> None:
+    """When a connection is lost in the middle of its close, nothing of it is due any more."""
+    world = World(gap=0.02)
+    ann = world.connect()
+    world.send(ann, Register("ann", ""), ListConversations(), codec="pickle")
+    world.links.service.kick("ann", "go", world.now)
+    world.settle()
+    ann.lost()
+    world.settle()
+    assert len(world.links) == 0
+    assert world.links.due is None
+
+
+def test_accepted_while_closing() -> None:
+    """A connection that comes in after the shutdown is told of it, too (ERROR-9)."""
+    world = World()
+    world.links.shut_down(world.now)
+    late = world.connect()
+    world.settle()
+    assert late.step() is Phase.FLUSHING
