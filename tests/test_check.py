@@ -24,7 +24,7 @@ from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
 from improto_conformance.complaints import Complaint, Inconclusive
 from improto_conformance.copies import in_memory
-from improto_conformance.judge import judge
+from improto_conformance.judge import Case, judge
 from improto_conformance.links import CUTS
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
@@ -313,10 +313,10 @@ def test_the_judge_alone_tells(name: str, clause: str) -> None:
 def test_what_cannot_be_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check of which there is nothing to complain, and nothing certain, is inconclusive and gives the reason."""
 
-    def give_up(seen: Transcript, profile: Profile) -> list[Complaint]:
+    def give_up(case: Case) -> list[Complaint]:
         raise Inconclusive("it is too long")
 
-    monkeypatch.setattr(runner, "judge", give_up)
+    monkeypatch.setattr(runner, "judge_case", give_up)
     results = run(in_process(reference), CHECKS[:3], Settings(Profile(["json"])))
     assert {result.verdict for result in results} == {Verdict.INCONCLUSIVE}
     assert {result.complaints for result in results} == {("it is too long",)}

@@ -23,7 +23,7 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto_conformance.judge import Complaint, Inconclusive, judge
+from improto_conformance.judge import Case, Complaint, Inconclusive, judge
 from improto_conformance.profile import Profile
 from improto_conformance.transcript import Entry, Event, Transcript
 from programs import DEADLINE
@@ -403,3 +403,28 @@ def test_many_parties() -> None:
         seen.entries.append(Entry(party, Event.RECEIVED, Error("not-registered: register first")))
     with pytest.raises(Inconclusive, match="first 800 states"):
         judge(seen)
+
+
+def _in(codec: str, script: str) -> Case:
+    """Read a script as what happened in a codec."""
+    transcript = seen(script)
+    return Case.of(replace(transcript, codecs=dict.fromkeys(transcript.codecs, codec)))
+
+
+@pytest.mark.parametrize("name", [name for name in GOOD if "!" not in GOOD[name]])
+def test_equal_cases(name: str) -> None:
+    """What happens the same in two codecs is one case, which has to be judged once."""
+    assert _in("ascii", GOOD[name]) == _in("msgpack", GOOD[name])
+    assert _in("ascii", GOOD[name]) != _in("ascii", GOOD[name] + "zoe > REGISTER zoe x;")
+
+
+def test_cases_that_differ_by_their_size() -> None:
+    """A message that only one codec makes too large for a stranger is not the same case in another."""
+    long = f"ann > REGISTER ann {'é' * 2000};"
+    assert _in("json", long) != _in("ascii", long)
+
+
+def test_cases_that_differ_by_their_bytes() -> None:
+    """Bytes mean what the codec makes of them."""
+    raw = ANN + "ann ! STATUS y\\n;"
+    assert _in("json", raw) != _in("ascii", raw)

@@ -111,7 +111,8 @@ def _ways(
     if messages:
         return [hearing(list(_unwrapped(sent, codec, limits)))]
     if all(_is_plain(entry, codec, limits) for _, entry in sent):
-        return [hearing([_measured(index, entry, codec, limits) for index, entry in sent])]
+        framing = len(codec.frame(b""))
+        return [hearing([_measured(index, entry, codec, limits, framing) for index, entry in sent])]
     pieces = [(index, _bytes(entry, codec)) for index, entry in sent]
     told, rest = _told(pieces)
     if told == name and rest == pieces:
@@ -167,11 +168,11 @@ def _is_plain(entry: Entry, codec: Codec, limits: Limits) -> bool:
     return len(entry.data) <= limits.greeting or entry.data == codec.frame(codec.encode(entry.item))
 
 
-def _measured(index: int, entry: Entry, codec: Codec, limits: Limits) -> Asked:
-    """Take a message as it was sent, if it is short enough."""
+def _measured(index: int, entry: Entry, codec: Codec, limits: Limits, framing: int) -> Asked:
+    """Take a message as it was sent, if it is short enough; so many bytes of it are framing."""
     assert isinstance(entry.item, Request)
     data = _bytes(entry, codec)
-    size = len(data) - len(codec.frame(b""))  # LIMIT-1
+    size = len(data) - framing  # LIMIT-1
     if size > limits.request:  # LIMIT-2
         return Asked(index, Flaw(Code.TOO_LARGE, fatal=True), short=False)
     dubious = codec.name == "json" and _has_doubles(data)
@@ -225,15 +226,21 @@ _SKIPPED: Final = b" \r\n"
 
 def _read(pieces: _Pieces, codec: Codec, limits: Limits) -> list[Asked]:
     """Read a stream as a registered user's, and note where it is too much for a stranger."""
-    asked = list(_cut(pieces, codec, limits.request))
+    strict = list(_cut(pieces, codec, limits.greeting))
+    large = next((place for place, each in enumerate(strict) if _is_too_large(each.item)), None)
+    if large is None:
+        return strict
     # Both readings agree up to the first message that is too large for a stranger, whose connection ends there.
-    for place, strict in enumerate(_cut(pieces, codec, limits.greeting)):
-        if isinstance(strict.item, Flaw) and strict.item.code is Code.TOO_LARGE:
-            if place < len(asked):
-                asked[place] = replace(asked[place], short=False)
-            else:
-                asked.append(Asked(strict.index, None, short=False))
+    asked = list(_cut(pieces, codec, limits.request))
+    if large < len(asked):
+        asked[large] = replace(asked[large], short=False)
+    else:
+        asked.append(Asked(strict[large].index, None, short=False))
     return asked
+
+
+def _is_too_large(item: object) -> bool:
+    return isinstance(item, Flaw) and item.code is Code.TOO_LARGE
 
 
 def _cut(pieces: _Pieces, codec: Codec, limit: int) -> Iterator[Asked]:

@@ -20,7 +20,6 @@ from improto.messages import (
 )
 from improto_conformance.asked import Hearing
 from improto_conformance.complaints import Complaint
-from improto_conformance.transcript import Transcript
 
 __all__ = ["stale"]
 
@@ -42,25 +41,26 @@ class _Change(NamedTuple):
     by: float
 
 
-def stale(seen: Transcript, hearings: Sequence[Hearing], presence: float) -> Iterator[Complaint]:
-    """Complain of changes that somebody was not shown within the interval `presence`, in seconds."""
-    changes = [change for one in hearings for change in _changes(seen, one, hearings)]
+def stale(times: Sequence[float], hearings: Sequence[Hearing], presence: float) -> Iterator[Complaint]:
+    """Complain of changes that somebody was not shown within the interval `presence`, in seconds.
+
+    `times`: when each entry was seen.
+    """
+    changes = [change for one in hearings for change in _changes(times, one, hearings)]
     for one in hearings:
-        first = next(
-            (each.index for each in one.heard if isinstance(each.item, OnlineUsers)), len(seen.entries)
-        )
+        first = next((each.index for each in one.heard if isinstance(each.item, OnlineUsers)), len(times))
         for since, until in _barriers(one):
             for change in changes:
-                if first < change.since < since and _is_late(seen, one, change, since, until, presence):
+                if first < change.since < since and _is_late(times, one, change, since, until, presence):
                     text = (
                         f"{one.party} was shown no change of {change.name} for "
-                        f"{seen.entries[since].time - change.by:.1f} s; the interval is {presence:g} s"
+                        f"{times[since] - change.by:.1f} s; the interval is {presence:g} s"
                     )
                     yield Complaint("PRESENCE-4", text, until)
                     return
 
 
-def _changes(seen: Transcript, one: Hearing, hearings: Sequence[Hearing]) -> Iterator[_Change]:
+def _changes(times: Sequence[float], one: Hearing, hearings: Sequence[Hearing]) -> Iterator[_Change]:
     """Give the changes of one user that have certainly taken effect."""
     name, old = "", set[str]()
     ends = [each.index for each in one.heard if each.item is None]
@@ -72,10 +72,10 @@ def _changes(seen: Transcript, one: Hearing, hearings: Sequence[Hearing]) -> Ite
                 proof = next((until for since, until in _barriers(one) if since > each.index), None)
                 if status not in old and proof is not None:
                     later = [status for since, status in _statuses(one) if since >= each.index]
-                    yield _Change(name, (*later, None), each.index, seen.entries[proof].time)
+                    yield _Change(name, (*later, None), each.index, times[proof])
                 old.add(status)
             case Goodbye() if name and ends and not _is_taken(name, each.index, hearings):
-                yield _Change(name, (None,), each.index, seen.entries[ends[0]].time)
+                yield _Change(name, (None,), each.index, times[ends[0]])
             case _:
                 pass
 
@@ -104,9 +104,9 @@ def _barriers(one: Hearing) -> Iterator[tuple[int, int]]:
 
 
 def _is_late(
-    seen: Transcript, one: Hearing, change: _Change, since: int, until: int, presence: float
+    times: Sequence[float], one: Hearing, change: _Change, since: int, until: int, presence: float
 ) -> bool:
-    waited = seen.entries[since].time - change.by
+    waited = times[since] - change.by
     if waited <= presence + max(_SLACK, presence):
         return False
     rosters = [each.item for each in one.heard if isinstance(each.item, OnlineUsers)]

@@ -6,8 +6,9 @@ The judge knows the specification alone (`model`), and nothing of any server.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice, product
+from typing import Self
 
 from improto.messages import Conversations, Invitation, Message, OnlineUsers
 from improto_conformance.asked import Hearing, hearings
@@ -21,7 +22,7 @@ from improto_conformance.scope import Scope
 from improto_conformance.search import Search
 from improto_conformance.transcript import Transcript
 
-__all__ = ["Complaint", "Inconclusive", "judge"]
+__all__ = ["Case", "Complaint", "Inconclusive", "judge", "judge_case"]
 
 _WAYS = 16
 """How many ways to read the bytes of a transcript are tried."""
@@ -30,17 +31,39 @@ _SHARE = 4
 """Which part of the budget of the first search each of those has that look for what exactly is wrong."""
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All of a transcript that matters to a judgement; those of equal cases are the same."""
+
+    ways: Sequence[Sequence[Hearing]]
+    """For each connection the ways to read it; how it was encoded shows no more."""
+    times: Sequence[float]
+    """When each entry was seen."""
+    suffix: str
+    profile: Profile
+
+    @classmethod
+    def of(cls, seen: Transcript, profile: Profile | None = None) -> Self:
+        """Read a transcript of what passed on the connections to a server that declares `profile`."""
+        declared = profile or Profile()
+        return cls(hearings(seen, declared), [entry.time for entry in seen.entries], seen.suffix, declared)
+
+
 def judge(seen: Transcript, profile: Profile | None = None, *, budget: int | None = None) -> list[Complaint]:
     """Complain of what no order of the requests explains; Inconclusive if that cannot be told.
 
     `budget`: how many states each search may visit; as many as take some seconds at most, unless given.
     """
-    declared = profile or Profile()
+    return judge_case(Case.of(seen, profile), budget=budget)
+
+
+def judge_case(case: Case, *, budget: int | None = None) -> list[Complaint]:
+    """Do as `judge`, of what has been read."""
     found: list[list[Complaint]] = []
     doubt: Inconclusive | None = None
-    for way in islice(product(*hearings(seen, declared)), _WAYS):
+    for way in islice(product(*case.ways), _WAYS):
         try:
-            found.append(_judged(seen, way, declared, budget or _budget(len(seen.entries), len(way))))
+            found.append(_judged(case, way, budget or _budget(len(case.times), len(way))))
         except Inconclusive as error:
             doubt = doubt or error
         else:
@@ -57,18 +80,18 @@ def _budget(entries: int, parties: int) -> int:
     return min(40_000, max(1000 + 4 * entries, 800_000 // parties), 2_000_000 // parties)
 
 
-def _judged(seen: Transcript, way: Sequence[Hearing], profile: Profile, budget: int) -> list[Complaint]:
-    scope, hearings = _scoped(seen, way, profile)
-    certain = sorted(evidence(hearings, profile.limits), key=lambda each: each.index)[:1]
+def _judged(case: Case, way: Sequence[Hearing], budget: int) -> list[Complaint]:
+    scope, hearings = _scoped(case, way)
+    certain = sorted(evidence(hearings, case.profile.limits), key=lambda each: each.index)[:1]
     # What went wrong before may be the cause of it.
-    before = certain[0].index if certain else len(seen.entries)
+    before = certain[0].index if certain else len(case.times)
     search = Search(hearings, scope, budget, before)
     explained = search.run()
     wrong = None if explained else _first_wrong(search, refuted=explained is False)
     if wrong is not None:
         return [blame(hearings, scope, wrong)]
     if explained and not certain:
-        return list(stale(seen, hearings, profile.presence))[:1]
+        return list(stale(case.times, hearings, case.profile.presence))[:1]
     if not explained and not certain:
         certain = sorted(unsaid(hearings, scope), key=lambda each: each.index)[:1]
     if not explained and not certain:
@@ -108,11 +131,11 @@ def _first_wrong(search: Search, *, refuted: bool) -> int | None:
     return entries[high]
 
 
-def _scoped(seen: Transcript, way: Sequence[Hearing], profile: Profile) -> tuple[Scope, Sequence[Hearing]]:
+def _scoped(case: Case, way: Sequence[Hearing]) -> tuple[Scope, Sequence[Hearing]]:
     """Tell what is to be judged from what is other users' business."""
     heard = [each.item for one in way for each in one.heard]
     strangers = {name for item in heard if isinstance(item, OnlineUsers) for name in item.users}
-    strangers = {name for name in strangers if not name.endswith(seen.suffix)}
+    strangers = {name for name in strangers if not name.endswith(case.suffix)}
     announced = {item.conversation for item in heard if isinstance(item, Invitation)} - {
         item.conversation for item in heard if isinstance(item, Invitation) and item.source in strangers
     }
@@ -122,8 +145,9 @@ def _scoped(seen: Transcript, way: Sequence[Hearing], profile: Profile) -> tuple
     def is_foreign(item: object) -> bool:
         return isinstance(item, Invitation | Message) and item.conversation in foreign - announced
 
+    profile = case.profile
     scope = Scope(
-        seen.suffix,
+        case.suffix,
         frozenset(announced),
         frozenset(foreign - announced),
         Rules(profile.private, profile.limits),

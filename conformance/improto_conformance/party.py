@@ -82,7 +82,7 @@ class Party:
         self.codec = codec
         self._transcript = transcript
         self._waits = waits
-        self._limits = limits
+        self._limits = None if limits == DEFAULTS else limits
         self.link = waits.elsewhere(lambda: connect(waits.timeout, codec))
         self._reader = codec.reader(Role.SERVER)
         self._ended = False  # by the server
@@ -124,13 +124,15 @@ class Party:
 
     def _expect_fit(self, data: bytes, message: AnyMessage | None = None) -> None:
         """Raise Unfit if the server's limits judge what is to be sent otherwise than the default ones."""
+        if self._limits is None:
+            return
         size = len(data) - len(self.codec.frame(b""))
 
         def fits(limits: Limits) -> tuple[bool, bool]:
             within = size <= limits.payload(Role.CLIENT, registered=bool(self.roster))
             return within, message is None or limits.complaint(message) is None
 
-        if self._limits != DEFAULTS and fits(self._limits) != fits(DEFAULTS):
+        if fits(self._limits) != fits(DEFAULTS):
             raise Unfit(f"{self.label} would send what the default limits are about")
 
     def encoded(self, *messages: AnyMessage) -> bytes:

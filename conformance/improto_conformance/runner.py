@@ -18,7 +18,7 @@ from improto_conformance.alike import alike
 from improto_conformance.check import Check
 from improto_conformance.complaints import Inconclusive
 from improto_conformance.deliberate import unmarked
-from improto_conformance.judge import judge
+from improto_conformance.judge import Case, Complaint, judge_case
 from improto_conformance.links import cutting
 from improto_conformance.party import DEFAULTS, Lost, Stuck, Unfit, Waits
 from improto_conformance.probe import probe
@@ -27,6 +27,7 @@ from improto_conformance.results import Result, Verdict
 from improto_conformance.sent import sent
 from improto_conformance.stage import Stage
 from improto_conformance.targets import NoTarget, Target
+from improto_conformance.transcript import Transcript
 
 __all__ = ["Settings", "conduct", "fresh_name", "run"]
 
@@ -84,7 +85,7 @@ def run(
     def again(result: Result) -> Result:
         check = next(check for check in checks if check is result.check)
         suffix = f".{settings.run}again{next(numbers)}"
-        found = _run_one(target, check, load(result.codec), result.cut, suffix, settings)
+        found = _run_one(_Run(target, settings), check, load(result.codec), result.cut, suffix)
         assert found is not None  # it did fit before
         return found
 
@@ -111,11 +112,12 @@ def conduct(
     """
     codecs = {name: load(name) for name in settings.codecs or settings.profile.codecs}
     numbers = count()
+    # Where each check has a server of its own, its names are the same in each codec, and so is what happens.
     work = [
-        (check, codec, cut, f".{settings.run}{next(numbers)}")
+        (check, codec, cut, f".{settings.run}{place if target.virtual else next(numbers)}")
         for name, codec in codecs.items()
         for cut in (settings.cuts if target.stream else ["whole"])
-        for check in checks
+        for place, check in enumerate(checks)
         if target.fits(check)
         and _applies(check, name, settings.profile)
         and not (settings.shared and check.alone)
@@ -128,6 +130,7 @@ def conduct(
             results.append(result)
             report(result)
 
+    run = _Run(target, settings)
     jobs = 1 if target.virtual else settings.jobs
     # Those that are alone go first: as yet there are no conversations but foreign ones.
     together: list[tuple[Check, Codec, str, str]] = []
@@ -135,14 +138,13 @@ def conduct(
         if jobs > 1 and not each[0].alone:
             together.append(each)
         else:
-            note(_run_one(target, *each, settings))
+            note(_run_one(run, *each))
     pool = ThreadPoolExecutor(jobs)
-    over = Flag()
     try:
-        for future in [pool.submit(_run_one, target, *each, settings, over) for each in together]:
+        for future in [pool.submit(_run_one, run, *each) for each in together]:
             note(future.result())
     finally:
-        over.set()  # whoever interrupts waits for the waits that go on, and no others
+        run.over.set()  # whoever interrupts waits for the waits that go on, and no others
         pool.shutdown(cancel_futures=True)
     return results
 
@@ -162,31 +164,34 @@ def _seconds(check: Check, profile: Profile) -> float:
     return float(getattr(profile, check.seconds)) if check.seconds else 0.0
 
 
-def _run_one(
-    target: Target,
-    check: Check,
-    codec: Codec,
-    cut: str,
-    suffix: str,
-    settings: Settings,
-    over: Flag | None = None,
-) -> Result | None:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the checks of one run share."""
+
+    target: Target
+    settings: Settings
+    over: Flag = field(default_factory=Flag)
+    """Set when nobody wants to know any more."""
+    lawful: dict[str, Case] = field(default_factory=dict[str, Case])
+    """Check → what happened in it that was found lawful: what happens the same in another codec is as lawful."""
+
+
+def _run_one(run: _Run, check: Check, codec: Codec, cut: str, suffix: str) -> Result | None:
     """Give the result, or None if the check does not fit the limits that the server declares."""
+    target = run.target
     with target.anew() if target.anew is not None else nullcontext(target) as own:
-        return _run_on(own, check, codec, cut, suffix, settings, over or Flag())
+        return _run_on(own, run, check, codec, cut, suffix)
 
 
-def _run_on(
-    target: Target, check: Check, codec: Codec, cut: str, suffix: str, settings: Settings, over: Flag
-) -> Result | None:
-    profile = settings.profile
-    longest = max(settings.timeout, 2 * profile.presence)
-    waits = Waits(longest, 0.0 if target.virtual else _SLACK, over=over, turn=_PLAYS)
+def _run_on(target: Target, run: _Run, check: Check, codec: Codec, cut: str, suffix: str) -> Result | None:
+    settings = run.settings
+    longest = max(settings.timeout, 2 * settings.profile.presence)
+    waits = Waits(longest, 0.0 if target.virtual else _SLACK, over=run.over, turn=_PLAYS)
     connect = cutting(target.begin(), cut, f"{check.name} {codec.name}")
-    stage = Stage(connect, codec, suffix, waits, profile, declared=check.declared)
+    stage = Stage(connect, codec, suffix, waits, settings.profile, declared=check.declared)
     start = monotonic()
     try:
-        complaints = _complaints(check, stage, settings.profile)
+        complaints = _complaints(check, stage, run)
         verdict = Verdict.FAILED if complaints else Verdict.PASSED
     except Unfit:
         return None
@@ -212,7 +217,7 @@ class Careless(ImprotoError):
     """A check sent in vain what it did not mean to send in vain: a fault of the suite."""
 
 
-def _complaints(check: Check, stage: Stage, profile: Profile) -> list[str]:
+def _complaints(check: Check, stage: Stage, run: _Run) -> list[str]:
     """Give what is wrong, each fault once; Inconclusive if there is nothing but what cannot be judged."""
     stuck: list[str] = []
     broke: list[str] = []
@@ -233,7 +238,8 @@ def _complaints(check: Check, stage: Stage, profile: Profile) -> list[str]:
         found = list(sent(seen))
         try:
             # What nobody can read, CODEC-7, is told in other words if it is known what is wrong with the bytes.
-            found += [each for each in judge(seen, profile) if not found or each.clause != "CODEC-7"]
+            judged = _judged(check, seen, run)
+            found += [each for each in judged if not found or each.clause != "CODEC-7"]
         except Inconclusive:
             if not made and not found and not stuck and not broke:
                 raise
@@ -248,3 +254,13 @@ def _complaints(check: Check, stage: Stage, profile: Profile) -> list[str]:
         if not complaints and not stuck and (unintended := list(unmarked(seen))):
             raise Careless("; ".join(unintended))
         return complaints or stuck  # what was heard says more than what was waited for in vain
+
+
+def _judged(check: Check, seen: Transcript, run: _Run) -> list[Complaint]:
+    case = Case.of(seen, run.settings.profile)
+    if case == run.lawful.get(check.name):
+        return []
+    found = judge_case(case)
+    if not found:
+        run.lawful[check.name] = case
+    return found

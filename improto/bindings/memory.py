@@ -53,7 +53,7 @@ class Server:
 
     def run(self) -> None:
         """Do all the work that there is at this moment."""
-        while self.service.due is not None and self.service.due <= self.now:
+        while (due := self.service.due) is not None and due <= self.now:
             for peer in self.service.turn(self.now):
                 link = self._links.get(peer.id)
                 if link is not None:
