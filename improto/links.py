@@ -113,13 +113,14 @@ class Links:
 
     # -- for links ------------------------------------------------------------------------------------------
 
-    def add(self, link: "Link", address: str, now: float) -> Peer:
+    def add(self, link: "Link", address: str, now: float, *, agreeing: bool) -> Peer:
         """Take a new connection in, to be served or refused (FLOW-13).
 
         Those that are refused do not count: else whoever tries again and again would keep everybody out.
         """
         full = self._served >= self._connections or self._by_address[address] >= self._per_address
-        peer = self.service.connect(now, "too many connections; try again later" if full else None)
+        refusal = "too many connections; try again later" if full else None
+        peer = self.service.connect(now, refusal, agreeing=agreeing)
         if not full:
             self._served += 1
             self._by_address[address] += 1
@@ -178,10 +179,13 @@ class Link:
 
     # -- inputs ---------------------------------------------------------------------------------------------
 
-    def opened(self, now: float, address: str) -> None:
-        """Begin to serve a peer, counted as one of `address`, or to refuse it."""
+    def opened(self, now: float, address: str, *, agreeing: bool = False) -> None:
+        """Begin to serve a peer, counted as one of `address`, or to refuse it.
+
+        With `agreeing` the transport still has to agree on a codec, and tells `Service.agree`.
+        """
         self._address = address
-        self.peer = self.links.add(self, address, now)
+        self.peer = self.links.add(self, address, now, agreeing=agreeing)
         if self.peer.refusal is not None and self.links.crowded:
             self.phase = Phase.OVER
 

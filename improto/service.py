@@ -5,6 +5,7 @@ This is what a binding drives, through `links.Links`, which does for it whatever
     service = Service(hub, codecs)
 
     peer = service.connect(now)      a connection was accepted
+    service.agree(peer, codec)       … if its transport agrees on a codec, with `agreeing` before
     service.receive(peer, data)      bytes arrived
     service.end(peer)                end of stream; `lost=True` if nothing can be written either
     service.block(peer, now)         the transport takes no more for now …
@@ -88,15 +89,17 @@ class Observer:
 
 
 class Peer:
-    """One accepted connection.  A binding uses `id`, `flush` and `take`; the rest is the service's."""
+    """One accepted connection.  A binding uses `id`, `flush`, `reason` and `take`; the rest is the service's."""
 
-    __slots__ = ("blocked", "ended", "flush", "id", "lost", "outbox", "refusal", "wire")
+    __slots__ = ("blocked", "ended", "flush", "id", "lost", "outbox", "reason", "refusal", "wire")
 
     def __init__(self, id: int, wire: Connection, refusal: str | None) -> None:
         """Made by `Service.connect`."""
         self.id = id
         self.flush: float | None = None
         """Set when nothing follows what is queued: how many seconds that may still take."""
+        self.reason = ""
+        """Set with `flush`: why nothing follows, as `Observer.closed` is told it."""
         self.wire = wire
         self.outbox = Outbox()
         self.refusal = refusal
@@ -134,7 +137,7 @@ class Service:
         """Serve `hub` to connections that speak one of `codecs`."""
         self.hub = hub
         self.bounds = bounds or Bounds()
-        self._codecs = codecs
+        self.codecs = codecs
         self._rate = rate
         self._observer = observer or Observer()
         self._accepted = 0
@@ -149,12 +152,14 @@ class Service:
 
     # -- inputs -------------------------------------------------------------------------------------------
 
-    def connect(self, now: float, refusal: str | None = None) -> Peer:
-        """Take in a connection; with `refusal` only to say why it is not served, and to close (FLOW-13)."""
+    def connect(self, now: float, refusal: str | None = None, *, agreeing: bool = False) -> Peer:
+        """Take in a connection; with `refusal` only to say why it is not served, and to close (FLOW-13).
+
+        With `agreeing` the transport still has to agree on a codec: nothing is said to the peer before `agree`.
+        """
         self._accepted += 1
-        peer = Peer(
-            self._accepted, Connection(Role.SERVER, self._codecs, self.hub.limits, self._rate), refusal
-        )
+        wire = Connection(Role.SERVER, self.codecs, self.hub.limits, self._rate, agreeing=agreeing)
+        peer = Peer(self._accepted, wire, refusal)
         self._peers[peer.id] = peer
         if refusal is None:
             self._register_by[peer.id] = now + self.bounds.register
@@ -163,6 +168,12 @@ class Service:
             self._ready[peer.id] = peer
         self._observer.connected(peer.id)
         return peer
+
+    def agree(self, peer: Peer, codec: Codec) -> None:
+        """Speak a codec with a peer, as its transport has agreed on (WS-3)."""
+        if peer.flush is None:
+            peer.wire.agree(codec)
+            self._ready[peer.id] = peer
 
     def receive(self, peer: Peer, data: bytes) -> None:
         """Take in bytes; they are looked at in the next `turn`."""
@@ -367,6 +378,7 @@ class Service:
 
     def _close(self, peer: Peer, reason: str, now: float, flush: float | None = None) -> None:
         peer.flush = self.bounds.write if flush is None else flush  # CONN-22
+        peer.reason = reason
         peer.wire.close()
         del self._peers[peer.id]
         for registry in (self._ready, self._refuse_by, self._register_by, self._write_by):

@@ -7,6 +7,7 @@ for: what the server does about it is the business of `server.Hub`, what it mean
 
     connection = Connection(Role.SERVER, codecs)
 
+    connection.agree(codec)          … if the transport agrees on a codec, with `agreeing` before
     connection.feed(data)            whatever arrived, in pieces of any size
     connection.next(now)             → the next message, or a Fault, or None when more bytes are needed
     connection.encode(message)       → its bytes, framed
@@ -100,13 +101,19 @@ class Connection:
     )
 
     def __init__(
-        self, role: Role, codecs: Sequence[Codec], limits: Limits | None = None, rate: Rate | None = None
+        self,
+        role: Role,
+        codecs: Sequence[Codec],
+        limits: Limits | None = None,
+        rate: Rate | None = None,
+        *,
+        agreeing: bool = False,
     ) -> None:
         """Begin in `State.OPEN`, as the end that `role` names.
 
         With one codec in `codecs`, that is the codec; a server tells from the first bytes which one of
-        several it is.  UsageError if there is none, if a client is to guess, or if a limit makes guessing
-        impossible.
+        several it is.  If the transport is still `agreeing` on one, nothing is told before `agree`.
+        UsageError if there is none, if a client is to guess, or if a limit makes guessing impossible.
         """
         if not codecs or (role is Role.CLIENT and len(codecs) > 1):
             raise UsageError("give a server at least one codec, and a client exactly one")
@@ -125,7 +132,7 @@ class Connection:
         self._reader: Reader | None = None
         self.codec: Codec | None = None
         self.state = State.OPEN
-        if len(codecs) == 1:
+        if len(codecs) == 1 and not agreeing:
             self._use(codecs[0])
 
     @property
@@ -134,6 +141,10 @@ class Connection:
         if self.state is State.REGISTERING:  # REGISTER-9
             return self._role is Role.CLIENT
         return self.state is not State.CLOSED
+
+    def agree(self, codec: Codec) -> None:
+        """Speak a codec that the transport has agreed on (WS-3)."""
+        self._use(codec)
 
     def feed(self, data: bytes) -> None:
         """Store what arrived.  What follows the end of the conversation is dropped."""

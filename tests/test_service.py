@@ -507,3 +507,30 @@ def test_last_word_of_a_kick_is_the_last() -> None:
     world.settle()
     assert codes(world.read(bo, rosters=False))[-1:] == [Code.FORBIDDEN]
     assert world.watch.reasons[bo.id] == "goodbye"
+
+
+def test_refusal_while_agreeing() -> None:
+    """Who is refused while the transport agrees on a codec is told so in that codec, and not before (FLOW-13)."""
+    world = World()
+    peer = world.service.connect(world.now, "too many", agreeing=True)
+    world.received[peer.id] = b""
+    world.settle()
+    assert peer.flush is None
+    world.service.agree(peer, load("json"))
+    world.settle()
+    assert world.received[peer.id] == b'{"type":"ERROR","message":"forbidden: too many"}\n'
+    assert peer.reason == Code.FORBIDDEN
+
+
+def test_end_while_agreeing() -> None:
+    """Who ends, or is ended, while the transport agrees on a codec is closed without a word."""
+    world = World()
+    peers = [world.service.connect(world.now, agreeing=True) for _ in range(2)]
+    world.received |= {peer.id: b"" for peer in peers}
+    world.service.end(peers[0])
+    world.settle()
+    world.service.shut_down(world.now)
+    world.settle()
+    world.service.agree(peers[1], ASCII)
+    assert [peer.reason for peer in peers] == ["end of stream", Code.SHUTTING_DOWN]
+    assert set(world.received.values()) == {b""}

@@ -463,3 +463,14 @@ def test_limits_that_make_guessing_impossible() -> None:
         Connection(Role.SERVER, codecs, Limits(request=2**24))
     Connection(Role.SERVER, codecs[:1], Limits(request=2**24))
     Connection(Role.SERVER, codecs, Limits(request=2**24 - 1))
+
+
+def test_agreeing() -> None:
+    """Where the transport agrees on a codec, there is none before it does, though only one is spoken (WS-3)."""
+    connection = Connection(Role.SERVER, [WORDS], agreeing=True)
+    assert connection.codec is None
+    assert connection.next(0.0) is None
+    connection.agree(FRAMES)
+    assert connection.codec is FRAMES
+    connection.feed(framed(FRAMES, REGISTER))
+    assert connection.next(0.0) == REGISTER

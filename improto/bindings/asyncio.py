@@ -20,7 +20,7 @@ from improto.service import Service
 from improto.states import State
 from improto.wire import Fault
 
-__all__ = ["PORT", "CannotConnect", "Lost", "Server", "Session", "connect"]
+__all__ = ["PORT", "CannotConnect", "Lost", "Server", "Session", "StreamLink", "connect"]
 
 PORT: Final = 6666
 """Where a server listens unless it is told otherwise (CONN-3)."""
@@ -58,7 +58,7 @@ class Server:
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Listen on TCP and give the address that was taken, which tells the port if it was 0."""
-        listener = await self._loop.create_server(lambda: _Link(self), host, port, backlog=1024)
+        listener = await self._loop.create_server(lambda: StreamLink(self), host, port, backlog=1024)
         self.attach(listener)
         return cast(tuple[str, int], listener.sockets[0].getsockname()[:2])
 
@@ -108,17 +108,19 @@ class Server:
             self._all_closed.set_result(None)
 
 
-class _Link(Link, asyncio.Protocol):
-    """One accepted connection."""
+class StreamLink(Link, asyncio.Protocol):
+    """One accepted connection on a transport of asyncio; other listeners derive theirs of it."""
 
     _transport: asyncio.Transport
 
     def __init__(self, server: Server) -> None:
+        """Be a connection of `server`."""
         super().__init__(server.links)
         self._server = server
         self._shut = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note that it is accepted."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         _watch(self._transport)
@@ -127,22 +129,27 @@ class _Link(Link, asyncio.Protocol):
         self._server.wake()
 
     def data_received(self, data: bytes) -> None:
+        """Take in bytes."""
         self.received(data)
         self._server.wake()
 
     def eof_received(self) -> bool:
+        """Note the end of the peer's stream."""
         self.ended()
         self._server.wake()
         return True  # half-closed: replies are still written (CONN-20)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Note that it is closed."""
         self.lost()
         self._server.wake()
 
     def pause_writing(self) -> None:
+        """Note that the transport takes no more for now."""
         self.pause()
 
     def resume_writing(self) -> None:
+        """Note that the transport takes more again."""
         # What follows is done in a turn: after this, the transport looks once more whether it is to be closed.
         self.resume()
         self._server.wake()
