@@ -7,7 +7,8 @@
     ├── RegistryError     a codec is unknown, is not installed, or its name is taken
     ├── SnapshotError     a snapshot to restore from is not one of this version
     ├── CannotConnect     there is no server to talk to
-    └── Lost              a client's connection ended without its GOODBYE
+    ├── Lost              a client's connection ended without its GOODBYE
+    └── Refused           a server does not take a user
 
 What a *peer* does wrong never comes out of the core as an exception: it becomes an ERROR message for the
 peer and an event for the embedder.  So an exception out of `Connection`, `Service` or `Hub` means that the
@@ -20,6 +21,7 @@ __all__ = [
     "ImprotoError",
     "InvalidMessage",
     "Lost",
+    "Refused",
     "RegistryError",
     "SnapshotError",
     "UsageError",
@@ -77,3 +79,15 @@ class CannotConnect(ImprotoError):
 
 class Lost(ImprotoError):
     """A client's connection ended without a GOODBYE of its own (CLIENT-16)."""
+
+
+class Refused(ImprotoError):
+    """A server does not take a user.
+
+    `code` is that of its ERROR, such as `name-in-use` or `forbidden` (see `improto.messages.Code`), None if it has none.
+    """
+
+    def __init__(self, code: str | None, message: str) -> None:
+        """Say why, in the server's words."""
+        super().__init__(message)
+        self.code = code

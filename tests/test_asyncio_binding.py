@@ -9,9 +9,9 @@ from functools import wraps
 
 import pytest
 
-from improto.bindings.asyncio import CannotConnect, Lost, Server, Session, connect
+from improto.bindings.asyncio import Server, Session, dial
 from improto.codec import available, load
-from improto.errors import UsageError
+from improto.errors import CannotConnect, Lost, UsageError
 from improto.messages import (
     Conversations,
     Error,
@@ -29,7 +29,7 @@ from improto.messages import (
 )
 from improto.server import Hub, Policy
 from improto.service import Bounds, Service
-from improto.wire import Fault
+from improto.user import Item
 
 DEADLINE = 20.0
 CODECS = [load(name) for name in available()]
@@ -55,7 +55,7 @@ def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
 @asynccontextmanager
 async def serving(bounds: Bounds | None = None, **options: float) -> AsyncGenerator[tuple[Server, int]]:
-    """Run a server on a free port."""
+    """Run a server on a free port, unless it is given."""
     service = Service(Hub(Policy(settle=0.01)), CODECS, bounds=bounds or Bounds(linger=0.2))
     server = Server(
         service,
@@ -63,23 +63,23 @@ async def serving(bounds: Bounds | None = None, **options: float) -> AsyncGenera
         connections=int(options.get("connections", 100)),
         per_address=int(options.get("per_address", 100)),
     )
-    _, port = await server.listen("127.0.0.1", 0)
+    _, port = await server.listen("127.0.0.1", int(options.get("port", 0)))
     try:
         yield server, port
     finally:
         await server.close()
 
 
-async def enter(port: int, name: str, codec: str = "json") -> tuple[Session, AsyncIterator[Response | Fault]]:
+async def enter(port: int, name: str, codec: str = "json") -> tuple[Session, AsyncIterator[Item]]:
     """Connect and register."""
-    session = await connect("127.0.0.1", port, load(codec))
-    session.send(Register(name, "here"))
+    session = await dial(f"tcp://127.0.0.1:{port}", codec)
+    session.request(Register(name, "here"))
     items = session.__aiter__()
     assert isinstance(await anext(items), OnlineUsers)
     return session, items
 
 
-async def upto(items: AsyncIterator[Response | Fault], kind: type[Response]) -> Response | Fault:
+async def upto(items: AsyncIterator[Item], kind: type[Response]) -> Item:
     """Read up to the first message of a kind."""
     async for item in items:
         if isinstance(item, kind):
@@ -104,15 +104,15 @@ async def test_four_codecs_in_one_conversation() -> None:
     async with serving() as (_, port):
         users = {name: await enter(port, name, name) for name in available()}
         ascii_user, items = users["ascii"]
-        ascii_user.send(Invite(tuple(available())))
+        ascii_user.request(Invite(tuple(available())))
         invitation = await upto(items, Invitation)
         assert isinstance(invitation, Invitation)
         for session, each in users.values():
-            session.send(Join(invitation.conversation))
-            session.send(ListConversations())
+            session.request(Join(invitation.conversation))
+            session.request(ListConversations())
             await upto(each, Conversations)
         text = ' two  spaces, "quotes" é😀\n\x00 '
-        ascii_user.send(SendMessage(invitation.conversation, text))
+        ascii_user.request(SendMessage(invitation.conversation, text))
         for session, each in users.values():
             assert await upto(each, Message) == Message(invitation.conversation, "ascii", text)
             await session.goodbye()
@@ -134,7 +134,7 @@ async def test_garbage(data: bytes, answer: bytes) -> None:
     async with serving() as (_, port):
         session, items = await enter(port, "ann")
         assert answer in await raw(port, data)
-        session.send(ListConversations())
+        session.request(ListConversations())
         assert await upto(items, Conversations) == Conversations({})
         session.close()
 
@@ -196,16 +196,16 @@ async def test_slow_reader() -> None:
         slow.sendall(b"REGISTER slow x\nJOIN 1\n")
         while "slow" not in server.service.hub.online:
             await upto(items, OnlineUsers)
-        ann.send(Invite(("slow",)))
+        ann.request(Invite(("slow",)))
         await upto(items, Invitation)
-        ann.send(Join("1"))
+        ann.request(Join("1"))
         slow.sendall(b"JOIN 1\nLIST_CONVERSATIONS\n")
-        ann.send(ListConversations())
+        ann.request(ListConversations())
         while await upto(items, Conversations) != Conversations({"1": ("ann", "slow")}):
-            ann.send(ListConversations())
+            ann.request(ListConversations())
         heard = 0
         while "slow" in server.service.hub.online:
-            ann.send(SendMessage("1", "x" * 8000))
+            ann.request(SendMessage("1", "x" * 8000))
             assert isinstance(await upto(items, Message), Message)
             heard += 1
             assert heard < 10_000
@@ -254,16 +254,16 @@ async def test_no_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(CannotConnect, match="improto serve"):
-        await connect("127.0.0.1", port, load("json"))
+        await dial(f"tcp://127.0.0.1:{port}", "json")
 
 
 @on_loop
 async def test_misuse() -> None:
     """A client that sends out of order is stopped by an error before anything goes out (CLIENT-1)."""
     async with serving() as (_, port):
-        session = await connect("127.0.0.1", port, load("json"))
+        session = await dial(f"tcp://127.0.0.1:{port}", "json")
         with pytest.raises(UsageError, match="JOIN"):
-            session.send(Join("1"))
+            session.request(Join("1"))
         session.close()
 
 
@@ -394,14 +394,14 @@ async def test_gap_bounds_what_waits() -> None:
         still.sendall(load("pickle").encode(Register("still", "")))
         while "still" not in service.hub.online:
             await asyncio.sleep(0)
-        ann.send(Invite(("still",)))
+        ann.request(Invite(("still",)))
         invitation = await upto(items, Invitation)
         assert isinstance(invitation, Invitation)
-        ann.send(Join(invitation.conversation))
+        ann.request(Join(invitation.conversation))
         # It sends its JOIN before it has read anything, so this does not wait for its reading.
         service.hub.receive(2, Join(invitation.conversation), server.now())
         for _ in range(20):  # each comes to ann after a gap, so that it is over for the other one, too
-            ann.send(SendMessage(invitation.conversation, "x" * 8000))
+            ann.request(SendMessage(invitation.conversation, "x" * 8000))
             await upto(items, Message)
         assert "still" not in service.hub.online
     await ann.goodbye()
@@ -468,7 +468,7 @@ async def test_session_closes_at_its_end(data: bytes) -> None:
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        session = await connect("127.0.0.1", server.sockets[0].getsockname()[1], load("pickle"))
+        session = await dial(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", "pickle")
         with pytest.raises(Lost):
             _ = [item async for item in session]
         await ended.wait()
@@ -510,6 +510,6 @@ async def test_reset_after_goodbye() -> None:
         writer.transport.abort()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        session = await connect("127.0.0.1", server.sockets[0].getsockname()[1], load("json"))
-        session.send(Goodbye())
+        session = await dial(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", "json")
+        session.request(Goodbye())
         assert [item async for item in session] == []

@@ -1,6 +1,5 @@
 """Tests of `improto chat`: its pure functions, and processes that talk to servers, good and bad."""
 
-import argparse
 import re
 import signal
 import socket
@@ -8,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from improto.cli.chat import Complaint, Local, address, listing, parse, roster_changes
+from improto.cli.chat import Complaint, Local, listing, parse, roster_changes
 from improto.messages import (
     Goodbye,
     Invite,
@@ -115,42 +114,6 @@ def test_listing() -> None:
 def test_empty_listing() -> None:
     """Where there are no conversations, the listing tells how to begin one."""
     assert "/invite" in listing({}, (), {})[0]
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("tcp://localhost", ("localhost", 6666)),
-        ("tcp://localhost:7", ("localhost", 7)),
-        ("tcp://localhost:7/", ("localhost", 7)),
-        ("localhost:7", ("localhost", 7)),
-        ("127.0.0.1", ("127.0.0.1", 6666)),
-        ("tcp://[::1]:7", ("::1", 7)),
-    ],
-)
-def test_address(url: str, expected: tuple[str, int]) -> None:
-    """The scheme and the port of an address may be left out."""
-    assert address(url) == expected
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "tcp://",
-        "http://localhost",
-        "tcp://h:0",
-        "tcp://h:x",
-        "tcp://h:99999",
-        "tcp://h/x",
-        "me@h",
-        "a..b",
-    ],
-)
-def test_no_address(url: str) -> None:
-    """What is no address is refused with an example of one."""
-    with pytest.raises(argparse.ArgumentTypeError, match="tcp://localhost"):
-        address(url)
 
 
 def conversation(ann: Program, bo: Program) -> str:

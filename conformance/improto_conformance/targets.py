@@ -25,7 +25,7 @@ from shutil import which
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
-from improto.bindings.asyncio import PORT
+from improto.addresses import PORT
 from improto.bindings.memory import Server
 from improto.cli.text import escaped
 from improto.codec import Codec

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from improto.bindings.asyncio import Lost, Session, connect
-from improto.codec import available, load
-from improto.errors import UsageError
+from improto.bindings.asyncio import Session, dial
+from improto.codec import available
+from improto.errors import Lost, UsageError
 from improto.messages import COMMANDS, Error
+from improto.user import Reconnected
 from improto.wire import Fault
 
 REQUESTS = {
@@ -45,7 +46,8 @@ class Driver:
             case "connect":
                 if line["codec"] not in available():
                     return "unsupported"
-                self.session = await connect(line["host"], line["port"], load(line["codec"]))
+                url = f"tcp://{line['host']}:{line['port']}"
+                self.session = await dial(url, line["codec"])
                 self.listening = asyncio.create_task(self.listen(self.session))
             case "reset":
                 if self.session is not None and self.listening is not None:
@@ -60,8 +62,8 @@ class Driver:
                 kind = COMMANDS[REQUESTS[word]]
                 request: Any = kind(*(line[field.name] for field in kind.FIELDS))
                 try:
-                    self.session.send(request)
-                except UsageError:
+                    self.session.request(request)
+                except (UsageError, Lost):
                     return "refused"
                 await self.session.drain()
         return "did"
@@ -72,7 +74,7 @@ class Driver:
             async for item in session:
                 if isinstance(item, Fault):
                     tell(event="ignored", why=item.explanation)
-                else:
+                elif not isinstance(item, Reconnected):
                     more = {"code": item.code} if isinstance(item, Error) else {}
                     fields = zip(item.FIELDS, item.values(), strict=True)
                     tell(event=EVENTS[item.COMMAND], **{field.name: value for field, value in fields}, **more)

@@ -15,14 +15,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
-from urllib.parse import urlsplit
 
-from improto.bindings.asyncio import PORT, CannotConnect, Lost, Session, connect
+from improto.addresses import PORT
+from improto.bindings.asyncio import Session, connect
 from improto.cli.serve import codecs
 from improto.cli.text import escaped
-from improto.client import WAIT
 from improto.codec import available
-from improto.errors import ImprotoError, InvalidMessage, UsageError
+from improto.errors import CannotConnect, ImprotoError, InvalidMessage, Lost, Refused, UsageError
 from improto.limits import Limits
 from improto.messages import (
     Code,
@@ -38,14 +37,13 @@ from improto.messages import (
     OnlineUsers,
     Register,
     Request,
-    Response,
     SendMessage,
     Status,
 )
-from improto.states import State
+from improto.user import Backoff, Item, Reconnected
 from improto.wire import Fault
 
-__all__ = ["HELP", "Complaint", "Local", "address", "configure", "listing", "parse", "roster_changes", "run"]
+__all__ = ["HELP", "Complaint", "Local", "configure", "listing", "parse", "roster_changes", "run"]
 
 HELP: Final = "talk to others from a terminal"
 
@@ -77,22 +75,6 @@ class Complaint:
     """Why a line was not understood or not sent, and what to type instead."""
 
     text: str
-
-
-def address(url: str) -> tuple[str, int]:
-    """Take `tcp://host:port`, or without the scheme or the port, apart; ArgumentTypeError if it is none."""
-    wrong = argparse.ArgumentTypeError(f"{url!r} is no address; write it like tcp://localhost:{PORT}")
-    try:
-        parts = urlsplit(url if "://" in url else f"tcp://{url}")
-        host, port = parts.hostname, parts.port
-        (host or "").encode("idna")
-    except ValueError:
-        raise wrong from None
-    if parts.scheme != "tcp" or not host or port == 0 or parts.username is not None:
-        raise wrong
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise wrong
-    return host, PORT if port is None else port
 
 
 def parse(line: str, joined: Collection[str] = (), current: str | None = None) -> Request | Local | Complaint:
@@ -183,26 +165,21 @@ class _List(Enum):
     SETTLE = "after its reply, all is answered"
 
 
-class _Refused(ImprotoError):
-    """The server does not take the user."""
-
-
 class Chat:
     """One user at one terminal."""
 
-    def __init__(self, session: Session, me: Register) -> None:
-        """Register as `me` as soon as `run` is called."""
+    def __init__(self, session: Session) -> None:
+        """Talk on a session that stands."""
         self._session = session
-        self._me = me
-        self._roster: Mapping[str, str] = {me.username: me.status}
+        self._username = session.view.username
+        self._roster: Mapping[str, str] = {self._username: session.view.status}
         self._chosen: str | None = None
         self._lists: deque[_List] = deque()
-        self._registered = asyncio.Event()
         self._settled = asyncio.Event()
 
     async def run(self) -> None:
-        """Talk until the user is done; Lost or _Refused if the server is."""
-        self._session.send(self._me)
+        """Talk until the user is done; Lost or Refused if the server is."""
+        _say(f"* registered as {self._username}")
         tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._obey())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -215,17 +192,9 @@ class Chat:
 
     async def _listen(self) -> None:
         async for item in self._session:
-            if not self._registered.is_set() and self._session.state is State.REGISTERED:
-                _say(f"* registered as {self._me.username}")
-                self._registered.set()
             self._show(item)
 
     async def _obey(self) -> None:
-        try:
-            async with asyncio.timeout(WAIT):
-                await self._registered.wait()
-        except TimeoutError:
-            raise Lost("the server does not answer; is it an improto server, and the codec right?") from None
         typed = _typed()
         while (line := await typed.get()) is not None:
             if not self._do(line):
@@ -265,7 +234,7 @@ class Chat:
 
     def _send(self, request: Request) -> None:
         try:
-            self._session.send(request)
+            self._session.request(request)
         except ImprotoError as error:
             _say(f"! {error}")
             return
@@ -279,12 +248,15 @@ class Chat:
         self._lists.append(why)
         self._send(ListConversations())
 
-    def _show(self, item: Response | Fault) -> None:
+    def _show(self, item: Item) -> None:
         match item:
             case OnlineUsers(users):
                 _say(*roster_changes(self._roster, users))
                 self._roster = users
-            case Invitation(id, source) if source == self._me.username:
+            case Reconnected():
+                self._lists.clear()
+                _say("* connected again; you are in no conversation now, see /list")
+            case Invitation(id, source) if source == self._username:
                 _say(f"* conversation {id} is yours: /join {id}")
             case Invitation(id, source):
                 _say(f"* {source} invites you to conversation {id}: /join {id}")
@@ -298,9 +270,7 @@ class Chat:
                 _say(f"! {code}: {explanation}" if fatal else f"* ignored: {explanation}")
 
     def _listed(self) -> None:
-        why = (
-            self._lists.popleft() if self._lists else None
-        )  # None: a sign of life that the session asked for
+        why = self._lists.popleft()
         view = self._session.view
         if why is _List.SHOW:
             _say(*listing(view.conversations, view.joined, view.invitations))
@@ -309,21 +279,22 @@ class Chat:
 
     def _refused(self, error: Error) -> None:
         _say(f"! {error.message}")
-        if not self._registered.is_set():
-            raise _Refused(error.message)
         if error.code in (Code.NO_SUCH_CONVERSATION, Code.NOT_INVITED, Code.NOT_MEMBER, Code.TOO_MANY):
             self._ask(_List.PUT_RIGHT)  # JOIN has no reply: else we would go on talking to nobody
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `chat`."""
-    parser.add_argument("url", metavar="URL", type=address, help=f"tcp://host[:port] (port: {PORT})")
+    parser.add_argument(
+        "url", metavar="URL", help=f"tcp://HOST[:PORT], tls://HOST[:PORT] (port: {PORT}) or unix:PATH"
+    )
     parser.add_argument("username", metavar="USERNAME", help="the name to be known by")
     parser.add_argument("--status", default="", metavar="TEXT", help="shown to others beside the name")
     parser.add_argument(
         "--codec", choices=available(), default="pickle", help="as the server speaks (default: %(default)s)"
     )
     parser.add_argument("--integer-ids", action="store_true", help="send ids as integers in the pickle codec")
+    parser.add_argument("--reconnect", action="store_true", help="connect again when the connection is lost")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -344,17 +315,15 @@ async def _chat(arguments: argparse.Namespace) -> int:
     if complaint is not None:
         raise UsageError(complaint)
     (codec,) = codecs(arguments.codec, integer_ids=arguments.integer_ids)
-    host, port = arguments.url
-    session = await connect(host, port, codec)
+    backoff = Backoff() if arguments.reconnect else None
     try:
-        await Chat(session, me).run()
-    except Lost as error:
+        async with connect(
+            arguments.url, me.username, status=me.status, codec=codec, reconnect=backoff
+        ) as session:
+            await Chat(session).run()
+    except (Lost, Refused) as error:
         _say(f"! {error}", prompt=False)
         return 1
-    except _Refused:
-        return 1
-    finally:
-        await session.goodbye()
     return 0
 
 

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from improto.bindings.asyncio import PORT, Server
+from improto.addresses import PORT
+from improto.bindings.asyncio import Server
 from improto.cli.numbers import amount, wait
 from improto.cli.text import escaped
 from improto.codec import Codec, available, load

@@ -1,0 +1,6 @@
+"""Sockets on asyncio: `Server` runs a `Service`, `connect` gives a client's `Session`."""
+
+from improto.bindings.asyncio.client import Session, connect, dial
+from improto.bindings.asyncio.server import Server, StreamLink
+
+__all__ = ["Server", "Session", "StreamLink", "connect", "dial"]

@@ -1,0 +1,262 @@
+"""A client on asyncio: TCP, TLS, Unix sockets."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from random import random
+from typing import Any, Final, cast
+
+from improto.addresses import parse_address
+from improto.bindings.sockets import cannot_connect
+from improto.client import WAIT, Client
+from improto.codec import Codec, load
+from improto.errors import CannotConnect, Lost
+from improto.messages import (
+    Conversations,
+    Goodbye,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    OnlineUsers,
+    Register,
+    Request,
+    Response,
+    SendMessage,
+    Status,
+)
+from improto.states import State
+from improto.user import NO_ANSWER, Backoff, Item, User
+
+__all__ = ["Session", "connect", "dial"]
+
+_WRITE: Final = 60.0  # seconds for which a server may take nothing
+_LOOK: Final = 10.0  # seconds after which to look whether a silent server lives
+
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_Dial = Callable[[], Awaitable[_Streams]]
+
+
+class Session:
+    """A client's end: calls for requests, and what arrives, one after the other.
+
+    Iterate for Responses, Faults (what made no sense and had no effect) and, with `reconnect`, Reconnected.  The
+    iteration ends after `goodbye`, and with `Lost` or `Refused` if it is not the user who ends the connection.  A
+    reply that a call waits for goes to the call alone, unless it is a roster.  A task reads all the time, until more than a megabyte is not looked at.
+    """
+
+    def __init__(self, user: User, dial: _Dial, streams: _Streams) -> None:
+        """Made by `dial` and `connect`."""
+        self._user = user
+        self._dial = dial
+        self._reader, self._writer = streams
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    @property
+    def state(self) -> State:
+        """Where the connection stands."""
+        return self._user.state
+
+    @property
+    def view(self) -> Client:
+        """What the user knows: who is online, invitations, conversations."""
+        return self._user.view
+
+    # Requests with a reply: Refused, or Lost if none comes within 30 seconds.
+
+    async def register(self, username: str, status: str = "") -> OnlineUsers:
+        """Go online.  Refused if the server does not take the user, who may try another name."""
+        return cast(OnlineUsers, await self._call(Register(username, status)))
+
+    async def list_conversations(self) -> Mapping[str, tuple[str, ...]]:
+        """Give the conversations and their members; all that was requested before has been handled then."""
+        return cast(Conversations, await self._call(ListConversations())).conversations
+
+    # Those without: what comes of them arrives, an Error if they had no effect.  They wait until the system takes
+    # them.  InvalidMessage or UsageError, and nothing is sent, if they may not be sent.
+
+    async def invite(self, *usernames: str) -> None:
+        """Begin a conversation; an Invitation arrives that tells its id."""
+        await self._send(Invite(usernames))
+
+    async def join(self, conversation: str) -> None:
+        """Become a member."""
+        await self._send(Join(conversation))
+
+    async def leave(self, conversation: str) -> None:
+        """Be a member no more, or decline an invitation."""
+        await self._send(Leave(conversation))
+
+    async def send(self, conversation: str, text: str) -> None:
+        """Say something to the members, of whom the user has to be one."""
+        await self._send(SendMessage(conversation, text))
+
+    async def status(self, text: str) -> None:
+        """Change the status."""
+        await self._send(Status(text))
+
+    def request(self, request: Request) -> None:
+        """Send any request without waiting; its reply arrives like everything else."""
+        self._writer.write(self._user.request(request, self._loop.time()))
+
+    async def drain(self) -> None:
+        """Wait until the system has taken most of what was sent, so that a fast sender needs no memory for it."""
+        with suppress(OSError):  # a connection that broke is told of by the iteration
+            await self._within(_WRITE, self._writer.drain(), "the server takes nothing any more")
+
+    async def receive(self, timeout: float | None = None) -> Item | None:
+        """Give what arrives next, None after the end.  TimeoutError if nothing does in so many seconds."""
+        user = self._user
+        async with asyncio.timeout(timeout):
+            while True:
+                was_full = user.full
+                item = user.next()
+                if was_full:
+                    self._tell()
+                if item is not None:
+                    return item
+                if user.over:
+                    if user.error is not None:
+                        raise user.error
+                    return None
+                await self._news.wait()
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        """Give what arrives up to the end."""
+        while (item := await self.receive()) is not None:
+            yield item
+
+    async def goodbye(self) -> None:
+        """Say GOODBYE if the connection stands, wait for its end for at most 1 s (CLIENT-20), and close."""
+        if self._user.standing and self.state is not State.CLOSED:
+            self.request(Goodbye())
+            self._tell()
+            await asyncio.wait([self._task], timeout=1.0)
+        self.close()
+        await asyncio.wait([self._task])
+
+    def close(self) -> None:
+        """Close without another word."""
+        self._user.close()
+        self._writer.close()
+        self._task.cancel()
+        self._tell()
+
+    async def _send(self, request: Request) -> None:
+        self.request(request)
+        await self.drain()
+
+    async def _call(self, request: Register | ListConversations) -> Response:
+        call = self._user.call(request, self._loop.time())
+        self._writer.write(call.data)
+        await self._within(WAIT, self._until(lambda: call.done), NO_ANSWER)
+        if call.error is not None:
+            raise call.error
+        assert call.reply is not None
+        return call.reply
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, None], why: str) -> None:
+        """Wait for the server, but not for ever: after that it counts as lost."""
+        try:
+            async with asyncio.timeout(seconds):
+                await work
+        except TimeoutError:
+            self._user.lost(why)
+            self._writer.transport.abort()
+            raise Lost(why) from None
+
+    def _tell(self) -> None:
+        """Wake whoever waits for something to change."""
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        while not true():
+            await self._news.wait()
+
+    async def _run(self) -> None:
+        while True:
+            await self._read()
+            self._writer.close()
+            delay = self._user.delay(random())
+            self._tell()
+            if delay is None:
+                return
+            await asyncio.sleep(delay)
+            try:
+                self._reader, self._writer = await self._dial()
+            except CannotConnect as error:
+                self._user.failed(error)
+            else:
+                self._writer.write(self._user.connected(self._loop.time()))
+
+    async def _read(self) -> None:
+        user = self._user
+        while user.standing:
+            await self._until(lambda: not user.full)
+            look = asyncio.timeout(_LOOK)
+            try:
+                async with look:
+                    user.read(await self._reader.read(64 * 1024), self._loop.time())
+            except OSError as error:
+                if not look.expired():  # a connection can time out, too
+                    user.lost(f"the connection broke: {error}")
+            self._writer.write(user.overdue(self._loop.time()))
+            self._tell()
+
+
+async def dial(
+    url: str,
+    codec: Codec | str = "pickle",
+    *,
+    tls: ssl.SSLContext | None = None,
+    timeout: float = 10.0,
+    reconnect: Backoff | None = None,
+) -> Session:
+    """Connect, with nobody registered yet: `connect` is what most programs want.
+
+    CannotConnect if there is no server within `timeout` seconds, UsageError if `url` is none (see `addresses`).
+    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.
+    """
+    address = parse_address(url)
+
+    async def streams() -> _Streams:
+        try:
+            async with asyncio.timeout(timeout):
+                if address.scheme == "unix":
+                    return await asyncio.open_unix_connection(address.path)
+                context = None if address.scheme == "tcp" else tls or ssl.create_default_context()
+                return await asyncio.open_connection(address.host, address.port, ssl=context)
+        except OSError as error:
+            raise cannot_connect(address, error) from error
+
+    spoken = load(codec) if isinstance(codec, str) else codec
+    made = await streams()
+    return Session(User(spoken, asyncio.get_running_loop().time(), reconnect), streams, made)
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    username: str,
+    *,
+    status: str = "",
+    codec: Codec | str = "pickle",
+    tls: ssl.SSLContext | None = None,
+    timeout: float = 10.0,
+    reconnect: Backoff | None = None,
+) -> AsyncGenerator[Session]:
+    """Connect and register; at the end of the block say GOODBYE.
+
+    Raises what `dial` and `Session.register` raise.  With `reconnect`, a connection that stood and was lost is made
+    again, and Reconnected arrives.
+    """
+    session = await dial(url, codec, tls=tls, timeout=timeout, reconnect=reconnect)
+    try:
+        await session.register(username, status)
+        yield session
+    finally:
+        await session.goodbye()

@@ -1,0 +1,185 @@
+"""Tests of the client of `improto.bindings.asyncio`, as a program uses it."""
+
+import asyncio
+import socket
+from typing import TypeVar
+
+import pytest
+
+from improto.bindings.asyncio import Session, connect, dial
+from improto.errors import CannotConnect, Lost, Refused, UsageError
+from improto.messages import Invitation, Join, Message, OnlineUsers
+from improto.states import State
+from improto.user import Backoff, Item, Reconnected
+from test_asyncio_binding import on_loop, serving
+
+T = TypeVar("T", bound=Item)
+
+
+async def block(url: str) -> None:
+    """Be online for as long as nothing goes wrong, which it does."""
+    async with connect(url, "ann"):
+        raise KeyError
+
+
+async def silence(session: Session) -> None:
+    """Take what arrives, until nothing does for a moment."""
+    while True:
+        await session.receive(timeout=0.05)
+
+
+async def ask(session: Session) -> None:
+    """Ask as long as there are answers."""
+    while True:
+        await session.list_conversations()
+
+
+async def upto(session: Session, kind: type[T]) -> T:
+    """Take what arrives up to the first of a kind."""
+    async for item in session:
+        if isinstance(item, kind):
+            return item
+    raise AssertionError(f"the session ended before {kind}")
+
+
+@on_loop
+async def test_conversation() -> None:
+    """Two users who speak different codecs meet: each request has a call, each event arrives."""
+    async with serving() as (_, port):
+        url = f"tcp://127.0.0.1:{port}"
+        async with connect(url, "ann", codec="ascii") as ann, connect(url, "bo", status="here") as bo:
+            await ann.invite("bo")
+            id = (await upto(ann, Invitation)).conversation
+            assert (await upto(bo, Invitation)) == Invitation(id, "ann")
+            await ann.join(id)
+            assert await ann.list_conversations() == {id: ("ann",)}
+            await bo.join(id)
+            await bo.send(id, "hi")
+            assert (await upto(ann, Message)) == Message(id, "bo", "hi")
+            await bo.leave(id)
+            await bo.status("away")
+            while (await upto(ann, OnlineUsers)).users["bo"] != "away":
+                pass
+            assert await ann.list_conversations() == {id: ("ann",)}
+            assert ann.view.online == {"ann": "", "bo": "away"}
+
+
+@on_loop
+async def test_calls_while_somebody_iterates() -> None:
+    """A call gets its reply while another task takes what arrives, and from several tasks at once."""
+    async with serving() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        heard: list[object] = []
+
+        async def listen() -> None:
+            async for item in ann:
+                heard.append(item)
+
+        listening = asyncio.create_task(listen())
+        assert await asyncio.gather(*[ann.list_conversations() for _ in range(5)]) == [{}] * 5
+        await ann.goodbye()
+        await listening
+        assert {type(item) for item in heard} == {OnlineUsers}
+
+
+@on_loop
+async def test_refused() -> None:
+    """Who is not taken gets Refused with the code, and the connection is closed."""
+    async with serving() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann"):
+        with pytest.raises(Refused) as refused:
+            async with connect(f"tcp://127.0.0.1:{port}", "ann"):
+                pass
+        assert refused.value.code == "name-in-use"
+        while len(server.links) > 1:
+            await asyncio.sleep(0)
+
+
+@on_loop
+async def test_goodbye_at_the_end_of_the_block() -> None:
+    """However the block ends, the user goes offline, and what it raised comes out."""
+    async with serving() as (server, port):
+        with pytest.raises(KeyError):
+            await block(f"tcp://127.0.0.1:{port}")
+        assert server.service.hub.online == {}
+        async with connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+            assert list(server.service.hub.online) == ["ann"]
+        assert server.service.hub.online == {}
+        assert ann.state is State.CLOSED
+        assert [type(item) async for item in ann] == [OnlineUsers]
+        with pytest.raises(UsageError):
+            await ann.join("1")
+
+
+@on_loop
+async def test_timeout() -> None:
+    """`receive` waits for so many seconds; nothing is lost by that."""
+    async with serving() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        with pytest.raises(TimeoutError):
+            await silence(ann)
+        async with connect(f"tcp://127.0.0.1:{port}", "bo") as bo:
+            await bo.invite("ann")
+            await upto(ann, Invitation)
+
+
+@on_loop
+async def test_no_answer() -> None:
+    """A host that takes no connections is given up after the time-out (CannotConnect)."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        with (
+            socket.create_connection(("127.0.0.1", port)),
+            pytest.raises(CannotConnect, match="does not answer"),
+        ):
+            await dial(f"tcp://127.0.0.1:{port}", timeout=0.2)
+
+
+@on_loop
+async def test_reconnect() -> None:
+    """With `reconnect` the session outlives its server: it says so, and goes on with the next one."""
+    async with serving() as (server, port):
+        url = f"tcp://127.0.0.1:{port}"
+        async with connect(url, "ann", reconnect=Backoff(first=0.01, most=0.01)) as ann:
+            async with connect(url, "bo"):
+                await ann.invite("bo")
+                id = (await upto(ann, Invitation)).conversation
+                await ann.join(id)
+                await ann.list_conversations()
+            await server.close()
+            with pytest.raises(Lost):
+                await ask(ann)
+            async with serving(port=port) as (again, _):
+                assert await upto(ann, Reconnected) == Reconnected((id,))
+                assert list(again.service.hub.online) == ["ann"]
+                assert await ann.list_conversations() == {}
+
+
+@on_loop
+async def test_giving_up() -> None:
+    """When no new connection can be made, the iteration ends with the reason."""
+    async with serving() as (server, port):
+        reconnect = Backoff(first=0.01, most=0.01, attempts=3)
+        async with connect(f"tcp://127.0.0.1:{port}", "ann", reconnect=reconnect) as ann:
+            await server.close()
+            with pytest.raises(CannotConnect):
+                await upto(ann, Reconnected)
+
+
+@on_loop
+async def test_leaving_while_there_is_no_connection() -> None:
+    """Who leaves between two attempts does not wait for the next."""
+    async with serving() as (server, port):
+        async with connect(f"tcp://127.0.0.1:{port}", "ann", reconnect=Backoff(first=1000.0)) as ann:
+            await server.close()
+            with pytest.raises(Lost):
+                await ask(ann)
+        assert ann.state is State.CLOSED
+
+
+@on_loop
+async def test_lost() -> None:
+    """Without `reconnect` the loss comes out of the iteration and of every call, after what arrived before."""
+    async with serving() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        await server.close()
+        with pytest.raises(Lost):
+            await upto(ann, Reconnected)
+        with pytest.raises(Lost):
+            ann.request(Join("1"))

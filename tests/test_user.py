@@ -1,0 +1,249 @@
+"""Tests of `improto.user`: what each binding's client has in common, driven as a binding drives it."""
+
+import pytest
+
+from improto.codec import load
+from improto.errors import CannotConnect, Lost, Refused, UsageError
+from improto.messages import (
+    AnyMessage,
+    Conversations,
+    Error,
+    Goodbye,
+    Invitation,
+    Join,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    SendMessage,
+)
+from improto.states import State
+from improto.user import Backoff, Item, Reconnected, User
+from improto.wire import Fault
+
+JSON = load("json")
+ROSTER = OnlineUsers({"ann": ""})
+
+
+def line(*messages: AnyMessage) -> bytes:
+    """Give messages as they are on the wire."""
+    return b"".join(JSON.frame(JSON.encode(message)) for message in messages)
+
+
+def online(backoff: Backoff | None = None) -> User:
+    """Give a user who is registered and has looked at the roster."""
+    user = User(JSON, 0.0, backoff)
+    user.call(Register("ann", ""), 0.0)
+    user.read(line(ROSTER), 0.0)
+    assert told(user) == [ROSTER]
+    return user
+
+
+def told(user: User) -> list[Item]:
+    """Take all that arrived."""
+    return list(iter(user.next, None))
+
+
+def test_register() -> None:
+    """A call to register gives the roster, which is told as well, for it is news."""
+    user = User(JSON, 0.0)
+    call = user.call(Register("ann", "here"), 0.0)
+    assert call.data == line(Register("ann", "here"))
+    assert not call.done
+    user.read(line(ROSTER), 0.0)
+    assert (call.reply, call.error) == (ROSTER, None)
+    assert told(user) == [ROSTER]
+    assert user.state is State.REGISTERED
+
+
+def test_refused() -> None:
+    """A refusal goes to the call alone, with its code, and another name may be tried on the same connection."""
+    user = User(JSON, 0.0)
+    call = user.call(Register("ann", ""), 0.0)
+    user.read(line(Error("name-in-use: take another")), 0.0)
+    assert isinstance(call.error, Refused)
+    assert call.error.code == "name-in-use"
+    assert told(user) == []
+    assert user.standing
+    again = user.call(Register("bo", ""), 0.0)
+    user.read(line(OnlineUsers({"bo": ""})), 0.0)
+    assert again.reply is not None
+
+
+def test_senseless_roster() -> None:
+    """A roster without the user is a Fault and no reply; the next one is."""
+    user = User(JSON, 0.0)
+    call = user.call(Register("ann", ""), 0.0)
+    user.read(line(OnlineUsers({"bo": ""})), 0.0)
+    assert not call.done
+    user.read(line(ROSTER), 0.0)
+    assert call.reply == ROSTER
+    assert [type(item) for item in told(user)] == [Fault, OnlineUsers]
+
+
+def test_replies_in_order() -> None:
+    """Each list goes to whoever asked for it: to a call alone, or to be told."""
+    user = online()
+    first, _, last = (
+        user.call(ListConversations(), 1.0),
+        user.request(ListConversations(), 1.0),
+        user.call(ListConversations(), 1.0),
+    )
+    lists = [Conversations({"1": ()}), Conversations({"2": ()}), Conversations({"3": ()})]
+    user.read(line(lists[0], Invitation("3", "bo"), lists[1]), 1.0)
+    assert first.reply == lists[0]
+    assert not last.done
+    user.read(line(lists[2]), 1.0)
+    assert last.reply == lists[2]
+    assert told(user) == [Invitation("3", "bo"), lists[1]]
+
+
+def test_sign_of_life() -> None:
+    """A server that is silent for a minute is asked; its answer is told to nobody, its silence is a loss (CONN-26, CONN-27)."""
+    user = online()
+    assert user.overdue(59.0) == b""
+    assert user.overdue(60.0) == line(ListConversations())
+    user.read(line(Conversations({})), 61.0)
+    assert told(user) == []
+    assert user.overdue(121.0) == line(ListConversations())
+    assert user.overdue(150.0) == b""
+    assert user.standing
+    user.overdue(151.0)
+    assert user.over
+    assert isinstance(user.error, Lost)
+
+
+def test_lost() -> None:
+    """At the end of the stream what waits for a reply gets the loss, what arrived is still told, and nothing can be sent."""
+    user = online()
+    call = user.call(ListConversations(), 0.0)
+    user.read(line(Invitation("1", "bo")) + b'{"type":"MESS', 0.0)
+    user.read(b"", 0.0)
+    assert isinstance(call.error, Lost)
+    assert told(user) == [Invitation("1", "bo")]
+    assert user.over
+    assert user.error is call.error
+    with pytest.raises(Lost):
+        user.request(Join("1"), 0.0)
+
+
+def test_goodbye() -> None:
+    """After GOODBYE the end of the connection is in order, however it ends (CLIENT-20)."""
+    for end in ("end of stream", "reset", "close"):
+        user = online()
+        user.request(Goodbye(), 0.0)
+        if end == "end of stream":
+            user.read(b"", 0.0)
+        elif end == "reset":
+            user.lost("reset")
+        else:
+            user.close()
+        assert user.over
+        assert user.error is None
+        with pytest.raises(UsageError):
+            user.request(Join("1"), 0.0)
+
+
+def test_fatal_fault() -> None:
+    """Bytes behind which nothing can be read are told, and the connection is lost (CLIENT-18)."""
+    user = User(load("pickle"), 0.0)
+    user.read(b"MESSAGE cposix\nsystem\n.", 0.0)
+    assert [type(item) for item in told(user)] == [Fault]
+    assert isinstance(user.error, Lost)
+
+
+def test_full() -> None:
+    """Nothing more is to be read when a megabyte is not looked at, unless a call waits for what comes behind it."""
+    user = online()
+    user.request(Join("1"), 0.0)
+    text = Message("1", "bo", "x" * 1000)
+    while not user.full:
+        user.read(line(text), 0.0)
+    assert len(list(iter(user.next, None))) in range(900, 1100)
+    assert not user.full
+    while not user.full:
+        user.read(line(text), 0.0)
+    call = user.call(ListConversations(), 0.0)
+    assert not user.full
+    user.read(line(Conversations({})), 0.0)
+    assert call.done
+    assert user.full
+    user.request(Goodbye(), 0.0)
+    assert not user.full  # what comes now is discarded
+
+
+def test_misuse() -> None:
+    """A request that may not be sent raises before anything goes out (CLIENT-10)."""
+    user = online()
+    with pytest.raises(UsageError, match="JOIN conversation 1"):
+        user.request(SendMessage("1", "hi"), 0.0)
+    with pytest.raises(UsageError):
+        user.call(Register("bo", ""), 0.0)
+
+
+def test_backoff() -> None:
+    """Each wait is twice as long as the one before up to a bound, and chance takes up to half of it away."""
+    backoff = Backoff(first=1.0, most=5.0, attempts=5)
+    assert [backoff.delay(attempt, 0.0) for attempt in range(6)] == [1.0, 2.0, 4.0, 5.0, 5.0, None]
+    assert [backoff.delay(attempt, 1.0) for attempt in range(3)] == [0.5, 1.0, 2.0]
+    assert Backoff().delay(10_000, 0.0) == 30.0
+
+
+def test_reconnect() -> None:
+    """With a backoff, a loss leads to a new connection, on which the user registers again and is told of it."""
+    user = online(Backoff(first=1.0))
+    user.request(Join("7"), 0.0)
+    user.lost("reset")
+    assert not user.standing
+    assert not user.over
+    with pytest.raises(Lost):
+        user.request(ListConversations(), 0.0)
+    assert user.delay(0.0) == 1.0
+    user.failed(CannotConnect("no server"))
+    assert user.delay(0.0) == 2.0
+    assert user.connected(10.0) == line(Register("ann", ""))
+    user.read(line(ROSTER), 10.0)
+    assert told(user) == [Reconnected(("7",)), ROSTER]
+    assert user.view.joined == {}
+    user.lost("reset")
+    assert user.delay(0.0) == 1.0
+
+
+def test_name_still_in_use() -> None:
+    """On the new connection, a name that the server still holds is tried again; a refusal for good ends it all."""
+    user = online(Backoff(first=1.0))
+    user.lost("reset")
+    user.delay(0.0)
+    user.connected(0.0)
+    user.read(line(Error("name-in-use: x")), 0.0)
+    assert not user.standing
+    assert user.delay(0.0) == 2.0
+    user.connected(0.0)
+    user.read(line(Error("forbidden: you are not on the list")), 0.0)
+    assert user.over
+    assert isinstance(user.error, Refused)
+    assert user.delay(0.0) is None
+    assert told(user) == []
+
+
+def test_giving_up() -> None:
+    """When the attempts are used up, the reason of the last one is the error."""
+    user = online(Backoff(attempts=1))
+    user.lost("reset")
+    assert user.delay(0.0) is not None
+    user.failed(CannotConnect("no server"))
+    assert user.delay(0.0) is None
+    assert user.over
+    assert isinstance(user.error, CannotConnect)
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_no_new_connection(*, registered: bool) -> None:
+    """There is no new connection after the user's own end, nor for who was never registered."""
+    user = online(Backoff()) if registered else User(JSON, 0.0, Backoff())
+    if registered:
+        user.close()
+    else:
+        user.lost("reset")
+    assert user.over
+    assert user.delay(0.0) is None
