@@ -1,0 +1,327 @@
+"""WebSocket on asyncio: `listen` has a server accept it beside its other listeners, `connect` gives a client's session.
+
+Each message is one WebSocket message, and the codec is agreed on in the handshake, as the subprotocol
+`improto.v1.<codec>` (WS-1, WS-3).  The package `websockets` speaks HTTP and the frames, by its part without I/O; what
+this server sends is made into a frame once for each codec, not once for each receiver.
+
+Who comes without asking for a WebSocket may be served a page (`improto.bindings.page`).
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from logging import WARNING, getLogger
+from typing import ClassVar, Final, cast
+from urllib.parse import urlsplit
+
+from websockets.datastructures import Headers
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Origin, Subprotocol
+
+from improto.bindings.asyncio import Server, StreamLink
+from improto.codec import Codec, LineCodec, Reader
+from improto.errors import DecodeError
+from improto.links import Phase
+from improto.messages import AnyMessage, Code, Role
+
+__all__ = ["listen", "messages", "subprotocol"]
+
+_PIECE: Final = 4 * 1024  # of what has arrived, looked at in one turn: it may hold hundreds of frames
+_HEAD: Final = 16 * 1024  # of a handshake
+_PING_S: Final = 30.0  # so who falls silent is found within 60 s (WS-7)
+_LOG: Final = getLogger(__name__)
+_LOG.setLevel(WARNING)  # what the package would tell above that holds what people say
+_REASONS: Final = {
+    "goodbye": CloseCode.NORMAL_CLOSURE,
+    "end of stream": CloseCode.NORMAL_CLOSURE,
+    Code.SHUTTING_DOWN: CloseCode.GOING_AWAY,
+    Code.TOO_LARGE: CloseCode.MESSAGE_TOO_BIG,
+}
+"""Why the service closes → the close code; a policy violation for all else."""
+
+
+def subprotocol(codec: Codec) -> str:
+    """Name the subprotocol that stands for a codec (WS-3)."""
+    return f"improto.v1.{codec.name}"
+
+
+def messages(codec: Codec, frame: Callable[[bytes], bytes] = bytes) -> Codec:
+    """Give a codec as it is where the transport keeps messages apart: each `feed` of its readers is a payload.
+
+    `frame` makes of a payload what is written.
+    """
+
+    class Messages(Codec):
+        name: ClassVar[str] = subprotocol(codec)
+        binary: ClassVar[bool] = codec.binary
+
+        def encode(self, message: AnyMessage) -> bytes:
+            return codec.encode(message)
+
+        def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+            if isinstance(codec, LineCodec) and b"\n" in payload:  # WS-1
+                raise DecodeError(Code.MALFORMED, "a message holds a line end")
+            try:
+                return codec.decode(payload, sender)
+            except DecodeError as error:  # WS-9: the framing is intact
+                raise DecodeError(error.code, error.explanation, offset=error.offset) from None
+
+        def frame(self, payload: bytes) -> bytes:
+            return frame(payload)
+
+        def reader(self, sender: Role) -> Reader:
+            return _Reader(self, sender)
+
+    return Messages()
+
+
+class _Reader(Reader):
+    __slots__ = ("_codec", "_payloads", "_sender")
+
+    def __init__(self, codec: Codec, sender: Role) -> None:
+        self._codec = codec
+        self._sender = sender
+        self._payloads: deque[bytes] = deque()
+
+    def feed(self, data: bytes) -> None:
+        self._payloads.append(data)
+
+    def next(self, limit: int) -> AnyMessage | None:
+        if not self._payloads:
+            return None
+        payload = self._payloads.popleft()
+        if len(payload) > limit:  # LIMIT-2, LIMIT-3
+            self._payloads.clear()
+            raise DecodeError(Code.TOO_LARGE, f"a message may have at most {limit} bytes here", fatal=True)
+        return self._codec.decode(payload, self._sender)
+
+    @property
+    def behind(self) -> int:
+        return sum(map(len, self._payloads))
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What the connections of one listener have in common."""
+
+    codecs: Mapping[str, Codec]
+    """Subprotocol → codec that writes frames."""
+    origins: Collection[str]
+    page: Mapping[str, Response]
+    """Path → what is served there."""
+    ping: float
+
+
+async def listen(
+    server: Server,
+    host: str,
+    port: int,
+    *,
+    tls: ssl.SSLContext | None = None,
+    origins: Collection[str] = (),
+    page: Mapping[str, Response] | None = None,
+    ping: float = _PING_S,
+) -> tuple[str, int]:
+    """Have `server` listen on WebSocket, behind TLS if there is a context for it, and give the address that was taken.
+
+    Web pages may connect that come from this address itself, as long as that is a number or `localhost`, or from one of
+    `origins`, such as `https://chat.example.org`; programs that are no browsers name no origin and may (WS-6).  `page`
+    holds what is served to those who ask for no WebSocket, by path.  A client that is silent for `ping` seconds is
+    pinged, and lost if it is for so many more (WS-7).
+    """
+    codecs = {subprotocol(codec): messages(codec, partial(_framed, codec)) for codec in server.service.codecs}
+    terms = _Terms(codecs, origins, page or {}, ping)
+    listener = await asyncio.get_running_loop().create_server(
+        lambda: _WebSocket(server, terms), host, port, backlog=1024, ssl=tls
+    )
+    server.attach(listener)
+    return cast(tuple[str, int], listener.sockets[0].getsockname()[:2])
+
+
+def _framed(codec: Codec, payload: bytes) -> bytes:
+    return Frame(Opcode.BINARY if codec.binary else Opcode.TEXT, payload).serialize(mask=False)  # WS-2
+
+
+class _WebSocket(StreamLink):
+    """One accepted connection: a handshake, then messages; or a request for a page."""
+
+    def __init__(self, server: Server, terms: _Terms) -> None:
+        super().__init__(server)
+        self._terms = terms
+        # No extension is given, so none is agreed on, compression neither (WS-5).
+        self._protocol = ServerProtocol(
+            subprotocols=[Subprotocol(name) for name in terms.codecs],
+            max_size=server.service.hub.limits.request,
+            logger=_LOG,
+        )
+        self._raw = bytearray()  # not looked at yet
+        self._head = 0  # bytes of the handshake so far
+        self._parts = bytearray()  # of a message in several frames
+        self._heard = True  # something since the last ping
+        self._over = False  # nothing that follows is looked at
+        self._at_end = False
+        self._said = False  # all there is to say, with a close frame at its end
+        self._last = b""  # that close frame, if the peer has caused it
+
+    def opened(self, now: float, address: str, *, agreeing: bool = True) -> None:
+        # The time to register is the time for the handshake, too (CONN-17).
+        super().opened(now, address, agreeing=agreeing)
+
+    def received(self, data: bytes) -> None:
+        self._heard = True
+        self._raw += data
+        self._parse()
+
+    def ended(self) -> None:
+        self._at_end = True
+        super().ended()
+
+    def lost(self) -> None:
+        self._raw.clear()
+        super().lost()
+
+    def expired(self, *, gap: bool) -> None:
+        silent = not self._heard and self.reading  # WS-7
+        if gap or silent or self._over or self.phase is not Phase.OPEN:
+            super().expired(gap=gap)
+        else:
+            self._heard = False
+            self._protocol.send_ping(b"")
+            self._put(b"".join(self._protocol.data_to_send()))
+            self.links.close_within(self, self._terms.ping, self._server.now())
+
+    def flushed(self, now: float) -> None:
+        super().flushed(now)
+        if self.phase is Phase.OVER and not self._at_end:  # the peer may still be sending, to its own harm
+            self.phase = Phase.LINGERING
+
+    def refresh(self) -> None:
+        super().refresh()
+        if self._raw and self.phase is not Phase.OVER:
+            self._transport.pause_reading()
+            if self.reading:
+                self._parse()
+                self.links.touch(self)  # to read on
+
+    def take(self, now: float) -> bytes | memoryview | None:
+        if self.peer.flush is not None and not self._said:
+            self._said = True
+            self._waiting += [*self.peer.take(), self._farewell()]
+        return super().take(now)
+
+    def _put(self, data: bytes) -> None:
+        """Have something written that is no message."""
+        if data and not self._said:
+            self._waiting.append(data)
+            self.links.touch(self)
+
+    def _farewell(self) -> bytes:
+        if self._protocol.state is State.OPEN:
+            code = _REASONS.get(self.peer.reason, CloseCode.POLICY_VIOLATION)
+            self._protocol.send_close(code, self.peer.reason)
+            return b"".join(self._protocol.data_to_send())
+        return self._last
+
+    def _parse(self) -> None:
+        """Look at a little of what has arrived, so that others have their turns in between."""
+        while self._raw and self.peer.codec_name is None and not self._over:
+            # Line by line: nothing may follow a handshake before its answer.
+            self._receive(self._raw.find(b"\n") + 1 or len(self._raw))
+        if self._over:
+            self._raw.clear()
+        elif self._raw:
+            self._receive(_PIECE)
+        if self._raw:
+            self._transport.pause_reading()
+            self.links.touch(self)
+
+    def _receive(self, size: int) -> None:
+        """Have the package understand so many bytes, and do what follows."""
+        protocol = self._protocol
+        piece = bytes(self._raw[:size])
+        del self._raw[:size]
+        protocol.receive_data(piece)
+        for event in protocol.events_received():
+            if isinstance(event, Request):
+                self._answer(event)
+            elif not self._take_in(cast(Frame, event)):
+                break
+        if protocol.state is State.CONNECTING:
+            self._head += len(piece)
+            if self._head > _HEAD and not protocol.eof_sent:
+                protocol.send_response(protocol.reject(431, "The request is too long.\n"))
+        data = b"".join(protocol.data_to_send())
+        if protocol.eof_sent:
+            self._end(data)
+        else:
+            self._put(data)
+
+    def _end(self, data: bytes) -> None:
+        """Note that nothing that follows counts; `data` is the last to be sent."""
+        protocol = self._protocol
+        self._over = True
+        if protocol.state is State.CONNECTING:  # no WebSocket comes about; this is the answer
+            self._put(data or protocol.reject(400, "This is a server for WebSocket.\n").serialize())
+        else:
+            self._last = data  # behind the replies to what came before
+        if isinstance(protocol.parser_exc, PayloadTooBig):
+            # Anything that is too long stands for what nobody has kept.
+            self.links.service.receive(self.peer, bytes(self.links.service.hub.limits.request + 1))
+        if protocol.close_rcvd is not None:  # WS-8
+            self.ended()
+        else:
+            self.links.service.end(self.peer)
+
+    def _take_in(self, frame: Frame) -> bool:
+        """Take in a frame; False if what follows it does not count."""
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            codec = self._terms.codecs[str(self._protocol.subprotocol)]
+            if (frame.opcode is Opcode.BINARY) is not codec.binary:  # WS-2
+                kind = "binary" if codec.binary else "text"
+                self._protocol.fail(CloseCode.UNSUPPORTED_DATA, f"{codec.name} comes in {kind} messages")
+                return False
+        elif frame.opcode is not Opcode.CONT:
+            return True
+        self._parts += frame.data
+        if frame.fin:
+            self.links.service.receive(self.peer, bytes(self._parts))
+            self._parts.clear()
+        return True
+
+    def _answer(self, request: Request) -> None:
+        """Answer a handshake, or what is none."""
+        protocol = self._protocol
+        if "Upgrade" not in request.headers and self._terms.page:
+            response = self._terms.page.get(request.path.partition("?")[0])
+            protocol.send_response(response or protocol.reject(404, "There is no such page.\n"))
+            return
+        protocol.origins = [None, *map(Origin, self._terms.origins), *self._own_origins(request.headers)]
+        response = protocol.accept(request)
+        protocol.send_response(response)
+        if protocol.subprotocol is not None and protocol.state is State.OPEN:
+            self.links.service.agree(self.peer, self._terms.codecs[protocol.subprotocol])
+            self.links.close_within(self, self._terms.ping, self._server.now())
+
+    def _own_origins(self, headers: Headers) -> Collection[Origin]:
+        """Give the origin of pages from this address, unless it goes by a name.
+
+        For names may be made to lead here, by anybody who has a domain, and so make a strange page seem our own.
+        """
+        hosts = headers.get_all("Host")
+        try:
+            [host] = hosts
+            name = urlsplit(f"//{host}").hostname or ""
+            if name != "localhost":
+                ip_address(name)
+        except ValueError:
+            return []
+        scheme = "http" if self._transport.get_extra_info("sslcontext") is None else "https"
+        return [Origin(f"{scheme}://{host}")]
