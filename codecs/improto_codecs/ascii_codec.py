@@ -181,10 +181,12 @@ def _quoted(text: str) -> str:
 def _writer(message: type[AnyMessage]) -> Writer:
     """Make what writes messages of a class whose fields are texts."""
     fields = [
-        f"text if (text := message.{name}).isalnum() and text.isascii() else field(text)"
+        f"text if (text := message.{name}).isalnum() and text.isascii() "
+        "else short(text) if ' ' in text and len(text) < 100 else field(text)"
         for name, _ in message.FIELDS
     ]
-    return writer(f"' '.join(({', '.join([repr(message.COMMAND), *fields])},))", {"field": _field})
+    used = {"short": encode_basestring_ascii, "field": _field}
+    return writer(f"' '.join(({', '.join([repr(message.COMMAND), *fields])},)).encode()", used)
 
 
 def _write_names(message: Invite) -> bytes:
@@ -225,9 +227,24 @@ def _form(message: type[AnyMessage]) -> str:
 
 def _canonical_roster(written: str) -> dict[str, str] | None:
     """Read entries of bare names in which nothing is escaped; None if they are something else."""
+    if '"' not in written:
+        return _bare_roster(written)
     found = _ENTRIES.findall(written)
     users = {name: status or quoted for name, status, quoted, _ in found}
     return users if len(users) == len(found) and not (found and found[-1][-1]) else None
+
+
+def _bare_roster(written: str) -> dict[str, str] | None:
+    """Read entries of which all is bare; None if they are something else."""
+    between = written.encode().translate(None, _ATOMS)
+    spaced = written.replace("=", " ")
+    count = len(between) // 2
+    # Each entry is ` name=status` if spaces and equals signs take turns, with something behind each.
+    if between != b" =" * count or "  " in spaced or spaced.endswith(" "):
+        return None
+    parts = spaced.split(" ")
+    users = dict(zip(parts[1::2], parts[2::2], strict=True))
+    return users if len(users) == count else None
 
 
 # The last group takes all that is left where no entry begins.

@@ -13,22 +13,21 @@ declared length, which costs an attacker three bytes a list if lists may nest de
 as most messages are, is not walked.
 
 What holds nothing but texts, or is a roster of such, is unpacked without a walk, under bounds that leave no room
-for anything else; if it turns out to be something else, it is walked and unpacked once more.
+for lists that claim to be long; if it turns out to be something else, it is walked and unpacked once more.
 
 A packer is kept, which takes half the time of making one each time.  Not so in the pure Python form of the package,
 which would mix up what two threads pack with it; the compiled form lets no other thread run meanwhile.
 """
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from itertools import chain
+from operator import attrgetter
 from typing import ClassVar, Final, cast
 
 from improto.codec import LengthCodec, arguments, build_positional
 from improto.errors import DecodeError
 from improto.limits import DEPTH
-from improto.messages import COMMANDS, AnyMessage, Code, Kind, OnlineUsers, Role
+from improto.messages import COMMANDS, AnyMessage, Code, Invite, Kind, OnlineUsers, Role
 from improto_codecs.canonical import Maker, maker
 
 __all__ = ["MsgpackCodec"]
@@ -38,6 +37,9 @@ _msgpack = import_module("msgpack")
 _compiled: Final = cast(str, _msgpack.Packer.__module__).endswith("_cmsgpack")
 _pack = cast(Callable[..., bytes], _msgpack.Packer().pack if _compiled else _msgpack.packb)
 _unpack = cast(Callable[..., object], _msgpack.unpackb)
+# Of what comes out of these nothing is sure but what is tried next.
+_unpack_texts = cast(Callable[..., list[str]], _msgpack.unpackb)
+_unpack_map = cast(Callable[..., dict[str, str]], _msgpack.unpackb)
 
 # Of each first byte from C0: how many bytes the value has, or if negative, how many of a length come first.
 _SIZES: Final = (
@@ -65,11 +67,19 @@ class MsgpackCodec(LengthCodec):
 
     def encode(self, message: AnyMessage) -> bytes:
         """Give the array in its shortest form."""
-        return _pack([message.COMMAND, *arguments(message)])  # MSGPACK-1, MSGPACK-3, MSGPACK-5
+        return _pack(_ARRAYS[type(message)](message))  # MSGPACK-1, MSGPACK-3, MSGPACK-5
 
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
         """Read one array; DecodeError if it is none or not a message."""
-        message = _read_texts(payload, sender) or _read_roster(payload, sender)
+        try:
+            if payload.startswith(_ROSTER):
+                message = _read_roster(payload, sender)
+            else:
+                texts = _unpack_texts(payload, max_array_len=_MOST_TEXTS, max_map_len=0, max_ext_len=0)
+                "".join(texts)
+                message = _MAKERS[sender][texts[0]](texts)
+        except (LookupError, TypeError, ValueError):
+            message = None  # it holds something else than texts
         if message is not None:
             return message
         # What is left without these bytes is the array's own header: so it holds no containers and no exts.
@@ -88,31 +98,16 @@ class MsgpackCodec(LengthCodec):
         return build_positional(command, fields, sender)  # MSGPACK-4, CODEC-4
 
 
-def _read_texts(payload: bytes, sender: Role) -> AnyMessage | None:
-    """Read what holds nothing but texts; None if it is something else."""
-    try:
-        texts = cast("list[str]", _unpack(payload, max_array_len=_MOST_TEXTS, max_map_len=0, max_ext_len=0))
-        "".join(texts)
-        return _MAKERS[sender][texts[0], len(texts)](texts)
-    except (LookupError, TypeError, ValueError):
-        return None
-
-
 def _read_roster(payload: bytes, sender: Role) -> AnyMessage | None:
-    """Read a roster of nothing but texts; None if it is something else."""
-    found = _ROSTER.match(payload)
-    # There are no containers but its own, and no exts.
-    if found is None or sender is not OnlineUsers.FROM or len(payload.translate(None, _FLAT)) != 2:
-        return None
-    size = int.from_bytes(found[2] or found[3]) if found[1] is None else found[1][0] & 15
-    if 2 * size > len(payload) - found.end():  # LIMIT-4
-        return None
-    try:
-        users = cast("dict[str, str]", _unpack(payload[_ROSTER_HEAD:], max_array_len=0, max_ext_len=0))
-        "".join(chain(users, users.values()))
-    except (TypeError, ValueError):
-        return None
-    return _make_roster((users,)) if len(users) == size else None
+    """Read a roster of nothing but texts; None, LookupError, TypeError or ValueError if it is something else."""
+    at = len(_ROSTER)
+    head = payload[at]
+    size = head & 15 if head >> 4 == 8 else int.from_bytes(payload[at + 1 : at + _MAP_HEADS[head]])
+    users = _unpack_map(payload[at:], max_array_len=0, max_ext_len=0)
+    "".join(users)
+    "".join(users.values())
+    # CODEC-10
+    return _make_roster((users,)) if sender is OnlineUsers.FROM and len(users) == size else None
 
 
 class _Ext:
@@ -188,25 +183,35 @@ def _walk(payload: bytes) -> bytes:
         left = values
 
 
+def _check_text(payload: bytes, start: int, end: int) -> None:
+    try:
+        payload[start:end].decode()
+    except UnicodeDecodeError as error:  # MSGPACK-8
+        raise DecodeError(Code.MALFORMED, "a text is not valid UTF-8", offset=start + error.start) from None
+
+
 def _cut_off(at: int) -> DecodeError:
     return DecodeError(Code.MALFORMED, "the message is cut off", offset=at)
 
 
-_MAKERS: Final[dict[Role, dict[tuple[str, int], Maker]]] = {role: {} for role in Role}
+def _array(message: AnyMessage) -> Sequence[object]:
+    return [message.COMMAND, *arguments(message)]
+
+
+_ARRAYS: Final[Mapping[type[AnyMessage], Callable[[AnyMessage], Sequence[object]]]] = {
+    message: attrgetter("COMMAND", *[field.name for field in message.FIELDS])
+    if message.FIELDS and message is not Invite
+    else _array
+    for message in COMMANDS.values()
+}
+_MAKERS: Final[dict[Role, dict[str, Maker]]] = {role: {} for role in Role}
 for _message in COMMANDS.values():
     if all(field.kind not in (Kind.NAMES, Kind.ROSTER, Kind.CONVERSATIONS) for field in _message.FIELDS):
         _names = [field.name for field in _message.FIELDS]
-        _MAKERS[_message.FROM][_message.COMMAND, len(_names) + 1] = maker(
-            _message, ["command", *_names], _names
-        )
-_MOST_TEXTS: Final = max(size for makers in _MAKERS.values() for _, size in makers)
+        _MAKERS[_message.FROM][_message.COMMAND] = maker(_message, ["command", *_names], _names)
+_MOST_TEXTS: Final = 1 + max(len(message.FIELDS) for message in COMMANDS.values())
 _make_roster: Final = maker(OnlineUsers, ["users"], ["users"])
-# The headers of an array of two and of a text, the command, and the header of a map.
-_ROSTER: Final = re.compile(
-    rb"\x92"
-    + bytes([0xA0 + len(OnlineUsers.COMMAND)])
-    + OnlineUsers.COMMAND.encode()
-    + rb"(?:([\x80-\x8f])|\xde(..)|\xdf(....))",
-    re.DOTALL,
-)
-_ROSTER_HEAD: Final = 2 + len(OnlineUsers.COMMAND)
+# The headers of an array of two and of a text, and the command.
+_ROSTER: Final = b"\x92" + bytes([0xA0 + len(OnlineUsers.COMMAND)]) + OnlineUsers.COMMAND.encode()
+_MAP_HEADS: Final = {0xDE: 3, 0xDF: 5}
+"""How long the headers of large maps are."""
