@@ -33,6 +33,9 @@ _ANY_ESCAPE: Final = re.compile(r"\\.", re.DOTALL)
 # An open string counts up to the end, or it would be tried again from each quote, which is quadratic.
 _STRING: Final = re.compile(r'"[^"]*+"?')
 _NO_BRACKETS: Final = re.compile(r"[^\[\]{}]++")
+_BRACKET: Final = re.compile(r'"[^"]*+"?|[\[\]{}]')
+_CLOSED: Final = {"[": "]", "{": "}"}
+_CONSTANT: Final = re.compile(r'"[^"]*+"?|NaN|-?Infinity')
 _INNERMOST: Final = re.compile(r"\[\]|\{\}")
 # Group 1 is the escape of a surrogate that is not half of a pair.
 _ESCAPE: Final = re.compile(r"\\(?:u[Dd][89ABab]..\\u[Dd][C-Fc-f]..|(u[Dd][89A-Fa-f])|.)", re.DOTALL)
@@ -67,9 +70,11 @@ class JsonCodec(LineCodec):
             raise DecodeError(Code.MALFORMED, "a byte order mark goes ahead", offset=0)  # JSON-8
         # Most messages hold too few brackets to nest deeply, and no such escape.
         if text.count("{") + text.count("[") > DEPTH and _too_deep(text):
-            raise DecodeError(
-                Code.MALFORMED, f"brackets nest above {DEPTH} levels or are unpaired"
-            )  # LIMIT-17
+            raise DecodeError(  # LIMIT-17
+                Code.MALFORMED,
+                f"brackets nest above {DEPTH} levels or are unpaired",
+                offset=_offset(text, _wrong_bracket(text)),
+            )
         if "\\u" in text:
             lone = next((escape for escape in _ESCAPE.finditer(text) if escape[1]), None)
             if lone is not None:  # LIMIT-24
@@ -79,8 +84,14 @@ class JsonCodec(LineCodec):
         try:
             parsed: object = _DECODER.decode(text)  # JSON-6
         except ValueError as error:  # JSON-7, CODEC-9
-            at = _offset(text, error.pos) if isinstance(error, json.JSONDecodeError) else None
-            raise DecodeError(Code.MALFORMED, f"the message is not JSON ({error})", offset=at) from None
+            at = (
+                error.pos
+                if isinstance(error, json.JSONDecodeError)
+                else next(_outside(_CONSTANT, text)).start()
+            )
+            raise DecodeError(
+                Code.MALFORMED, f"the message is not JSON ({error})", offset=_offset(text, at)
+            ) from None
         if not isinstance(parsed, dict):
             raise DecodeError(Code.MALFORMED, "the message is not an object")  # JSON-7
         members = cast("dict[str, object]", parsed)  # JSON-14: the last of duplicate keys
@@ -107,6 +118,23 @@ def _too_deep(text: str) -> bool:
     for _ in range(DEPTH):
         brackets = _INNERMOST.sub("", brackets)
     return bool(brackets)
+
+
+def _wrong_bracket(text: str) -> int:
+    """Give the place of the first bracket that is too deep or closes none of its kind, or the end."""
+    opened: list[str] = []
+    for found in _outside(_BRACKET, text):
+        bracket = found[0]
+        if bracket in "[{":
+            opened.append(bracket)
+        if len(opened) > DEPTH or (bracket in "]}" and (not opened or _CLOSED[opened.pop()] != bracket)):
+            return found.start()
+    return len(text)
+
+
+def _outside(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Find what is in no string; the pattern has to match strings too, without escapes, which here have none."""
+    return (found for found in pattern.finditer(_ANY_ESCAPE.sub("__", text)) if found[0][0] != '"')
 
 
 def _number(_: str) -> int:

@@ -56,6 +56,7 @@ _SIZES: Final = (
 )
 _FIXED_EXTS: Final = range(0xD4, 0xD9)
 _EXTS: Final = range(0xC7, 0xCA)
+_STRS: Final = range(0xD9, 0xDC)
 _CONTAINERS: Final = (*range(0x80, 0xA0), *range(0xDC, 0xE0))
 _FLAT: Final = bytes(head for head in range(256) if head not in (*_CONTAINERS, *_EXTS, *_FIXED_EXTS))
 
@@ -88,7 +89,7 @@ class MsgpackCodec(LengthCodec):
         try:
             unpacked = _unpack(payload, strict_map_key=False, object_pairs_hook=_map, ext_hook=_Ext)
         except ValueError as error:  # MSGPACK-7, MSGPACK-8, MSGPACK-9
-            _walk(payload)  # which tells where the fault is, unless it is in a text
+            _walk(payload, texts=isinstance(error, UnicodeDecodeError))  # which tells where the fault is
             raise DecodeError(Code.MALFORMED, f"the message is not MessagePack ({error})") from None
         if not isinstance(unpacked, list) or not unpacked:
             raise DecodeError(Code.MALFORMED, "the message is not an array with a command")  # MSGPACK-9
@@ -131,9 +132,10 @@ def _map(pairs: Iterable[tuple[object, object]]) -> object:
     return made if len(made) == len(entries) else _UnusableMap()  # CODEC-10
 
 
-def _walk(payload: bytes) -> bytes:
+def _walk(payload: bytes, *, texts: bool = False) -> bytes:
     """Walk the headers; DecodeError if they do not make exactly one value of at most `DEPTH` levels.
 
+    With `texts`, also if a text is not UTF-8.
     Give the payload with timestamps made other exts: the package would read them, and refuse odd ones, while
     here they are like any ext.
     """
@@ -160,6 +162,8 @@ def _walk(payload: bytes) -> bytes:
             values = (head & 15) * (2 if head < 0x90 else 1)
         elif head < 0xC0:
             at += head & 31
+            if texts:
+                _check_text(payload, at - (head & 31), at)
             continue
         else:  # MSGPACK-6: every form
             length = _SIZES[head - 0xC0]
@@ -171,6 +175,8 @@ def _walk(payload: bytes) -> bytes:
                 if (head in _EXTS or head in _FIXED_EXTS) and at < size:
                     plain[at] = 0  # the ext's type, MSGPACK-4
                 at += length
+                if texts and head in _STRS:
+                    _check_text(payload, at - length, at)
                 continue
             values = length * (2 if head >= 0xDE else 1)
         if len(outer) == DEPTH:
