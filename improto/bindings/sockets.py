@@ -31,7 +31,7 @@ def watch(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-def cannot_connect(address: Address, error: OSError) -> CannotConnect:
+def cannot_connect(address: Address | str, error: OSError) -> CannotConnect:
     """Say why there is no connection, and what to do about it."""
     match error:
         case ssl.SSLCertVerificationError():

@@ -29,7 +29,7 @@ from improto.messages import (
 from improto.states import State
 from improto.user import NO_ANSWER, Backoff, Item, User
 
-__all__ = ["Session", "connect", "dial"]
+__all__ = ["Session", "connect", "dial", "registered"]
 
 _WRITE: Final = 60.0  # seconds for which a server may take nothing
 _LOOK: Final = 10.0  # seconds after which to look whether a silent server lives
@@ -255,8 +255,15 @@ async def connect(
     again, and Reconnected arrives.
     """
     session = await dial(url, codec, tls=tls, timeout=timeout, reconnect=reconnect)
+    async with registered(session, username, status):
+        yield session
+
+
+@asynccontextmanager
+async def registered(session: Session, username: str, status: str) -> AsyncGenerator[None]:
+    """Register on a session; at the end of the block say GOODBYE."""
     try:
         await session.register(username, status)
-        yield session
+        yield
     finally:
         await session.goodbye()

@@ -1,21 +1,16 @@
-"""WebSocket on asyncio: `listen` has a server accept it beside its other listeners, `connect` gives a client's session.
+"""A server's WebSockets, and pages for browsers on the same port.
 
-Each message is one WebSocket message, and the codec is agreed on in the handshake, as the subprotocol
-`improto.v1.<codec>` (WS-1, WS-3).  The package `websockets` speaks HTTP and the frames, by its part without I/O; what
-this server sends is made into a frame once for each codec, not once for each receiver.
-
-Who comes without asking for a WebSocket may be served a page (`improto.bindings.page`).
+What is sent is made into a frame once for each codec, not once for each receiver.  What arrives is looked at a little in
+each turn.
 """
 
 import asyncio
 import ssl
-from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from ipaddress import ip_address
 from logging import WARNING, getLogger
-from typing import ClassVar, Final, cast
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
@@ -27,15 +22,16 @@ from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
 from improto.bindings.asyncio import Server, StreamLink
-from improto.codec import Codec, LineCodec, Reader
-from improto.errors import DecodeError
+from improto.bindings.websocket.framing import framed, kind, messages, subprotocol
+from improto.codec import Codec
 from improto.links import Phase
-from improto.messages import AnyMessage, Code, Role
+from improto.messages import Code
 
-__all__ = ["listen", "messages", "subprotocol"]
+__all__ = ["listen"]
 
 _PIECE: Final = 4 * 1024  # of what has arrived, looked at in one turn: it may hold hundreds of frames
 _HEAD: Final = 16 * 1024  # of a handshake
+_TOO_LONG: Final = b"\xff\xff\xff\xff"  # the length of what nobody has kept
 _PING_S: Final = 30.0  # so who falls silent is found within 60 s (WS-7)
 _LOG: Final = getLogger(__name__)
 _LOG.setLevel(WARNING)  # what the package would tell above that holds what people say
@@ -46,66 +42,6 @@ _REASONS: Final = {
     Code.TOO_LARGE: CloseCode.MESSAGE_TOO_BIG,
 }
 """Why the service closes → the close code; a policy violation for all else."""
-
-
-def subprotocol(codec: Codec) -> str:
-    """Name the subprotocol that stands for a codec (WS-3)."""
-    return f"improto.v1.{codec.name}"
-
-
-def messages(codec: Codec, frame: Callable[[bytes], bytes] = bytes) -> Codec:
-    """Give a codec as it is where the transport keeps messages apart: each `feed` of its readers is a payload.
-
-    `frame` makes of a payload what is written.
-    """
-
-    class Messages(Codec):
-        name: ClassVar[str] = subprotocol(codec)
-        binary: ClassVar[bool] = codec.binary
-
-        def encode(self, message: AnyMessage) -> bytes:
-            return codec.encode(message)
-
-        def decode(self, payload: bytes, sender: Role) -> AnyMessage:
-            if isinstance(codec, LineCodec) and b"\n" in payload:  # WS-1
-                raise DecodeError(Code.MALFORMED, "a message holds a line end")
-            try:
-                return codec.decode(payload, sender)
-            except DecodeError as error:  # WS-9: the framing is intact
-                raise DecodeError(error.code, error.explanation, offset=error.offset) from None
-
-        def frame(self, payload: bytes) -> bytes:
-            return frame(payload)
-
-        def reader(self, sender: Role) -> Reader:
-            return _Reader(self, sender)
-
-    return Messages()
-
-
-class _Reader(Reader):
-    __slots__ = ("_codec", "_payloads", "_sender")
-
-    def __init__(self, codec: Codec, sender: Role) -> None:
-        self._codec = codec
-        self._sender = sender
-        self._payloads: deque[bytes] = deque()
-
-    def feed(self, data: bytes) -> None:
-        self._payloads.append(data)
-
-    def next(self, limit: int) -> AnyMessage | None:
-        if not self._payloads:
-            return None
-        payload = self._payloads.popleft()
-        if len(payload) > limit:  # LIMIT-2, LIMIT-3
-            self._payloads.clear()
-            raise DecodeError(Code.TOO_LARGE, f"a message may have at most {limit} bytes here", fatal=True)
-        return self._codec.decode(payload, self._sender)
-
-    @property
-    def behind(self) -> int:
-        return sum(map(len, self._payloads))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +73,13 @@ async def listen(
     holds what is served to those who ask for no WebSocket, by path.  A client that is silent for `ping` seconds is
     pinged, and lost if it is for so many more (WS-7).
     """
-    codecs = {subprotocol(codec): messages(codec, partial(_framed, codec)) for codec in server.service.codecs}
+    codecs = {subprotocol(codec): messages(codec, framed) for codec in server.service.codecs}
     terms = _Terms(codecs, origins, page or {}, ping)
     listener = await asyncio.get_running_loop().create_server(
         lambda: _WebSocket(server, terms), host, port, backlog=1024, ssl=tls
     )
     server.attach(listener)
     return cast(tuple[str, int], listener.sockets[0].getsockname()[:2])
-
-
-def _framed(codec: Codec, payload: bytes) -> bytes:
-    return Frame(Opcode.BINARY if codec.binary else Opcode.TEXT, payload).serialize(mask=False)  # WS-2
 
 
 class _WebSocket(StreamLink):
@@ -273,8 +205,7 @@ class _WebSocket(StreamLink):
         else:
             self._last = data  # behind the replies to what came before
         if isinstance(protocol.parser_exc, PayloadTooBig):
-            # Anything that is too long stands for what nobody has kept.
-            self.links.service.receive(self.peer, bytes(self.links.service.hub.limits.request + 1))
+            self.links.service.receive(self.peer, _TOO_LONG)  # refused by its length alone
         if protocol.close_rcvd is not None:  # WS-8
             self.ended()
         else:
@@ -284,15 +215,15 @@ class _WebSocket(StreamLink):
         """Take in a frame; False if what follows it does not count."""
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             codec = self._terms.codecs[str(self._protocol.subprotocol)]
-            if (frame.opcode is Opcode.BINARY) is not codec.binary:  # WS-2
-                kind = "binary" if codec.binary else "text"
-                self._protocol.fail(CloseCode.UNSUPPORTED_DATA, f"{codec.name} comes in {kind} messages")
+            if frame.opcode is not kind(codec):  # WS-2
+                reason = f"{codec.name} comes in {kind(codec).name.lower()} messages"
+                self._protocol.fail(CloseCode.UNSUPPORTED_DATA, reason)
                 return False
         elif frame.opcode is not Opcode.CONT:
             return True
         self._parts += frame.data
         if frame.fin:
-            self.links.service.receive(self.peer, bytes(self._parts))
+            self.links.service.receive(self.peer, len(self._parts).to_bytes(4) + self._parts)
             self._parts.clear()
         return True
 

@@ -1,0 +1,195 @@
+"""A client's WebSocket: the session is that of `improto.bindings.asyncio`, on streams that hide the frames.
+
+Its streams carry each message behind its length; what the peer sees of that is a frame.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from logging import WARNING, getLogger
+from typing import Final, cast
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI, parse_uri
+
+from improto.bindings.asyncio.client import Session, registered
+from improto.bindings.sockets import cannot_connect
+from improto.bindings.websocket.framing import kind, messages
+from improto.codec import Codec, LengthCodec, load
+from improto.errors import CannotConnect, UsageError
+from improto.limits import Limits
+from improto.user import Backoff, User
+
+__all__ = ["connect", "dial"]
+
+_LOG: Final = getLogger(__name__)
+_LOG.setLevel(WARNING)  # what the package would tell above that holds what people say
+_HEADER: Final = 4  # bytes of a length
+
+
+class _Protocol(asyncio.StreamReaderProtocol):
+    """Makes of frames messages behind their lengths."""
+
+    def __init__(self, reader: asyncio.StreamReader, uri: WebSocketURI, codec: LengthCodec) -> None:
+        super().__init__(reader)
+        self.websocket = ClientProtocol(
+            uri,
+            subprotocols=[Subprotocol(codec.name)],
+            max_size=Limits().roster,
+            logger=_LOG,
+        )
+        self.codec = codec
+        self.agreed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._parts = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._transport = cast(asyncio.Transport, transport)
+        self.websocket.send_request(self.websocket.connect())
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        websocket = self.websocket
+        if websocket.state is State.CLOSED:
+            return
+        websocket.receive_data(data)
+        for event in websocket.events_received():
+            if not isinstance(event, Response) and not self._take_in(cast(Frame, event)):
+                break
+        self._see_whether_agreed()
+        self.flush()
+        if websocket.state is not State.OPEN and not self._transport.is_closing():
+            super().eof_received()
+
+    def eof_received(self) -> bool:
+        if self.websocket.state is not State.CLOSED:
+            self.websocket.receive_eof()
+        self._see_whether_agreed()
+        super().eof_received()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if not self.agreed.done():
+            self.agreed.set_exception(exc or ConnectionResetError("it has closed the connection"))
+
+    def _see_whether_agreed(self) -> None:
+        websocket = self.websocket
+        if self.agreed.done():
+            return
+        if websocket.handshake_exc is not None:
+            self.agreed.set_exception(websocket.handshake_exc)
+        elif websocket.state is State.OPEN:
+            self.agreed.set_result(None)
+
+    def _take_in(self, frame: Frame) -> bool:
+        """Take in a frame; False if what follows it does not count."""
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY) and frame.opcode is not kind(self.codec):  # WS-2
+            self.websocket.fail(CloseCode.UNSUPPORTED_DATA)
+            return False
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            self._parts += frame.data
+            if frame.fin:
+                super().data_received(len(self._parts).to_bytes(_HEADER) + self._parts)
+                self._parts.clear()
+        return True
+
+    def flush(self) -> None:
+        """Write what there is to be written."""
+        self._transport.write(b"".join(self.websocket.data_to_send()))
+
+
+class _Writer(asyncio.StreamWriter):
+    """Makes of messages behind their lengths frames."""
+
+    def __init__(
+        self, transport: asyncio.Transport, protocol: _Protocol, reader: asyncio.StreamReader
+    ) -> None:
+        super().__init__(transport, protocol, reader, asyncio.get_running_loop())
+        self._frames = protocol
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send one message."""
+        websocket = self._frames.websocket
+        if data and websocket.state is State.OPEN:
+            send = websocket.send_binary if self._frames.codec.binary else websocket.send_text
+            send(bytes(data[_HEADER:]))
+            self._frames.flush()
+
+    def close(self) -> None:
+        """Close in order."""
+        if self._frames.websocket.state is State.OPEN:
+            self._frames.websocket.send_close(CloseCode.NORMAL_CLOSURE)
+            self._frames.flush()
+        super().close()
+
+
+async def dial(
+    url: str,
+    codec: Codec | str = "json",
+    *,
+    tls: ssl.SSLContext | None = None,
+    timeout: float = 10.0,
+    reconnect: Backoff | None = None,
+) -> Session:
+    """Connect to a ws:// or wss:// URL, with nobody registered yet: `connect` is what most programs want.
+
+    Raises as `improto.bindings.asyncio.dial`; CannotConnect also if the server does not agree to a WebSocket.
+    """
+    try:
+        uri = parse_uri(url)
+    except (InvalidURI, ValueError):
+        raise UsageError(f"{url!r} is no address; write it like ws://HOST:PORT or wss://HOST:PORT") from None
+    spoken = messages(load(codec) if isinstance(codec, str) else codec)
+
+    async def streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        context = tls or ssl.create_default_context() if uri.secure else None
+        try:
+            async with asyncio.timeout(timeout):
+                transport, protocol = await loop.create_connection(
+                    lambda: _Protocol(reader, uri, spoken), uri.host, uri.port, ssl=context
+                )
+                try:
+                    await protocol.agreed
+                except BaseException:
+                    transport.abort()
+                    raise
+        except OSError as error:
+            raise cannot_connect(url, error) from error
+        except WebSocketException as error:
+            raise CannotConnect(f"{url} does not agree to a WebSocket: {_answer(error)}") from error
+        return reader, _Writer(transport, protocol, reader)
+
+    made = await streams()
+    return Session(User(spoken, asyncio.get_running_loop().time(), reconnect), streams, made)
+
+
+def _answer(error: WebSocketException) -> str:
+    if isinstance(error, InvalidStatus):
+        return f"{error}; check the address, and the codec"
+    return f"{error}; is there a server for WebSocket?"
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    username: str,
+    *,
+    status: str = "",
+    codec: Codec | str = "json",
+    tls: ssl.SSLContext | None = None,
+    timeout: float = 10.0,
+    reconnect: Backoff | None = None,
+) -> AsyncGenerator[Session]:
+    """Connect to a ws:// or wss:// URL and register, as `improto.bindings.asyncio.connect` does."""
+    session = await dial(url, codec, tls=tls, timeout=timeout, reconnect=reconnect)
+    async with registered(session, username, status):
+        yield session

@@ -1,0 +1,151 @@
+"""Tests of the client of `improto.bindings.websocket`, as a program uses it."""
+
+import socket
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+import trustme
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
+
+from improto.bindings import asyncio as asyncio_binding
+from improto.bindings.asyncio import Server
+from improto.bindings.websocket import connect, dial, listen
+from improto.codec import available
+from improto.errors import CannotConnect, Lost, UsageError
+from improto.messages import Invitation, Message, OnlineUsers
+from improto.user import Backoff, Reconnected
+from improto.wire import Fault
+from test_asyncio_client import upto
+from test_websocket_binding import on_loop, serving
+
+
+@asynccontextmanager
+async def answering(*answers: str | bytes) -> AsyncGenerator[str]:
+    """Run a server that answers the first message with others and closes, and give its URL."""
+
+    async def converse(accepted: ServerConnection) -> None:
+        await accepted.recv()
+        for answer in answers:
+            await accepted.send(answer)
+
+    protocols = [Subprotocol("improto.v1.json")]
+    async with serve(converse, "127.0.0.1", 0, subprotocols=protocols, compression=None) as server:
+        [port] = [cast(tuple[str, int], each.getsockname())[1] for each in server.sockets]
+        yield f"ws://127.0.0.1:{port}"
+
+
+ROSTER = '{"type":"ONLINE_USERS","users":{"ann":""}}'
+
+
+@pytest.mark.parametrize("codec", available())
+@on_loop
+async def test_conversation(codec: str) -> None:
+    """Two users meet, in each codec; a long text and a large roster arrive whole."""
+    async with serving() as (_, port):
+        url = f"ws://127.0.0.1:{port}/chat"
+        async with connect(url, "ann", codec=codec) as ann, connect(url, "bo", status=200 * "é") as bo:
+            await ann.invite("bo")
+            id = (await upto(ann, Invitation)).conversation
+            await ann.join(id)
+            await bo.join(id)
+            assert await bo.list_conversations() == {id: ("ann", "bo")}
+            await bo.send(id, 8000 * "x")
+            assert await upto(ann, Message) == Message(id, "bo", 8000 * "x")
+            assert bo.view.online["bo"] == 200 * "é"
+
+
+@on_loop
+async def test_listeners_share_a_hub() -> None:
+    """Who comes by WebSocket meets who comes by TCP."""
+    async with serving() as (server, port):
+        _, tcp = await server.listen("127.0.0.1", 0)
+        async with (
+            asyncio_binding.connect(f"tcp://127.0.0.1:{tcp}", "bo"),
+            connect(f"ws://127.0.0.1:{port}", "ann") as ann,
+        ):
+            assert ann.view.online == {"ann": "", "bo": ""}
+
+
+@on_loop
+async def test_reconnect() -> None:
+    """With `reconnect` the session outlives its server."""
+    async with serving() as (server, port):
+        url = f"ws://127.0.0.1:{port}"
+        async with connect(url, "ann", reconnect=Backoff(first=0.01, most=0.01)) as ann:
+            await server.close()
+            again = Server(server.service)
+            await listen(again, "127.0.0.1", port)
+            await upto(ann, Reconnected)
+            assert await ann.list_conversations() == {}
+            await again.close()
+
+
+@on_loop
+async def test_tls() -> None:
+    """wss:// trusts whom it is told to trust, and nobody else."""
+    ca = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    trusting = ssl.create_default_context(cadata=ca.cert_pem.bytes().decode())
+    async with serving(tls=context) as (_, port):
+        async with connect(f"wss://localhost:{port}", "ann", tls=trusting) as ann:
+            assert await ann.list_conversations() == {}
+        with pytest.raises(CannotConnect, match="not trusted"):
+            await dial(f"wss://localhost:{port}")
+
+
+@pytest.mark.parametrize("url", ["tcp://localhost", "ws://", "ws://h:99999", "ws://h/#part", "ws://\udc80"])
+@on_loop
+async def test_no_url(url: str) -> None:
+    """What is no URL of a WebSocket is refused with one that is."""
+    with pytest.raises(UsageError, match="write it like ws://"):
+        await dial(url)
+
+
+@on_loop
+async def test_no_websocket() -> None:
+    """Where something else listens, or speaks other codecs, the answer says so."""
+    async with serving(codecs=["ascii"]) as (server, port):
+        _, tcp = await server.listen("127.0.0.1", 0)
+        with pytest.raises(CannotConnect, match="HTTP 400; check the address, and the codec"):
+            await dial(f"ws://127.0.0.1:{port}")
+        with pytest.raises(CannotConnect, match="is there a server for WebSocket"):
+            await dial(f"ws://127.0.0.1:{tcp}")
+    with pytest.raises(CannotConnect, match=f"no server at ws://127.0.0.1:{port}"):
+        await dial(f"ws://127.0.0.1:{port}")
+
+
+@on_loop
+async def test_silent_handshake() -> None:
+    """A server that does not answer the handshake is given up after the time-out."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(CannotConnect, match="does not answer"),
+    ):
+        await dial(f"ws://127.0.0.1:{silent.getsockname()[1]}", timeout=0.1)
+
+
+@on_loop
+async def test_malformed() -> None:
+    """What makes no sense, empty messages too, is told and has no effect; the rest arrives (CLIENT-18)."""
+    async with answering(ROSTER, "", "{", ROSTER) as url, connect(url, "ann") as ann:
+        with pytest.raises(Lost):
+            await upto(ann, Reconnected)
+        assert ann.view.online == {"ann": ""}
+    async with answering(ROSTER, "", "{", ROSTER) as url, connect(url, "ann") as ann:
+        seen = [type(await ann.receive()) for _ in range(4)]
+        assert seen == [OnlineUsers, Fault, Fault, OnlineUsers]
+
+
+@on_loop
+async def test_wrong_kind() -> None:
+    """A binary message in json ends the connection, and what follows it does not count (WS-2)."""
+    answers = (ROSTER, b"{}", '{"type":"ONLINE_USERS","users":{"ann":"","bo":""}}')
+    async with answering(*answers) as url, connect(url, "ann") as ann:
+        with pytest.raises(Lost):
+            await upto(ann, Reconnected)
+        assert ann.view.online == {"ann": ""}
