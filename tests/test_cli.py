@@ -27,8 +27,9 @@ def test_all_commands() -> None:
     assert all(f"\n    {name} " in done.stdout for name in ("serve", "check", "fuzz", "zoo"))
 
 
-def test_missing_package() -> None:
-    """A command that needs a package says how to get it."""
-    done = run("sys.modules['hypothesis'] = None\nsys.exit(main(['fuzz', 'codec', 'json']))")
-    assert done.returncode == 2
-    assert "pip install 'improto[conformance]'" in done.stderr
+def test_fuzzing_needs_no_package() -> None:
+    """What chance makes of a seed depends on no package, whose next version would make something else of it."""
+    done = run(
+        "sys.modules['hypothesis'] = None\nsys.exit(main(['fuzz', 'codec', 'json', '--count', '9', '--jobs', '1']))"
+    )
+    assert done.returncode == 0, done

@@ -111,6 +111,9 @@ GOOD = {
     "rate": ANN + "ann > STATUS y; ann < ERROR rate-limited; ann > LIST; ann < LISTED; ann < ROSTER ann=x;",
     "new code": ANN + "ann > STATUS y; ann < ERROR too-early; ann > LIST; ann < LISTED; ann < ROSTER ann=x;",
     "foreign": "ann > REGISTER ann x; ann < ROSTER ann=x; ann > LIST; ann < LISTED 77=zoe;",
+    "foreign or none": ANN
+    + "ann > LIST; ann < LISTED 7=zoe; ann > JOIN 7; ann > LEAVE 0; ann < ERROR no-such-conversation;"
+    + "ann > LIST; ann < LISTED 7=zoe,ann;",
     "reset": ANN + BO + "bo > STATUS z; bo x; ann < ROSTER ann=x bo=z; ann < ROSTER ann=x;",
     "reset in time": ANN + BO + "bo > STATUS z; bo x; ann < ROSTER ann=x;",
     "unknown": ANN + "ann ! FROB x\\n; ann < ERROR unknown-command; ann > LIST; ann < LISTED;",
@@ -269,6 +272,9 @@ def test_doubled_keys(code: str, lawful: bool) -> None:
     data = b'{"type":"JOIN","conversation":"8","conversation":"9"}\n'
     join = [Entry("ann", Event.SENT, Join("9"), data=data), Entry("ann", Event.RECEIVED, Error(f"{code}: "))]
     complaints = judge(Transcript("", [*seen(ANN).entries, *join], {"ann": "json"}))
+    assert (complaints == []) is lawful
+    pieces = [Entry("ann", Event.RAW, piece, data=piece) for piece in (data[:30], data[30:])]
+    complaints = judge(Transcript("", [*seen(ANN).entries, *pieces, join[1]], {"ann": "json"}))
     assert (complaints == []) is lawful
 
 

@@ -20,7 +20,7 @@ from improto_conformance.links import unframed
 from improto_conformance.profile import Profile
 from improto_conformance.transcript import Entry, Event, Transcript
 
-__all__ = ["Asked", "Flaw", "Heard", "Hearing", "hearings"]
+__all__ = ["Asked", "Flaw", "Heard", "Hearing", "answered_in", "hearings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,17 @@ def hearings(seen: Transcript, profile: Profile) -> list[list[Hearing]]:
     ]
 
 
+def answered_in(seen: Transcript, party: str) -> Sequence[str]:
+    """Name the codecs in which a server may answer a party: its own, and the one that its first bytes tell."""
+    name = seen.codecs.get(party, "")
+    sent = [entry for entry in seen.of(party) if entry.event in (Event.SENT, Event.RAW)]
+    if seen.messages or not sent or sent[0].event is Event.SENT:
+        return [name]
+    codec = load(name)
+    told, _ = _told([(index, _bytes(entry, codec)) for index, entry in enumerate(sent)])
+    return [name, told] if told and told != name else [name]  # CODEC-17
+
+
 def _ways(
     party: str, name: str, entries: _Entries, profile: Profile, *, messages: bool, lossy: bool
 ) -> list[Hearing]:
@@ -117,13 +128,14 @@ def _ways(
     told, rest = _told(pieces)
     if told == name and rest == pieces:
         return [hearing(_read(pieces, codec, limits))]
-    # CODEC-17: a server of which one codec is known may be set to it, or speak others as well.
+    # CODEC-17: a server of which one codec is known may be set to it; whatever is known, it may speak others as well.
     ways = [hearing(_read(pieces, codec, limits))] if len(profile.codecs) == 1 else []
     if told is None:  # CODEC-16
         ways.append(hearing([]))
-    elif not told or (len(profile.codecs) > 1 and told not in profile.codecs):
+        return ways
+    if not told or (len(profile.codecs) > 1 and told not in profile.codecs):
         ways.append(hearing([Asked(rest[0][0], Flaw(None, fatal=True))]))  # CODEC-15
-    else:
+    if told:
         other = load(told)
         ways.append(hearing(_read(rest, other, limits), heard if told == name else _reheard(entries, other)))
     return ways
@@ -245,13 +257,15 @@ def _is_too_large(item: object) -> bool:
 
 def _cut(pieces: _Pieces, codec: Codec, limit: int) -> Iterator[Asked]:
     reader = codec.reader(Role.CLIENT)
+    line = b""  # of JSON, as far as it has come
     for index, data in pieces:
         # Line by line, so that it is known which one a message came from.
         for piece in data.splitlines(keepends=True) if codec.name == "json" else [data]:
             reader.feed(piece)
+            line = piece if line.endswith(b"\n") else line + piece
             for item in _items(reader, limit):
                 assert not isinstance(item, Response)
-                yield Asked(index, item, dubious=codec.name == "json" and _has_doubles(piece))
+                yield Asked(index, item, dubious=codec.name == "json" and _has_doubles(line))
                 if isinstance(item, Flaw) and item.fatal:
                     return
 

@@ -43,12 +43,9 @@ class Check(Aim):
     run against the server meanwhile."""
     seconds: str = ""
     """The time of the profile that it waits for, if it waits at all."""
+    declared: bool = False
+    """Whether it is about what the profile says, and so makes its messages by that."""
     judgement: Callable[[Transcript], Complaints] = field(default=lambda seen: ("this check judges nothing",))
-
-    @property
-    def declared(self) -> bool:
-        """Whether it is about what the profile says, and so makes its messages by that."""
-        return self.name.endswith("/declared")
 
     def judge(self, judgement: Callable[[Transcript], Complaints]) -> Callable[[Transcript], Complaints]:
         """Set the judgement."""
@@ -89,6 +86,7 @@ def check(
             varies=varies,
             defaults=defaults,
             alone=alone,
+            declared=name == "declared",
         )
         _registered.append(made)
         return made

@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -10,7 +10,9 @@ from improto.cli.text import escaped
 from improto.codec import available
 from improto.errors import UsageError
 from improto_conformance import checking, pair_command
+from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
+from improto_conformance.clients.check import ClientCheck
 from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
 from improto_conformance.clients.probe import probe, spoken
 from improto_conformance.clients.runner import Settings as ClientSettings
@@ -19,9 +21,9 @@ from improto_conformance.clients.subjects import Driven, Lone, Subject
 from improto_conformance.results import Result, Verdict
 from improto_conformance.runner import Settings, fresh_name
 from improto_conformance.runner import run as run_checks
-from improto_conformance.targets import opened
+from improto_conformance.targets import Target, opened
 
-__all__ = ["HELP", "configure", "run"]
+__all__ = ["HELP", "add_client", "add_server", "configure", "examine_client", "examine_server", "run"]
 
 HELP: Final = "say whether a server, or a client, conforms to the specification"
 
@@ -30,27 +32,43 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `check`, a role each."""
     roles = parser.add_subparsers(title="what to check", required=True, metavar="ROLE")
     server = roles.add_parser("server", help="a server", description=HELP)
+    add_server(server)
     server.add_argument(
+        "--shared", action="store_true", help="others use the server: leave out what has to be alone with it"
+    )
+    server.set_defaults(role=_server, jobs=Settings().jobs)
+    client = roles.add_parser("client", help="a client", description="Say whether a client conforms.")
+    add_client(client)
+    client.set_defaults(role=_client)
+
+    pair = roles.add_parser(
+        "pair", help=pair_command.HELP, description="Say who is to blame, client or server."
+    )
+    pair.set_defaults(role=pair_command.run)
+    pair_command.configure(pair)
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a server, say what it declares, and choose what is tried and told."""
+    parser.add_argument(
         "target",
         metavar="TARGET",
         help="tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH, "
         "cmd:'PROGRAM {port}' to start one, or inproc:MODULE:FUNCTION",
     )
-    checking.add_declaration(server)
-    checking.add_trust(server)
-    server.add_argument(
-        "--shared", action="store_true", help="others use the server: leave out what has to be alone with it"
-    )
-    server.add_argument(
+    checking.add_declaration(parser)
+    checking.add_trust(parser)
+    parser.add_argument(
         "--fresh",
         action="store_true",
         help="start the program of cmd: anew for each check: none harms another",
     )
-    checking.add_options(server)
-    server.set_defaults(role=_server, jobs=Settings().jobs)
-    client = roles.add_parser("client", help="a client", description="Say whether a client conforms.")
-    client.set_defaults(role=_client)
-    who = client.add_mutually_exclusive_group(required=True)
+    checking.add_options(parser)
+
+
+def add_client(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a client, and choose what is tried and told."""
+    who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument(
         "--driver",
         metavar="PROG",
@@ -62,13 +80,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the client itself, such as './client {host} {port} {user}', for checks that need no driver; "
         "{codec} stands for the codec",
     )
-    checking.add_options(client)
-
-    pair = roles.add_parser(
-        "pair", help=pair_command.HELP, description="Say who is to blame, client or server."
-    )
-    pair.set_defaults(role=pair_command.run)
-    pair_command.configure(pair)
+    checking.add_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,7 +89,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _server(arguments: argparse.Namespace) -> int:
-    checks = checking.chosen(CHECKS, arguments)
+    return examine_server(arguments, CHECKS, [checking.chosen(CHECKS, arguments)], shared=arguments.shared)
+
+
+def _client(arguments: argparse.Namespace) -> int:
+    return examine_client(arguments, CLIENT_CHECKS, [checking.chosen(CLIENT_CHECKS, arguments)])
+
+
+def examine_server(
+    arguments: argparse.Namespace,
+    every: Sequence[Check],
+    batches: Iterable[Sequence[Check]],
+    *,
+    shared: bool = False,
+) -> int:
+    """Run batches of checks, of `every` that there is, against the server that the arguments name.
+
+    Gives the exit code.  No other batch follows one in which a check did not pass.  `shared`: others use the server.
+    """
     profile = checking.trusting(arguments, checking.declared(arguments, arguments.codec or available()))
     settings = Settings(
         profile,
@@ -85,33 +114,55 @@ def _server(arguments: argparse.Namespace) -> int:
         arguments.timeout,
         arguments.cut or ["whole"],
         arguments.codec or (profile.codecs if arguments.profile is None else None),
-        arguments.shared,
+        shared,
         fresh_name(),
     )
 
+    def examine(target: Target, checks: Sequence[Check], report: Callable[[Result], None]) -> bool:
+        passed = False
+        try:
+            results = run_checks(target, checks, settings, report)
+            passed = all(result.verdict is Verdict.PASSED for result in results)
+        finally:
+            if not passed and (said := target.last_words()):
+                print("The program's last words:", *map(escaped, said), sep="\n  ")
+        if left_out := {check.name for check in checks} - {result.check.name for result in results}:
+            print(f"{len(left_out)} checks do not fit {target.transport}, the codecs or the profile")
+        return passed
+
     def work(report: Callable[[Result], None]) -> None:
         with opened(arguments.target, profile.tls, fresh=arguments.fresh) as target:
-            passed = False
-            try:
-                results = run_checks(target, checks, settings, report)
-                passed = all(result.verdict is Verdict.PASSED for result in results)
-            finally:
-                if not passed and (said := target.last_words()):
-                    print("The program's last words:", *map(escaped, said), sep="\n  ")
-            if left_out := {check.name for check in checks} - {result.check.name for result in results}:
-                print(f"{len(left_out)} checks do not fit {target.transport}, the codecs or the profile")
+            all(examine(target, checks, report) for checks in batches)
 
-    return checking.carry_out(arguments, checking.Subject("server", arguments.target, profile, CHECKS), work)
+    return checking.carry_out(arguments, checking.Subject("server", arguments.target, profile, every), work)
 
 
-def _client(arguments: argparse.Namespace) -> int:
-    checks = checking.chosen(CLIENT_CHECKS, arguments)
+def examine_client(
+    arguments: argparse.Namespace, every: Sequence[ClientCheck], batches: Iterable[Sequence[ClientCheck]]
+) -> int:
+    """Run batches of checks, of `every` that there is, against the client that the arguments name.
+
+    Gives the exit code.  No other batch follows one in which a check did not pass.
+    """
     words = shlex.split(arguments.driver or arguments.cmd)
     if not words:
         raise UsageError(
             "give a program and its arguments in one word, such as --driver './my_driver --fast'"
         )
-    fitting = [check for check in checks if check.alone or arguments.driver]
+
+    def examine(
+        settings: ClientSettings,
+        make: Callable[[], Subject],
+        checks: Sequence[ClientCheck],
+        report: Callable[[Result], None],
+    ) -> bool:
+        fitting = [check for check in checks if check.alone or arguments.driver]
+        outcome = run_client_checks(make, fitting, settings, report)
+        if len(fitting) < len(checks):
+            print(f"{len(checks) - len(fitting)} checks need a driver, see docs/driver.md")
+        for what, names in outcome.left_out.items():
+            print(f"{len(names)} checks are left out, since the driver does not support {what}")
+        return all(result.verdict is Verdict.PASSED for result in outcome.results)
 
     def work(report: Callable[[Result], None]) -> None:
         if arguments.driver:
@@ -122,11 +173,7 @@ def _client(arguments: argparse.Namespace) -> int:
             make = partial(Lone, words)
             codecs = spoken(words, arguments.codec, arguments.timeout)
         settings = ClientSettings(codecs, arguments.jobs, arguments.timeout, arguments.cut or ["whole"])
-        left_out = run_client_checks(make, fitting, settings, report).left_out
-        if len(fitting) < len(checks):
-            print(f"{len(checks) - len(fitting)} checks need a driver, see docs/driver.md")
-        for what, names in left_out.items():
-            print(f"{len(names)} checks are left out, since the driver does not support {what}")
+        all(examine(settings, make, checks, report) for checks in batches)
 
     target = arguments.driver or arguments.cmd
-    return checking.carry_out(arguments, checking.Subject("client", target, checks=CLIENT_CHECKS), work)
+    return checking.carry_out(arguments, checking.Subject("client", target, checks=every), work)

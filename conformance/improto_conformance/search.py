@@ -308,6 +308,8 @@ class Search:
         if step.asked is None:
             return False
         request, outputs, head = step.asked.item, step.effect.outputs, self.head(state, step.place)
+        if getattr(request, "conversation", None) in self.scope.foreign:  # it may as well have no answer
+            return False
         if step.effect.world == state.world:
             if isinstance(request, ListConversations | Flaw):
                 return True

@@ -86,6 +86,7 @@ class _Walk:
         self._known: set[str] = set()  # conversations that the client was told of
         self._lists: deque[bool] = deque()  # those that wait for their reply: whether the user has asked
         self._lists_asked = 0
+        self._has_unasked_list = False
         self._over = False  # the client has said GOODBYE
         self._ended = False
         self.was_reset = False  # which may have destroyed what the client sent
@@ -211,8 +212,11 @@ class _Walk:
             case Conversations(conversations):
                 self._known |= conversations.keys()
                 if not self._lists:
+                    self._has_unasked_list = True
                     return (message, IGNORED), "CLIENT-19", False
-                return (message,), "CONN-8", not self._lists.popleft()
+                # The client may have asked before one came unasked, and taken that for its answer.
+                items = (message, IGNORED) if self._has_unasked_list else (message,)
+                return items, "CONN-8", not self._lists.popleft()
             case Message(conversation):
                 if conversation not in self._ever_joined:
                     return (IGNORED,), "CLIENT-19", False

@@ -96,6 +96,11 @@ class Stage:
         return self._subject.driven
 
     @property
+    def astray(self) -> bool:
+        """Whether what is served next is not read as such: the last ended amid a message, or has lost the framing."""
+        return self._lost or self._mine.behind > 0
+
+    @property
     def room(self) -> int:
         """Bytes, more than may be on their way from the client as long as the server does not read."""
         return self._subject.room

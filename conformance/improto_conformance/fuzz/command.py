@@ -1,44 +1,93 @@
-"""`improto fuzz codec NAME…`: feeds codecs with damaged streams, and writes down what came of it."""
+"""`improto fuzz codec|server|client …`: tries what chance makes of a seed, until something is found or time is up."""
 
 import argparse
 import os
 import time
-from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from improto.cli.numbers import wait
 from improto.codec import load
 from improto.errors import UsageError
+from improto_conformance import checking
+from improto_conformance.command import add_client, add_server, examine_client, examine_server
+from improto_conformance.fuzz import clients, servers
 from improto_conformance.fuzz.codec import Finding, Tally, fuzz
 
 __all__ = ["HELP", "configure", "report", "run"]
 
-HELP: Final = "feed codecs with streams that chance has damaged"
+HELP: Final = "try codecs, a server or a client with what chance makes of a seed"
 
 _COUNT: Final = 100_000
 _ROUND: Final = 20_000  # inputs between two looks at the clock
+_ROUNDS: Final = 200
+_MOST_ROUNDS: Final = 100_000
+_BATCH: Final = 20  # rounds between two looks at the clock
+
+_T = TypeVar("_T")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `fuzz`."""
     what = parser.add_subparsers(title="what to fuzz", required=True, metavar="WHAT")
-    codec = what.add_parser("codec", help="codecs, by their names")
+    codec = what.add_parser(
+        "codec", help="codecs, by their names", description="Feed codecs with damaged streams."
+    )
     add = codec.add_argument
     add("codecs", nargs="+", metavar="NAME", help="such as json; any that is installed")
-    add("--seed", type=int, default=0, metavar="N", help="what the inputs are made from (default: 0)")
-    add("--count", type=int, metavar="N", help=f"inputs for each codec (default: {_COUNT:,})")
-    add("--for", type=float, dest="seconds", metavar="S", help="seconds for each codec, instead of a count")
+    _add_amount(codec, "inputs", _COUNT)
     add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)")
     add("--report", type=Path, metavar="FILE", help="write what came of it, as Markdown")
+    codec.set_defaults(role=_codecs)
+    server = what.add_parser("server", help="a server", description="Have users of a server do anything.")
+    add_server(server)
+    _add_amount(server, "rounds", _ROUNDS)
+    server.set_defaults(role=_server)
+    client = what.add_parser("client", help="a client", description="Serve a client anything.")
+    add_client(client)
+    _add_amount(client, "rounds", _ROUNDS)
+    client.set_defaults(role=_client)
+
+
+def _add_amount(parser: argparse.ArgumentParser, what: str, default: int) -> None:
+    add = parser.add_argument
+    add("--seed", type=int, default=0, metavar="N", help=f"what the {what} are made from (default: 0)")
+    add("--count", type=int, metavar="N", help=f"{what} for each codec (default: {default:,})")
+    add("--for", type=wait, dest="seconds", metavar="S", help="seconds, instead of a count")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fuzz; 0 if nothing was found, else 1."""
-    if arguments.jobs < 1 or arguments.seed < 0 or (arguments.count or 1) < 1:
+    """Fuzz; 0 if nothing was found, 1 if something was; of servers and clients also the other codes of `check`."""
+    if arguments.jobs < 1 or arguments.seed < 0 or (arguments.count is not None and arguments.count < 1):
         raise UsageError("--jobs and --count are 1 or more, and --seed is 0 or more")
-    if find_spec("hypothesis") is None:
-        raise UsageError("inputs are drawn by a package that is missing: pip install 'improto[conformance]'")
+    return int(arguments.role(arguments))
+
+
+def _server(arguments: argparse.Namespace) -> int:
+    every = servers.rounds(arguments.seed, _numbers(arguments))
+    return examine_server(arguments, every, _batches(checking.chosen(every, arguments), arguments))
+
+
+def _client(arguments: argparse.Namespace) -> int:
+    every = clients.rounds(arguments.seed, _numbers(arguments))
+    return examine_client(arguments, every, _batches(checking.chosen(every, arguments), arguments))
+
+
+def _numbers(arguments: argparse.Namespace) -> range:
+    return range(arguments.count or (_MOST_ROUNDS if arguments.seconds else _ROUNDS))
+
+
+def _batches(rounds: Sequence[_T], arguments: argparse.Namespace) -> Iterator[Sequence[_T]]:
+    """Give rounds a few at a time, until time is up; none are begun after some that have found something."""
+    end = time.monotonic() + (arguments.seconds or float("inf"))
+    for start in range(0, len(rounds), _BATCH):
+        yield rounds[start : start + _BATCH]
+        if time.monotonic() > end:
+            return
+
+
+def _codecs(arguments: argparse.Namespace) -> int:
     tallies: dict[str, Tally] = {}
     for name in arguments.codecs:
         load(name)

@@ -6,17 +6,17 @@ What an input is depends on the codec, the seed and its number alone.
 from collections.abc import Callable, Sequence
 from functools import cache
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from improto.codec import Codec, load
-from improto.messages import COMMANDS, AnyMessage, Role
+from improto.messages import COMMANDS, AnyMessage, Kind, Role
 from improto_conformance.attacks import ATTACKS
 from improto_conformance.vectors import vectors
 from improto_conformance.vectors.values import read_bytes
 
 __all__ = ["Input", "made"]
 
-_DRAWN: Final = 300  # messages by the strategies
+_EACH: Final = 25  # messages of each command
 _LONGEST: Final = 2048  # bytes of what inputs are made from: they are to be many
 _NUMBERS: Final = (
     b"\0",
@@ -119,24 +119,34 @@ def _material(name: str, sender: Role) -> _Material:
     return _Material(codec, payloads, streams, [*_TOKENS.get(name, ()), *_BREAKS, *_NUMBERS, *commands])
 
 
+_CHARACTERS: Final = "abcXYZ_019 \"'\\/,=()[]{}.|#:\t\r\n\0\x7f\x85\u2028\u00e9\u20ac\uffff\U0001f600"
+
+
 @cache
 def _drawn() -> list[AnyMessage]:
-    """Draw messages by the strategies, always the same."""
-    # Imported here: the command line has to tell of this command where the package is not installed.
-    from hypothesis import Phase, given, seed, settings
+    """Make messages of all commands, always the same ones."""
+    chance = Random(0)
 
-    from improto_conformance.strategies import messages
+    def text() -> str:
+        return "".join(chance.choices(_CHARACTERS, k=chance.choice((0, 1, 3, 10, 60))))
 
-    found: list[AnyMessage] = []
+    def texts() -> list[str]:
+        return [text() for _ in range(chance.choice((0, 1, 2, 5)))]
 
-    @seed(0)
-    @settings(max_examples=_DRAWN, database=None, phases=[Phase.generate], deadline=None)
-    @given(messages())
-    def draw(message: AnyMessage) -> None:
-        found.append(message)
+    def value(kind: Kind) -> object:
+        match kind:
+            case Kind.NAMES:
+                return tuple(texts())
+            case Kind.ROSTER:
+                return {name: text() for name in texts()}
+            case Kind.CONVERSATIONS:
+                return {id: tuple(texts()) for id in texts()}
+            case _:
+                return text()
 
-    draw()
-    return found
+    kinds = cast("Sequence[Callable[..., AnyMessage]]", list(COMMANDS.values()))
+    fields = [[kind for _, kind in message.FIELDS] for message in COMMANDS.values()]
+    return [make(*map(value, each)) for _ in range(_EACH) for make, each in zip(kinds, fields, strict=True)]
 
 
 # ---- Damages.

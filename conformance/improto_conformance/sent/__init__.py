@@ -7,6 +7,7 @@ read once more here, from the specification alone.  Commands that it does not ha
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from improto_conformance.asked import answered_in
 from improto_conformance.complaints import Complaint
 from improto_conformance.sent.binary import in_msgpack, in_pickle
 from improto_conformance.sent.fields import Found
@@ -35,6 +36,14 @@ def sent(seen: Transcript) -> Iterator[Complaint]:
             # A close may have been a reset, which cuts off anywhere.
             (ended.add if entry.event is Event.FAULT else ended.discard)(entry.party)
     for party, stream in streams.items():
-        read = _CODECS.get(seen.codecs.get(party, ""))
-        for clause, text in read(b"".join(stream), party in ended) if read else ():
+        whole = b"".join(stream)
+        # Whoever cannot read a codec stops, at whatever place it is by then.
+        codecs = answered_in(seen, party)
+        ways = [_found(name, whole, ended=party in ended and name == codecs[0]) for name in codecs]
+        for clause, text in ways[0] if all(ways) else ():
             yield Complaint(clause, f"{party} was sent {text}", last[party])
+
+
+def _found(codec: str, stream: bytes, *, ended: bool) -> list[tuple[str, str]]:
+    read = _CODECS.get(codec)
+    return list(read(stream, ended)) if read else []
