@@ -23,8 +23,13 @@ from mashumaro.types import Discriminator
 
 from improto.codec import Codec, load
 from improto.messages import AnyMessage
+from improto_conformance import copies
 
-__all__ = ["Way", "ways"]
+__all__ = ["PLAIN", "Way", "ways"]
+
+_FASTER = "improto_codecs/faster_json.py"
+PLAIN = copies.load({_FASTER: copies.source(_FASTER).replace('"orjson"', '"improto_codecs.missing"')})
+"""A copy of improto that does not find orjson."""
 
 
 class Way(NamedTuple):
@@ -170,7 +175,7 @@ def ways(message: AnyMessage) -> list[Way]:
     )
     tagged = {"type": message.COMMAND, **fields}
 
-    def own(codec: Codec, baseline: str, payload: bytes | None = None) -> Way:
+    def own(codec: Codec, baseline: str, payload: bytes | None = None, message: Any = message) -> Way:
         sender, encoded = message.FROM, payload or codec.encode(message)
         return Way(
             f"improto {codec.name}",
@@ -179,6 +184,10 @@ def ways(message: AnyMessage) -> list[Way]:
             lambda: codec.decode(encoded, sender),
             encoded,
         )
+
+    def plain_json() -> Way:
+        same = getattr(PLAIN.module("improto.messages"), kind)(*message.values())
+        return own(PLAIN.codec("json"), "msgspec json", message=same)
 
     def way(name: str, baseline: str, encode: Callable[[], bytes], decode: Callable[[bytes], object]) -> Way:
         payload = encode()
@@ -238,7 +247,8 @@ def ways(message: AnyMessage) -> list[Way]:
 
     return [
         struct("msgspec json", msgspec.json.Encoder(), msgspec.json.Decoder(Structs)),
-        own(load("json"), "msgspec json"),
+        plain_json(),
+        own(load("json"), "msgspec json")._replace(name="improto json, with orjson"),
         own(load("ascii"), "msgspec json"),
         model(),
         converted(),

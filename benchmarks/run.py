@@ -1,6 +1,6 @@
 """Measure improto's codecs beside their peers, and write `docs/benchmarks.md` and `docs/benchmarks.svg`.
 
-    pip install -e '.[msgpack]' -r benchmarks/requirements.txt && python benchmarks/run.py
+    pip install -e '.[msgpack,fast]' -r benchmarks/requirements.txt && python benchmarks/run.py
 
 All ways take turns, round by round, so that whatever else the machine does befalls each of them alike; the median
 of the rounds counts, and is given as a ratio to msgspec's tagged Structs, or for pickle to the unsafe recipe.
@@ -91,14 +91,14 @@ def streams() -> list[page.StreamRow]:
         names = [
             "msgspec json, lines split by hand",
             "improto ascii",
-            "improto json",
+            "improto json, with orjson",
             "improto msgpack",
             "improto pickle",
         ]
         struct = peers.ways(message)[0]
         works.append(lambda data=(struct.payload + b"\n") * STREAM, size=size: read_lines(data, size))
         for name in names[1:]:
-            codec = load(name.split()[1])
+            codec = load(name.split()[1].rstrip(","))
             data = codec.frame(codec.encode(message)) * STREAM
             works.append(
                 lambda codec=codec, data=data, size=size: read(codec.reader(message.FROM), data, size)
