@@ -114,6 +114,12 @@ def table(results: Mapping[str, Sequence[Measured]]) -> Iterator[str]:
     yield "| codec | memory for each byte that is held (a message up to the limit, and 64 KiB) | time for each byte |"
     yield "|---|---|---|"
     yield from (f"| {name} | {bounds.memory} bytes | {bounds.time:g} µs |" for name, bounds in BOUNDS.items())
+    yield ""
+    yield "What a server sends may be as long as its client's `Limits.roster`, 16 MiB if nobody sets it.  So until it is read or"
+    yield "refused, a hostile server's message may take 2 GiB of a client's memory in pickle, 1.5 GiB in msgpack, and 1 GiB in the"
+    yield "other two, by these bounds.  The worst that is known, memo entries of a pickle and nothing else (PICKLE-34), takes less"
+    yield "than half of that.  A roster of 1,000 users has some 20 KiB: whoever cannot spare as much gives the client's `wire.Connection` a"
+    yield "lower limit; a `Session` keeps this one."
     for codec in BOUNDS:
         rows = [row for attack in ATTACKS.values() if attack.codec == codec for row in _row(attack, results)]
         if not rows:
