@@ -27,8 +27,7 @@ from improto_conformance import copies
 
 __all__ = ["PLAIN", "Way", "ways"]
 
-_FASTER = "improto_codecs/faster_json.py"
-PLAIN = copies.load({_FASTER: copies.source(_FASTER).replace('"orjson"', '"improto_codecs.missing"')})
+PLAIN = copies.load(copies.without_orjson())
 """A copy of improto that does not find orjson."""
 
 

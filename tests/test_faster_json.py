@@ -15,11 +15,7 @@ from improto_conformance.strategies import messages
 
 pytest.importorskip("orjson")
 
-PATH = "improto_codecs/faster_json.py"
-SOURCE = copies.source(PATH)
-IMPORT = 'import_module("orjson")'
-assert SOURCE.count(IMPORT) == 1
-PLAIN = copies.load({PATH: SOURCE.replace(IMPORT, 'import_module("improto_codecs.missing")')})
+PLAIN = copies.load(copies.without_orjson())
 """A copy of the reference in which orjson is not found."""
 
 CHARACTERS = [*map(chr, range(0x3000)), "\ud7ff", "\ue000", "\ufeff", "\uffff", "\U00010000", "\U0010ffff"]

@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 from improto.codec import ENTRY_POINTS
 from improto_conformance.targets import Target, hosted
 
-__all__ = ["Copy", "in_memory", "load", "source"]
+__all__ = ["Copy", "in_memory", "load", "source", "without_orjson"]
 
 _COPIED: Final = ("improto", "improto_codecs")
 
@@ -103,6 +103,12 @@ def source(path: str) -> str:
     if file is None or not file.is_file():
         raise KeyError(f"the reference has no file {path!r}")
     return file.read_text(encoding="utf-8")
+
+
+def without_orjson() -> dict[str, str]:
+    """Give the text of the module with which a copy does without orjson, whether or not that is installed."""
+    path = "improto_codecs/faster_json.py"
+    return {path: source(path).replace('"orjson"', '"improto_codecs.missing"')}
 
 
 def in_memory(copy: Copy, *, private: bool = False) -> Target:
