@@ -66,7 +66,11 @@ WAYS: Final[Mapping[str, Sequence[Way]]] = {
     "improto_codecs/json_codec.py": (Way("server", "json"), Way("vectors", "json")),
     "improto_codecs/msgpack_codec.py": (Way("server", "msgpack"), Way("vectors", "msgpack")),
     "improto_codecs/pickle_codec.py": (Way("server", "pickle"), Way("vectors", "pickle")),
+    "improto_codecs/canonical.py": (
+        *(Way("server", "ascii"), Way("vectors", "ascii"), Way("server", "json"), Way("vectors", "json")),
+    ),
     "improto_codecs/opcodes.py": (Way("server", "pickle"), Way("vectors", "pickle")),
+    "improto_codecs/plain_pickles.py": (Way("server", "pickle"), Way("vectors", "pickle")),
 }
 """The modules that get mutants, and the ways in which each is tried, one after the other."""
 
