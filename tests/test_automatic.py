@@ -71,6 +71,21 @@ def test_vectors() -> None:
     assert (tried.fate, tried.by) == (Fate.KILLED, "json/join")
 
 
+def test_vectors_of_what_is_no_json() -> None:
+    """A mutant that puts bytes into a message is killed by the vector that shows it, though no program could say so."""
+    path, vector = "improto_codecs/msgpack_codec.py", "msgpack/ext8-empty-for-text"
+    line = place(path, '"".join(texts)')
+    [wrong] = [
+        each for each in mutants(path, source(path)) if (each.line, each.operator) == (line, "statement")
+    ]
+    reached: Reach = {
+        Way("server", "msgpack"): {"": {}},
+        Way("vectors", "msgpack"): {"": {}, vector: {path: frozenset([wrong.statement])}},
+    }
+    [tried] = try_all([wrong], reached)
+    assert (tried.fate, tried.by) == (Fate.KILLED, vector)
+
+
 def test_not_reached() -> None:
     """A mutant that nothing executes is not even tried."""
     path = "improto/outbox.py"

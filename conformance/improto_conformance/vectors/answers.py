@@ -1,5 +1,6 @@
 """What the codecs of a copy of the reference make of vectors: the answers that a program would give."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,9 @@ def answering(copy: Copy) -> Ask:
 
     def ask(request: Tagged) -> Tagged:
         try:
-            return answers[request["kind"]](copy, request)
+            answer = answers[request["kind"]](copy, request)
+            json.dumps(answer)  # or no program could give it
+            return answer
         except Exception as error:
             raise NoAnswer(f"the copy raised {error!r} for {request['id']}; see its edit") from error
 
