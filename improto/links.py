@@ -124,6 +124,7 @@ class Links:
         if not full:
             self._served += 1
             self._by_address[address] += 1
+        peer.address = address
         self._links[peer.id] = link
         if self._closing:  # accepted while the listener closed
             self.service.shut_down(now)
@@ -134,8 +135,9 @@ class Links:
         """Whether so many connections wait for their refusal that more are closed without one."""
         return len(self._links) - self._served > self._connections
 
-    def remove(self, link: "Link", address: str) -> None:
+    def remove(self, link: "Link") -> None:
         """Forget a connection."""
+        address = link.peer.address
         self.service.end(link.peer, lost=True)
         del self._links[link.peer.id]
         if link.peer.refusal is None:
@@ -182,9 +184,9 @@ class Link:
     def opened(self, now: float, address: str, *, agreeing: bool = False) -> None:
         """Begin to serve a peer, counted as one of `address`, or to refuse it.
 
-        With `agreeing` the transport still has to agree on a codec, and tells `Service.agree`.
+        With `agreeing` the transport still has to agree on a codec, and tells `Service.agree`.  What else it knows of
+        the peer is noted in `peer` after that.
         """
-        self._address = address
         self.peer = self.links.add(self, address, now, agreeing=agreeing)
         if self.peer.refusal is not None and self.links.crowded:
             self.phase = Phase.OVER
@@ -204,7 +206,7 @@ class Link:
         """Note that the connection is closed, from whichever side."""
         self.phase = Phase.OVER
         self._waiting.clear()
-        self.links.remove(self, self._address)
+        self.links.remove(self)
 
     def pause(self) -> None:
         """Note that the transport takes no more for now."""

@@ -27,16 +27,17 @@ Requests take effect in the order in which they are taken out here, which is one
 request causes is queued before the next one is looked at: that is what makes LIST_CONVERSATIONS a barrier.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from improto.codec import Codec
-from improto.messages import Code, Delivery, Error, Request, Response, Role
+from improto.messages import Code, Delivery, Error, Register, Request, Response, Role
 from improto.outbox import Outbox
 from improto.server import Ask, Close, Hub, Output, Send
 from improto.wire import Connection, Fault, Rate
 
-__all__ = ["Bounds", "Observer", "Peer", "Service"]
+__all__ = ["Bounds", "Credentials", "Observer", "Peer", "Service"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +89,44 @@ class Observer:
         """The hub asks to `decide` about a REGISTER."""
 
 
-class Peer:
-    """One accepted connection.  A binding uses `id`, `flush`, `reason` and `take`; the rest is the service's."""
+class Credentials(NamedTuple):
+    """Who is at the other end of a Unix socket, as the system says."""
 
-    __slots__ = ("blocked", "ended", "flush", "id", "lost", "outbox", "reason", "refusal", "wire")
+    pid: int
+    uid: int
+    gid: int
+
+
+class Peer:
+    """One accepted connection.  A binding uses `id`, `flush`, `reason` and `take`; the rest is the service's.
+
+    The binding also notes, as soon as it is accepted, what the transport knows about who that is: `address`,
+    `certified`, `credentials`.
+    """
+
+    __slots__ = (
+        "address",
+        "blocked",
+        "certified",
+        "credentials",
+        "ended",
+        "flush",
+        "id",
+        "lost",
+        "outbox",
+        "reason",
+        "refusal",
+        "wire",
+    )
 
     def __init__(self, id: int, wire: Connection, refusal: str | None) -> None:
         """Made by `Service.connect`."""
         self.id = id
+        self.address = ""
+        """The host, or what else connections are counted by."""
+        self.certified: str | None = None
+        """The name in the certificate that the peer has shown, which is the only one that it may register."""
+        self.credentials: Credentials | None = None
         self.flush: float | None = None
         """Set when nothing follows what is queued: how many seconds that may still take."""
         self.reason = ""
@@ -140,6 +171,8 @@ class Service:
         self.codecs = codecs
         self._rate = rate
         self._observer = observer or Observer()
+        self.on_ask: Callable[[Peer, Register], None] | None = None
+        """Is told, after the observer, of each REGISTER that somebody has to `decide` about."""
         self._accepted = 0
         self._peers: dict[int, Peer] = {}  # those that are not being closed
         self._ready: dict[int, Peer] = {}  # have input to be looked at
@@ -323,6 +356,10 @@ class Service:
                 self._close(peer, item.code, now)
         elif isinstance(item, Request):
             self._observer.received(peer.id, item)
+            if isinstance(item, Register) and peer.certified not in (None, item.username):
+                refusal = f"your certificate is for {peer.certified!a}; register as that"
+                self._queue(peer, Error(f"{Code.FORBIDDEN}: {refusal}"[: self.hub.limits.explanation]))
+                return
             self._carry_out(self.hub.receive(peer.id, item, now), now)
 
     def _carry_out(self, outputs: Iterable[Output], now: float) -> None:
@@ -336,6 +373,8 @@ class Service:
                         self._close(peer, "goodbye", now)
                 case Ask(connection, request):
                     self._observer.asked(self._peers[connection], request)
+                    if self.on_ask is not None:
+                        self.on_ask(self._peers[connection], request)
 
     def _send(self, output: Send, now: float) -> None:
         """Queue a message for its receivers, encoded once for each codec in use."""

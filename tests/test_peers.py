@@ -32,7 +32,7 @@ def lecture(programs: Programs, url: str, name: str, python2: list[str] | None =
 @needs_nc
 def test_mixed_conversation(programs: Programs) -> None:
     """A Python 2.7 client, a Node.js client, a terminal chat and a session through nc talk in one conversation."""
-    server, url = programs.serve("-vv", *GAP)
+    server, url = programs.serve("--log-texts", *GAP)
     py = lecture(programs, url, "py")
     node = programs.run("node", PEERS / "node_client.mjs", *where(url), "node", "here")
     node.expect("online .*node=here.*")

@@ -1,11 +1,17 @@
 """Tests of `improto serve` as a program: what it prints, how it ends, what it logs."""
 
+import asyncio
 import signal
 import socket
+import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
+import trustme
 
+from improto.addresses import Address
+from improto.bindings.asyncio import connect
 from improto.cli.serve import cannot_listen
 from programs import IMPROTO, Programs
 
@@ -33,17 +39,19 @@ def test_signals(programs: Programs, signum: signal.Signals) -> None:
     assert lines == [f"improto: listening on {url}"]
 
 
-@pytest.mark.parametrize(("option", "shown"), [("-v", False), ("-vv", True)])
+@pytest.mark.parametrize(("option", "shown"), [("-v", False), ("--log-texts", True)])
 def test_log(programs: Programs, option: str, shown: bool) -> None:
-    """-v logs commands and refusals, -vv also what messages hold, both escaped (CONN-30)."""
+    """-v logs and counts commands and refusals, --log-texts also what messages hold, both escaped (CONN-30)."""
     server, url = programs.serve(option)
-    answer = ask(int(url.rpartition(":")[2]), b'REGISTER ann "red \\u001b[31m"\nFROB\nGOODBYE\n')
+    answer = ask(int(url.rpartition(":")[2]), b'REGISTER ann "red \\u001b[31m"\nREDDISH\nGOODBYE\n')
     assert b"unknown-command" in answer
     server.process.send_signal(signal.SIGTERM)
     log = "\n".join(server.end(stdin=False)[1])
     for word in ("connected", "REGISTER", "unknown-command", "goodbye"):
         assert word in log
     assert ("red" in log) is shown
+    assert ("REDDISH" in log) is shown
+    assert "→ REGISTER: 1" in log
     assert "\x1b" not in log
 
 
@@ -56,14 +64,15 @@ def test_taken_port() -> None:
         )
     assert done.returncode == 3
     assert done.stderr == (
-        f"improto: cannot listen on 127.0.0.1:{port} (Address already in use); choose another --port\n"
+        f"improto: cannot listen on tcp://127.0.0.1:{port} (Address already in use); choose another --port\n"
     )
 
 
 def test_host_without_address() -> None:
     """What the system says of a host that it does not know is told, too."""
     error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    assert cannot_listen("nowhere", 1, error) == "cannot listen on nowhere:1 (Name or service not known)"
+    told = cannot_listen(Address("tcp", "nowhere", 1), error)
+    assert told == "cannot listen on tcp://nowhere:1 (Name or service not known)"
 
 
 def test_one_codec(programs: Programs) -> None:
@@ -99,3 +108,92 @@ def test_rate(programs: Programs) -> None:
     answer = ask(int(url.rpartition(":")[2]), b"REGISTER ann x\n" + b"LIST_CONVERSATIONS\n" * 5)
     assert answer.count(b"CONVERSATIONS") == 2
     assert answer.count(b"rate-limited") == 3
+
+
+def key_pair(folder: Path, name: str, certificate: trustme.LeafCert) -> str:
+    """Write a certificate with its key into one file."""
+    path = folder / f"{name}.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(path)
+    return str(path)
+
+
+def test_listeners(programs: Programs, tmp_path: Path) -> None:
+    """One server listens on TCP, TLS and a Unix socket, and all who come are in one hub."""
+    ca = trustme.CA()
+    certificate = key_pair(tmp_path, "server", ca.issue_cert("localhost"))
+    path = tmp_path / "socket"
+    server = programs.start(
+        "serve", "--port", "0", "--unix", str(path), "--tls-port", "0", "--tls-cert", certificate
+    )
+    urls = server.expect(r"improto: listening on (.*)")[1].split(" ")
+    assert [url.partition(":")[0] for url in urls] == ["tcp", "tls", "unix"]
+    context = ssl.create_default_context(cadata=ca.cert_pem.bytes().decode())
+
+    async def meet() -> None:
+        async with (
+            connect(urls[0], "ann"),
+            connect(urls[1].replace("127.0.0.1", "localhost"), "bo", tls=context),
+            connect(urls[2], "cy") as cy,
+        ):
+            assert list(cy.view.online) == ["ann", "bo", "cy"]
+
+    asyncio.run(meet())
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end(stdin=False)[0] == 0
+    assert not path.exists()
+
+
+def test_client_certificates(programs: Programs, tmp_path: Path) -> None:
+    """With --require-client-cert a user is who the certificate names, and nobody else."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = programs.start(
+        "serve", "--port", "0", "--tls-cert", key_pair(tmp_path, "server", ca.issue_cert("localhost")),
+        "--require-client-cert", str(tmp_path / "ca.pem"),
+    )  # fmt: skip
+    port = server.expect(r"improto: listening on tls://127\.0\.0\.1:(\d+)")[1]
+    own = key_pair(tmp_path, "ann", ca.issue_cert("ann@localhost", common_name="ann"))
+    options = ("--ca", str(tmp_path / "ca.pem"), "--cert", own)
+    url = f"tls://localhost:{port}"
+    programs.registered(url, "ann", *options)
+    other = programs.chat(url, "bo", *options)
+    other.expect(r"! forbidden: your certificate is for 'ann'; register as that")
+    assert other.end()[0] == 1
+
+
+def test_tls_port(programs: Programs, tmp_path: Path) -> None:
+    """With a certificate and no port for TLS, there is TLS only."""
+    certificate = key_pair(tmp_path, "server", trustme.CA().issue_cert("localhost"))
+    server = programs.start("serve", "--port", "0", "--tls-cert", certificate)
+    server.expect(r"improto: listening on tls://127\.0\.0\.1:\d+")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--tls-port 1", "needs --tls-cert"),
+        ("--require-client-cert {cert}", "needs --tls-cert"),
+        ("--tls-cert {cert} --require-client-cert {cert} --unix x", "leave --tls-port and --unix out"),
+        ("--tls-cert {cert} --require-client-cert {cert} --tls-port 1", "leave --tls-port and --unix out"),
+        ("--tls-cert missing.pem", "missing.pem: No such file or directory"),
+    ],
+)
+def test_options_that_do_not_fit(programs: Programs, tmp_path: Path, options: str, told: str) -> None:
+    """Options that do not fit together, or name no certificate, are refused as wrong usage."""
+    certificate = key_pair(tmp_path, "server", trustme.CA().issue_cert("localhost"))
+    code, lines = programs.start("serve", *options.format(cert=certificate).split(" ")).end()
+    assert code == 2
+    assert told in lines[-1]
+
+
+def test_taken_path(programs: Programs, tmp_path: Path) -> None:
+    """A socket on which somebody listens is left alone; one that a killed server has left is taken over."""
+    path = str(tmp_path / "socket")
+    first = programs.start("serve", "--port", "0", "--unix", path)
+    first.expect(r"improto: listening on .*")
+    code, lines = programs.start("serve", "--port", "0", "--unix", path).end()
+    assert code == 3
+    assert lines == [f"improto: cannot listen on unix:{path} (Address already in use); choose another --unix"]
+    first.process.kill()
+    first.process.wait()
+    programs.start("serve", "--port", "0", "--unix", path).expect(r"improto: listening on .*")

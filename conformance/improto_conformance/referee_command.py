@@ -12,8 +12,8 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Final
 
+from improto.bindings.sockets import system_reason
 from improto.cli.numbers import amount
-from improto.cli.serve import cannot_listen
 from improto.cli.text import escaped
 from improto.codec import available
 from improto.errors import UsageError
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         return NO_TARGET
     except OSError as error:
         host, port = arguments.listen
-        print(f"improto: {cannot_listen(host, port, error)}; choose another --listen")
+        print(f"improto: cannot listen on {host}:{port} ({system_reason(error)}); choose another --listen")
         return NO_TARGET
     finally:
         bench.close()

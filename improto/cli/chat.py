@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import os
 import shlex
+import ssl
 import sys
 import threading
 from collections import deque
@@ -18,6 +19,7 @@ from typing import Final
 
 from improto.addresses import PORT
 from improto.bindings.asyncio import Session, connect
+from improto.bindings.sockets import system_reason
 from improto.cli.serve import codecs
 from improto.cli.text import escaped
 from improto.codec import available
@@ -294,6 +296,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--codec", choices=available(), default="pickle", help="as the server speaks (default: %(default)s)"
     )
     parser.add_argument("--integer-ids", action="store_true", help="send ids as integers in the pickle codec")
+    parser.add_argument(
+        "--ca", metavar="FILE", help="trust servers whose certificate is signed by one of these"
+    )
+    parser.add_argument("--cert", metavar="FILE", help="a certificate with its key, to show to the server")
     parser.add_argument("--reconnect", action="store_true", help="connect again when the connection is lost")
 
 
@@ -309,6 +315,16 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
 
 
+def _trust(authorities: str | None, own: str | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=authorities)
+        if own is not None:
+            context.load_cert_chain(own)
+    except OSError as error:
+        raise UsageError(f"{authorities or own}: {system_reason(error)}; name PEM files") from None
+    return context
+
+
 async def _chat(arguments: argparse.Namespace) -> int:
     me = Register(arguments.username, arguments.status)
     complaint = Limits().complaint(me)
@@ -316,9 +332,10 @@ async def _chat(arguments: argparse.Namespace) -> int:
         raise UsageError(complaint)
     (codec,) = codecs(arguments.codec, integer_ids=arguments.integer_ids)
     backoff = Backoff() if arguments.reconnect else None
+    tls = _trust(arguments.ca, arguments.cert)
     try:
         async with connect(
-            arguments.url, me.username, status=me.status, codec=codec, reconnect=backoff
+            arguments.url, me.username, status=me.status, codec=codec, tls=tls, reconnect=backoff
         ) as session:
             await Chat(session).run()
     except (Lost, Refused) as error:

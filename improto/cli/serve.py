@@ -1,20 +1,22 @@
-"""`improto serve`: the reference server on TCP."""
+"""`improto serve`: the reference server, on TCP, TLS and Unix sockets."""
 
 import argparse
 import asyncio
 import logging
-import os
 import signal
+import ssl
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from improto.addresses import PORT
+from improto.addresses import PORT, Address
 from improto.bindings.asyncio import Server
+from improto.bindings.sockets import system_reason
 from improto.cli.numbers import amount, wait
 from improto.cli.text import escaped
 from improto.codec import Codec, available, load
-from improto.errors import RegistryError
+from improto.errors import RegistryError, UsageError
 from improto.messages import AnyMessage, Request, Response
 from improto.server import Hub, Policy
 from improto.service import Bounds, Observer, Service
@@ -31,6 +33,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `serve`."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=PORT, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--unix", metavar="PATH", help="listen on a Unix socket, too")
+    parser.add_argument("--tls-cert", metavar="FILE", help="listen behind TLS, with this certificate in PEM")
+    parser.add_argument("--tls-key", metavar="FILE", help="its key, unless that is in the same file")
+    parser.add_argument("--tls-port", type=int, metavar="PORT", help="TLS here, and not at --port")
+    parser.add_argument(
+        "--require-client-cert",
+        metavar="FILE",
+        help="take users only by a certificate signed by one of these, under its common name",
+    )
     parser.add_argument(
         "--codec",
         choices=["auto", *available()],
@@ -55,6 +66,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-address", type=int, default=1_000, metavar="N", help="connections from one address"
     )
+    parser.add_argument(
+        "--queue",
+        type=int,
+        default=Bounds().events,
+        metavar="BYTES",
+        help="waiting for one who reads nothing",
+    )
+    parser.add_argument(
+        "--queues", type=int, default=Bounds().all_queues, metavar="BYTES", help="… and for all such together"
+    )
     parser.add_argument("--integer-ids", action="store_true", help="send ids as integers in the pickle codec")
     parser.add_argument(
         "--gap",
@@ -64,44 +85,104 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="seconds between two messages to a pickle peer that takes one recv for one message; try 0.02",
     )
     parser.add_argument(
-        "-v", "--verbose", action="count", default=0, help="log connections; -vv also messages"
+        "-v", "--verbose", action="store_true", help="log connections and commands, and count them at the end"
     )
+    parser.add_argument("--log-texts", action="store_true", help="… and what people say")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
-    _log.setLevel({0: logging.WARNING, 1: logging.INFO}.get(arguments.verbose, logging.DEBUG))
-    try:
-        return asyncio.run(_serve(arguments))
-    except OSError as error:
-        print(
-            f"improto: {cannot_listen(arguments.host, arguments.port, error)}; choose another --port",
-            file=sys.stderr,
+    _log.setLevel(logging.INFO)
+    listeners = _listeners(arguments)
+    return asyncio.run(_serve(arguments, listeners))
+
+
+_Listeners = list[tuple[Address, ssl.SSLContext | None]]
+
+
+def _listeners(arguments: argparse.Namespace) -> _Listeners:
+    """Say where to listen, and with what.  UsageError if the options do not fit."""
+    tls = _tls(arguments.tls_cert, arguments.tls_key, arguments.require_client_cert)
+    host, port, tls_port = arguments.host, arguments.port, arguments.tls_port
+    found: _Listeners = []
+    if tls is None or tls_port is not None:
+        found.append((Address("tcp", host, port), None))
+    if tls is not None:
+        found.append((Address("tls", host, port if tls_port is None else tls_port), tls))
+    if arguments.unix:
+        found.append((Address("unix", path=arguments.unix), None))
+    if tls is None and (tls_port is not None or arguments.tls_key):
+        raise UsageError("TLS needs --tls-cert")
+    if arguments.require_client_cert and len(found) > 1:
+        raise UsageError(
+            "with --require-client-cert, names would be free to take at other listeners: "
+            "leave --tls-port and --unix out"
         )
-        return 3
+    return found
 
 
-async def _serve(arguments: argparse.Namespace) -> int:
+def _tls(certificate: str | None, key: str | None, authorities: str | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        if authorities is not None:
+            raise UsageError("--require-client-cert needs --tls-cert")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+        if authorities is not None:
+            context.load_verify_locations(authorities)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:
+        files = ", ".join(file for file in (certificate, key, authorities) if file)
+        raise UsageError(
+            f"{files}: {system_reason(error)}; name PEM files, a certificate with its key"
+        ) from None
+    return context
+
+
+async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
     policy = Policy(private=arguments.private, settle=arguments.settle, repeat=arguments.repeat)
+    log = _Log(texts=arguments.log_texts) if arguments.verbose or arguments.log_texts else None
     service = Service(
         Hub(policy),
         codecs(arguments.codec, integer_ids=arguments.integer_ids),
-        bounds=Bounds(register=arguments.register_timeout),
+        bounds=Bounds(
+            register=arguments.register_timeout, events=arguments.queue, all_queues=arguments.queues
+        ),
         rate=Rate(arguments.rate, arguments.burst) if arguments.rate else None,
-        observer=_Log(),
+        observer=log,
     )
     server = Server(
         service, connections=arguments.connections, per_address=arguments.per_address, gap=arguments.gap
     )
-    host, port = await server.listen(arguments.host, arguments.port)
+    urls: list[str] = []
+    for address, tls in listeners:
+        try:
+            urls.append(str(await _listen(server, address, tls)))
+        except OSError as error:
+            option = {"tcp": "--port", "tls": "--port or --tls-port", "unix": "--unix"}[address.scheme]
+            print(f"improto: {cannot_listen(address, error)}; choose another {option}", file=sys.stderr)
+            await server.close()
+            return 3
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    print(f"improto: listening on tcp://{host}:{port}", flush=True)
+    print(f"improto: listening on {' '.join(urls)}", flush=True)
     await stop.wait()
     await server.close()
+    if log is not None:
+        log.summarize()
     return 0
+
+
+async def _listen(server: Server, address: Address, tls: ssl.SSLContext | None) -> Address:
+    """Listen, and give the address that was taken."""
+    if address.scheme == "unix":
+        await server.listen_unix(address.path)
+        return address
+    host, port = await server.listen(address.host, address.port, tls=tls)
+    return Address(address.scheme, host, port)
 
 
 def codecs(name: str, *, integer_ids: bool = False) -> Sequence[Codec]:
@@ -118,17 +199,20 @@ def codecs(name: str, *, integer_ids: bool = False) -> Sequence[Codec]:
     return found
 
 
-def cannot_listen(host: str, port: int, error: OSError) -> str:
-    """Say that nothing can listen there, with the system's reason; asyncio puts a sentence of its own around that."""
-    if error.errno is not None and error.errno > 0:  # unlike that of a host without an address
-        return f"cannot listen on {host}:{port} ({os.strerror(error.errno)})"
-    return f"cannot listen on {host}:{port} ({error.strerror or error})"
+def cannot_listen(address: Address, error: OSError) -> str:
+    """Say that nothing can listen there, with the system's reason."""
+    return f"cannot listen on {address} ({system_reason(error)})"
 
 
 class _Log(Observer):
-    """Writes down what helps to debug a client; message texts only with -vv."""
+    """Writes down and counts what helps to debug a client; what messages hold only if that is asked for."""
+
+    def __init__(self, *, texts: bool) -> None:
+        self._texts = texts
+        self._counts: Counter[str] = Counter()
 
     def connected(self, peer: int) -> None:
+        self._counts["connected"] += 1
         _log.info("%d connected", peer)
 
     def received(self, peer: int, message: Request) -> None:
@@ -138,15 +222,20 @@ class _Log(Observer):
         self._message(peer, "←", message)
 
     def refused(self, peer: int, fault: Fault) -> None:
-        _log.info("%d → refused, %s: %s", peer, fault.code, escaped(fault.explanation))
+        self._counts[f"refused {fault.code}"] += 1
+        # The explanation may quote what somebody says.
+        why = f": {escaped(fault.explanation)}" if self._texts else ""
+        _log.info("%d → refused, %s%s", peer, fault.code, why)
 
     def closed(self, peer: int, reason: str) -> None:
+        self._counts[f"closed {reason}"] += 1
         _log.info("%d closed: %s", peer, reason)
 
+    def summarize(self) -> None:
+        """Write down how often what has happened."""
+        _log.info("%s", ", ".join(f"{what}: {count}" for what, count in sorted(self._counts.items())))
+
     def _message(self, peer: int, arrow: str, message: AnyMessage) -> None:
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug(
-                "%d %s %s %s", peer, arrow, message.COMMAND, escaped(" ".join(map(repr, message.values())))
-            )
-        else:
-            _log.info("%d %s %s", peer, arrow, message.COMMAND)
+        self._counts[f"{arrow} {message.COMMAND}"] += 1
+        held = f" {escaped(' '.join(map(repr, message.values())))}" if self._texts else ""
+        _log.info("%d %s %s%s", peer, arrow, message.COMMAND, held)

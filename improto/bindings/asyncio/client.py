@@ -43,7 +43,8 @@ class Session:
 
     Iterate for Responses, Faults (what made no sense and had no effect) and, with `reconnect`, Reconnected.  The
     iteration ends after `goodbye`, and with `Lost` or `Refused` if it is not the user who ends the connection.  A
-    reply that a call waits for goes to the call alone, unless it is a roster.  A task reads all the time, until more than a megabyte is not looked at.
+    reply that a call waits for goes to the call alone, unless it is a roster.  A task reads all the time, until more
+    than a megabyte is not looked at.
     """
 
     def __init__(self, user: User, dial: _Dial, streams: _Streams) -> None:

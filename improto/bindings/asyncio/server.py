@@ -1,19 +1,28 @@
-"""A server on asyncio: TCP.
+"""A server on asyncio: TCP, TLS, Unix sockets.
 
 It moves bytes and keeps time; what they mean is decided in the core.  All that one turn of the loop causes is written
 with one call per connection.
 """
 
 import asyncio
+import os
+import ssl
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, cast
 
-from improto.bindings.sockets import watch
+from improto.bindings.sockets import certified_name, credentials, free_path, watch
+from improto.errors import UsageError
 from improto.links import Link, Links, Phase
-from improto.service import Service
+from improto.messages import Register
+from improto.service import Peer, Service
 
-__all__ = ["Server", "StreamLink"]
+__all__ = ["Admit", "Server", "StreamLink"]
 
+Admit = Callable[[Peer, Register], Awaitable[str | None]]
+"""Decides about a REGISTER: gives why it is refused, or None.  It may take its time, up to `Bounds.register`."""
+
+_HANDSHAKE: Final = 10.0  # seconds that TLS may take to begin
 _HIGH_WATER: Final = 64 * 1024
 
 
@@ -31,8 +40,15 @@ class Server:
         connections: int = 10_000,
         per_address: int = 1_000,
         gap: float = 0.0,
+        admit: Admit | None = None,
     ) -> None:
-        """Serve with the limits of `Links`, on the running loop."""
+        """Serve with the limits of `Links`, on the running loop.
+
+        `admit` decides about each REGISTER, if the hub has `Policy(ask=True)`; UsageError if it has not.  Whoever it
+        fails for is refused, and the loop's exception handler is told.
+        """
+        if admit is not None and not service.hub.policy.ask:
+            raise UsageError("`admit` is asked for nothing: give the hub Policy(ask=True)")
         self.service = service
         self.links = Links(service, connections=connections, per_address=per_address, gap=gap)
         self._loop = asyncio.get_running_loop()
@@ -40,12 +56,34 @@ class Server:
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = False
         self._all_closed: asyncio.Future[None] | None = None
+        self._paths: list[str] = []
+        self._admit = admit
+        self._deciding = set[asyncio.Task[None]]()
+        if admit is not None:
+            service.on_ask = self._ask
 
-    async def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Listen on TCP and give the address that was taken, which tells the port if it was 0."""
-        listener = await self._loop.create_server(lambda: StreamLink(self), host, port, backlog=1024)
+    async def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        """Listen on TCP, behind TLS if `tls` is given, and give the address, which tells the port if it was 0.
+
+        If `tls` demands a certificate of its peers, they can register under its common name only.
+        """
+        listener = await self._loop.create_server(
+            lambda: StreamLink(self),
+            host,
+            port,
+            backlog=1024,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else _HANDSHAKE,
+            ssl_shutdown_timeout=None if tls is None else self.service.bounds.linger,
+        )
         self.attach(listener)
         return cast(tuple[str, int], listener.sockets[0].getsockname()[:2])
+
+    async def listen_unix(self, path: str) -> None:
+        """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
+        free_path(path)
+        self.attach(await self._loop.create_unix_server(lambda: StreamLink(self), path, backlog=1024))
+        self._paths.append(path)
 
     def attach(self, listener: asyncio.Server) -> None:
         """Have a listener closed with the server."""
@@ -62,6 +100,9 @@ class Server:
             await asyncio.sleep(0)
         for listener in self._listeners:
             listener.close()
+        for path in self._paths:
+            with suppress(FileNotFoundError):  # from Python 3.13 on, asyncio removes it
+                os.unlink(path)
         self.links.shut_down(self.now())
         self._turn()
         if self.links:
@@ -69,6 +110,8 @@ class Server:
             await self._all_closed
         if self._timer is not None:
             self._timer.cancel()
+        for task in self._deciding:
+            task.cancel()
 
     def now(self) -> float:
         """Give the loop's time."""
@@ -79,6 +122,21 @@ class Server:
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._turn)
+
+    def _ask(self, peer: Peer, request: Register) -> None:
+        task = self._loop.create_task(self._decide(peer, request))
+        self._deciding.add(task)
+        task.add_done_callback(self._deciding.discard)
+
+    async def _decide(self, peer: Peer, request: Register) -> None:
+        assert self._admit is not None
+        try:
+            refusal = await self._admit(peer, request)
+        except Exception as error:
+            self._loop.call_exception_handler({"message": "admission failed", "exception": error})
+            refusal = "nobody can decide about you now; try again later"
+        self.service.decide(peer, refusal, self.now())
+        self.wake()
 
     def _turn(self) -> None:
         self._scheduled = False
@@ -108,9 +166,15 @@ class StreamLink(Link, asyncio.Protocol):
         """Note that it is accepted."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
-        watch(self._transport.get_extra_info("socket"))
+        sock = self._transport.get_extra_info("socket")
+        watch(sock)
+        seen = credentials(sock)
         peername = self._transport.get_extra_info("peername")
-        self.opened(self._server.now(), str(peername[0]) if peername else "local")
+        address = f"uid {seen.uid}" if seen else str(peername[0]) if peername else "local"
+        self.opened(self._server.now(), address)
+        tls = cast(ssl.SSLObject | None, self._transport.get_extra_info("ssl_object"))
+        self.peer.certified = None if tls is None else certified_name(tls.getpeercert())
+        self.peer.credentials = seen
         self._server.wake()
 
     def data_received(self, data: bytes) -> None:
@@ -122,7 +186,8 @@ class StreamLink(Link, asyncio.Protocol):
         """Note the end of the peer's stream."""
         self.ended()
         self._server.wake()
-        return True  # half-closed: replies are still written (CONN-20)
+        # Half-closed: replies are still written (CONN-20), where the transport has that.
+        return self._transport.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that it is closed."""
@@ -156,13 +221,22 @@ class StreamLink(Link, asyncio.Protocol):
         transport = self._transport
         if self.phase is Phase.FLUSHING and not transport.is_closing():
             transport.resume_reading()
-            transport.set_write_buffer_limits(0)  # to be paused until all is out
+            transport.set_write_buffer_limits(
+                1, 0
+            )  # to be paused until all is out; with TLS, 0 would pause for ever
             if not self.paused:
                 self.flushed(now)
         if self.phase is Phase.OVER:
-            transport.abort()
+            if transport.get_write_buffer_size():
+                transport.abort()
+            else:
+                transport.close()
         elif self.phase is Phase.LINGERING and not self._shut:
             self._shut = True
             with suppress(OSError):  # the peer may be gone, which the transport finds out by itself
                 if transport.can_write_eof():
                     transport.write_eof()
+                elif (
+                    self.peer.reason == "goodbye"
+                ):  # TLS: at least nothing is on its way that could cause a reset
+                    transport.close()

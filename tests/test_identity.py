@@ -1,0 +1,265 @@
+"""Tests of who may register: certificates, peers of Unix sockets, and a hook that takes its time."""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+
+from improto.bindings.asyncio import Server, connect
+from improto.bindings.sockets import certified_name, free_path
+from improto.codec import available, load
+from improto.errors import CannotConnect, Lost, Refused, UsageError
+from improto.messages import Register
+from improto.server import Hub, Policy
+from improto.service import Bounds, Peer, Service
+from improto_conformance.addresses import Tls
+from improto_conformance.checks import CHECKS
+from improto_conformance.profile import Profile
+from improto_conformance.runner import Settings, run
+from improto_conformance.targets import opened
+from test_asyncio_binding import on_loop
+
+CA = trustme.CA()
+
+
+def authority(ca: trustme.CA) -> str:
+    """Give the certificate that others are to trust."""
+    return ca.cert_pem.bytes().decode()
+
+
+def show(context: ssl.SSLContext, certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """Have one end show a certificate."""
+    with certificate.private_key_and_cert_chain_pem.tempfile() as path:
+        context.load_cert_chain(path)
+    return context
+
+
+def server_side(*, demanding: bool = True) -> ssl.SSLContext:
+    """Make the server's end, which perhaps demands certificates."""
+    context = show(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), CA.issue_cert("localhost"))
+    if demanding:
+        context.load_verify_locations(cadata=authority(CA))
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_side(name: str | None = None, ca: trustme.CA = CA) -> ssl.SSLContext:
+    """Make a client's end, which perhaps shows a certificate for a name."""
+    context = ssl.create_default_context(cadata=authority(CA))
+    if name is None:
+        return context
+    return show(context, ca.issue_cert("someone@example.org", common_name=name or None))
+
+
+@asynccontextmanager
+async def tls_server(tls: ssl.SSLContext) -> AsyncGenerator[tuple[Server, str]]:
+    """Run a server behind TLS, and give its URL."""
+    service = Service(
+        Hub(Policy(settle=0.02)), [load(name) for name in available()], bounds=Bounds(linger=0.2)
+    )
+    server = Server(service)
+    _, port = await server.listen("127.0.0.1", 0, tls=tls)
+    try:
+        yield server, f"tls://localhost:{port}"
+    finally:
+        await server.close()
+
+
+async def online(url: str, name: str, tls: ssl.SSLContext | None = None) -> list[str]:
+    """Register and give who is there then."""
+    async with connect(url, name, tls=tls) as me:
+        return list(me.view.online)
+
+
+@on_loop
+async def test_certificate() -> None:
+    """Who shows a certificate is known by its common name, and can register as nobody else."""
+    async with tls_server(server_side()) as (_, url):
+        assert await online(url, "ann", tls=client_side("ann")) == ["ann"]
+        with pytest.raises(Refused, match="certificate is for 'ann'") as refused:
+            await online(url, "bo", tls=client_side("ann"))
+        assert refused.value.code == "forbidden"
+
+
+@on_loop
+async def test_certificate_without_a_name() -> None:
+    """A certificate without a common name is good for no name at all."""
+    async with tls_server(server_side()) as (_, url):
+        with pytest.raises(Refused):
+            await online(url, "someone@example.org", tls=client_side(""))
+
+
+@pytest.mark.parametrize("shown", [None, "ann"])
+@on_loop
+async def test_certificate_that_is_not_trusted(shown: str | None) -> None:
+    """Without a certificate, or with one of another authority, nobody comes in, and the server goes on."""
+    async with tls_server(server_side()) as (_, url):
+        with pytest.raises((CannotConnect, Lost)):
+            await online(url, "ann", tls=client_side(shown, trustme.CA()))
+        assert await online(url, "ann", tls=client_side("ann")) == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        ([[("commonName", "ann")]], "ann"),
+        ([[("organizationName", "x")], [("commonName", "ann")]], "ann"),
+        ([[("commonName", "ann")], [("commonName", "bo")]], ""),
+        ([], ""),
+    ],
+)
+def test_common_name(subject: list[list[tuple[str, str]]], name: str) -> None:
+    """A certificate names a user if it has one common name; with several or none it names nobody."""
+    assert certified_name({"subject": subject}) == name
+    assert certified_name({}) is None
+    assert certified_name(None) is None
+
+
+@on_loop
+async def test_untrusted_server() -> None:
+    """A client does not talk to a server whose certificate it does not trust, and says so."""
+    async with tls_server(server_side(demanding=False)) as (_, url):
+        with pytest.raises(CannotConnect, match=r"certificate of tls://localhost:.* is not trusted"):
+            await online(url, "ann")
+
+
+@on_loop
+async def test_plain_words_to_tls() -> None:
+    """What is no TLS, or TLS to a plain port, ends the connection, and others are served."""
+    async with tls_server(server_side(demanding=False)) as (server, url):
+        with pytest.raises(Lost):
+            await online(url.replace("tls://", "tcp://"), "ann")
+        _, port = await server.listen("127.0.0.1", 0)
+        with pytest.raises(CannotConnect, match="no TLS"):
+            await online(f"tls://127.0.0.1:{port}", "ann", tls=client_side())
+        assert await online(url, "ann", tls=client_side()) == ["ann"]
+
+
+SHALLOW = ("CONN-6/whole-for-slow-readers", "FLOW-4/late-reader", "FLOW-5/slow-reader")
+"""Checks that send 400 KB or more without reading: more than the system takes for a Unix socket, and FLOW-6 holds then."""
+
+
+def check_ours(url: str, codec: str, ca: str) -> None:
+    """Run the checks that fit and expect that all pass, and that nothing is waited for in vain."""
+    checks = [check for check in CHECKS if not url.startswith("unix:") or check.name not in SHALLOW]
+    with opened(url, Tls(ca)) as target:
+        results = run(target, checks, Settings(Profile([codec]), jobs=16))
+    assert len(results) > 200
+    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
+    assert not any(result.expired for result in results)
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("tls", "json"), ("unix", "ascii")])
+def test_all_checks(tmp_path: Path, kind: str, codec: str) -> None:
+    """All checks that fit pass on the binding's own TLS and Unix sockets."""
+    CA.cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    async def serve() -> None:
+        async with tls_server(server_side(demanding=False)) as (server, url):
+            if kind == "unix":
+                url = f"unix:{tmp_path / 'socket'}"
+                await server.listen_unix(str(tmp_path / "socket"))
+            await asyncio.to_thread(check_ours, url, codec, str(tmp_path / "ca.pem"))
+
+    asyncio.run(serve())
+
+
+@asynccontextmanager
+async def deciding(
+    path: Path, admitted: dict[str, asyncio.Event]
+) -> AsyncGenerator[tuple[Server, list[Peer]]]:
+    """Run a server on a Unix socket, with a hook that takes the named in when told to, and fails for `bad`."""
+    seen: list[Peer] = []
+
+    async def admit(peer: Peer, request: Register) -> str | None:
+        seen.append(peer)
+        if request.username == "bad":
+            raise ZeroDivisionError
+        if request.username not in admitted:
+            return "you are not on the list"
+        await admitted[request.username].wait()
+        return None
+
+    service = Service(Hub(Policy(ask=True)), [load("pickle")], bounds=Bounds(linger=0.2))
+    server = Server(service, admit=admit)
+    await server.listen_unix(str(path))
+    try:
+        yield server, seen
+    finally:
+        await server.close()
+
+
+@on_loop
+async def test_admission(tmp_path: Path) -> None:
+    """The hook decides, may take its time while others are served, and sees who is at the other end (REGISTER-8)."""
+    path = tmp_path / "socket"
+    admitted = {"ann": asyncio.Event(), "bo": asyncio.Event()}
+    async with deciding(path, admitted) as (server, seen):
+        waiting = asyncio.create_task(online(f"unix:{path}", "ann"))
+        admitted["bo"].set()
+        assert await online(f"unix:{path}", "bo") == ["bo"]
+        assert server.service.hub.online == {}
+        assert not waiting.done()
+        admitted["ann"].set()
+        assert await waiting == ["ann"]
+        with pytest.raises(Refused, match="not on the list"):
+            await online(f"unix:{path}", "cy")
+        assert [peer.credentials for peer in seen] == [(os.getpid(), os.getuid(), os.getgid())] * 3
+        assert seen[0].address == f"uid {os.getuid()}"
+
+
+def test_admission_that_fails(tmp_path: Path) -> None:
+    """Whoever the hook fails for is refused, and the loop is told of it."""
+    told: list[object] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        async with deciding(tmp_path / "socket", {}):
+            with pytest.raises(Refused, match="try again later"):
+                await online(f"unix:{tmp_path / 'socket'}", "bad")
+
+    asyncio.run(main())
+    assert [type(each) for each in told] == [ZeroDivisionError]
+
+
+@on_loop
+async def test_closing_while_undecided(tmp_path: Path) -> None:
+    """A server that closes does not wait for decisions."""
+    path = tmp_path / "socket"
+    async with deciding(path, {"ann": asyncio.Event()}) as (server, seen):
+        waiting = asyncio.create_task(online(f"unix:{path}", "ann"))
+        while not seen:
+            await asyncio.sleep(0)
+        await server.close()
+        with pytest.raises(Refused, match="shutting-down"):
+            await waiting
+
+
+@on_loop
+async def test_nothing_to_admit() -> None:
+    """A hook that would never be asked is a mistake."""
+
+    async def admit(peer: Peer, request: Register) -> str | None:
+        return None
+
+    with pytest.raises(UsageError, match="ask=True"):
+        Server(Service(Hub(), [load("json")]), admit=admit)
+
+
+def test_path_of_another_file(tmp_path: Path) -> None:
+    """A file that is no socket is not removed to listen in its place."""
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(OSError, match="in use"):
+        free_path(str(path))
+    assert path.exists()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "socket"))
+    free_path(str(tmp_path / "socket"))
+    assert not (tmp_path / "socket").exists()
