@@ -21,7 +21,7 @@ PORT: Final = 6666
 class Address:
     """Where a server is; `str` gives the URL."""
 
-    scheme: Literal["tcp", "tls", "unix"]
+    scheme: Literal["tcp", "tls", "unix", "ws", "wss"]
     host: str = ""
     """Empty on a Unix socket."""
     port: int = 0

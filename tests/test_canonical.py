@@ -124,17 +124,6 @@ def test_msgpack_rosters_read_the_same(users: bytes) -> None:
         assert_same("msgpack", b"\x92\xacONLINE_USERS" + users, sender)
 
 
-@pytest.mark.parametrize(
-    "users",
-    ["", " ", "  ", " =", " a=b", " a=b c=d", " a=b a=c", " a=", " =b", " a= c=d", " a=b =d", " a=b c=", " a=b ", "  a=b", " a=b  c=d",
-     " a==b", " a=b=c d", " a b=c=d", " a=b c", " a=b,c", ' "a"=b', ' a="b c" d=e', ' a="" b=c', ' a="b"c=d', " a=b\\", " a=b\t", "=a b"],
-)  # fmt: skip
-def test_ascii_rosters_read_the_same(users: str) -> None:
-    """Whatever stands where a roster should be is read, or refused, the same."""
-    for sender in Role:
-        assert_same("ascii", b"ONLINE_USERS" + users.encode(), sender)
-
-
 @every_text_codec
 @given(pieces=st.lists(PIECES, max_size=6), command=st.sampled_from(list(COMMANDS)))
 def test_odd_rosters_read_the_same(name: str, pieces: list[str], command: str) -> None:

@@ -143,22 +143,49 @@ def test_listeners(programs: Programs, tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_client_certificates(programs: Programs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["tls", "wss"])
+def test_client_certificates(programs: Programs, tmp_path: Path, scheme: str) -> None:
     """With --require-client-cert a user is who the certificate names, and nobody else."""
     ca = trustme.CA()
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     server = programs.start(
         "serve", "--port", "0", "--tls-cert", key_pair(tmp_path, "server", ca.issue_cert("localhost")),
-        "--require-client-cert", str(tmp_path / "ca.pem"),
+        "--require-client-cert", str(tmp_path / "ca.pem"), "--websocket", "0",
     )  # fmt: skip
-    port = server.expect(r"improto: listening on tls://127\.0\.0\.1:(\d+)")[1]
+    listening = server.expect(r"improto: listening on (?P<tls>tls://\S+) (?P<wss>wss://\S+)")
     own = key_pair(tmp_path, "ann", ca.issue_cert("ann@localhost", common_name="ann"))
     options = ("--ca", str(tmp_path / "ca.pem"), "--cert", own)
-    url = f"tls://localhost:{port}"
+    url = listening[scheme].replace("127.0.0.1", "localhost")
     programs.registered(url, "ann", *options)
     other = programs.chat(url, "bo", *options)
     other.expect(r"! forbidden: your certificate is for 'ann'; register as that")
     assert other.end()[0] == 1
+
+
+def test_websocket(programs: Programs) -> None:
+    """With --websocket one meets by WebSocket those who came by TCP, and browsers get a page there."""
+    server = programs.start("serve", "--port", "0", "--websocket", "0", "--origin", "http://chat.example")
+    listening = server.expect(r"improto: listening on (tcp://\S+) (ws://127\.0\.0\.1:(\d+))")
+    programs.registered(listening[1], "ann")
+    programs.registered(listening[2], "bo").expect(r"\* ann is online")
+    page = ask(int(listening[3]), b"GET / HTTP/1.1\r\n\r\n")
+    assert page.startswith(b"HTTP/1.1 200 OK\r\n")
+    for origin, status in ((b"http://chat.example", b"400"), (b"http://elsewhere.example", b"403")):
+        upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        head = b"GET / HTTP/1.1\r\n" + upgrade + key + b"Origin: " + origin + b"\r\n\r\n"
+        assert ask(int(listening[3]), head).startswith(b"HTTP/1.1 " + status)
+
+
+def test_taken_port_for_websocket(programs: Programs) -> None:
+    """The message about a port that is taken names the option that chooses another."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, lines = programs.start("serve", "--port", "0", "--websocket", str(port)).end()
+    assert code == 3
+    assert lines == [
+        f"improto: cannot listen on ws://127.0.0.1:{port} (Address already in use); choose another --websocket"
+    ]
 
 
 def test_tls_port(programs: Programs, tmp_path: Path) -> None:

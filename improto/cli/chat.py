@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -288,7 +289,9 @@ class Chat:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `chat`."""
     parser.add_argument(
-        "url", metavar="URL", help=f"tcp://HOST[:PORT], tls://HOST[:PORT] (port: {PORT}) or unix:PATH"
+        "url",
+        metavar="URL",
+        help=f"tcp://HOST[:PORT], tls://HOST[:PORT] (port: {PORT}), unix:PATH, ws://HOST[:PORT] or wss://…",
     )
     parser.add_argument("username", metavar="USERNAME", help="the name to be known by")
     parser.add_argument("--status", default="", metavar="TEXT", help="shown to others beside the name")
@@ -334,7 +337,7 @@ async def _chat(arguments: argparse.Namespace) -> int:
     backoff = Backoff() if arguments.reconnect else None
     tls = _trust(arguments.ca, arguments.cert)
     try:
-        async with connect(
+        async with _connecting(arguments.url)(
             arguments.url, me.username, status=me.status, codec=codec, tls=tls, reconnect=backoff
         ) as session:
             await Chat(session).run()
@@ -342,6 +345,17 @@ async def _chat(arguments: argparse.Namespace) -> int:
         _say(f"! {error}", prompt=False)
         return 1
     return 0
+
+
+def _connecting(url: str) -> Callable[..., AbstractAsyncContextManager[Session]]:
+    """Give what connects to a URL of its kind."""
+    if not url.startswith(("ws://", "wss://")):
+        return connect
+    try:
+        from improto.bindings import websocket  # needs a package
+    except ImportError:
+        raise UsageError("WebSocket needs the package websockets; pip install 'improto[websocket]'") from None
+    return websocket.connect
 
 
 def _say(*lines: str, prompt: bool = True) -> None:

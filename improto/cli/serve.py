@@ -1,4 +1,4 @@
-"""`improto serve`: the reference server, on TCP, TLS and Unix sockets."""
+"""`improto serve`: the reference server, on TCP, TLS, Unix sockets and WebSocket."""
 
 import argparse
 import asyncio
@@ -41,6 +41,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--require-client-cert",
         metavar="FILE",
         help="take users only by a certificate signed by one of these, under its common name",
+    )
+    parser.add_argument(
+        "--websocket",
+        type=int,
+        metavar="PORT",
+        help="listen for WebSocket, too, and serve browsers a page to talk on; behind TLS with --tls-cert",
+    )
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="of pages that may use it, besides those from this server by its number or as localhost",
     )
     parser.add_argument(
         "--codec",
@@ -98,6 +111,13 @@ def run(arguments: argparse.Namespace) -> int:
     return asyncio.run(_serve(arguments, listeners))
 
 
+_OPTIONS: Final = {
+    "tcp": "--port",
+    "tls": "--port or --tls-port",
+    "unix": "--unix",
+    "ws": "--websocket",
+    "wss": "--websocket",
+}
 _Listeners = list[tuple[Address, ssl.SSLContext | None]]
 
 
@@ -112,9 +132,11 @@ def _listeners(arguments: argparse.Namespace) -> _Listeners:
         found.append((Address("tls", host, port if tls_port is None else tls_port), tls))
     if arguments.unix:
         found.append((Address("unix", path=arguments.unix), None))
+    if arguments.websocket is not None:
+        found.append((Address("ws" if tls is None else "wss", host, arguments.websocket), tls))
     if tls is None and (tls_port is not None or arguments.tls_key):
         raise UsageError("TLS needs --tls-cert")
-    if arguments.require_client_cert and len(found) > 1:
+    if arguments.require_client_cert and any(context is None for _, context in found):
         raise UsageError(
             "with --require-client-cert, names would be free to take at other listeners: "
             "leave --tls-port and --unix out"
@@ -159,9 +181,9 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
     urls: list[str] = []
     for address, tls in listeners:
         try:
-            urls.append(str(await _listen(server, address, tls)))
+            urls.append(str(await _listen(server, address, tls, arguments.origin)))
         except OSError as error:
-            option = {"tcp": "--port", "tls": "--port or --tls-port", "unix": "--unix"}[address.scheme]
+            option = _OPTIONS[address.scheme]
             print(f"improto: {cannot_listen(address, error)}; choose another {option}", file=sys.stderr)
             await server.close()
             return 3
@@ -176,12 +198,24 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
     return 0
 
 
-async def _listen(server: Server, address: Address, tls: ssl.SSLContext | None) -> Address:
+async def _listen(
+    server: Server, address: Address, tls: ssl.SSLContext | None, origins: Sequence[str]
+) -> Address:
     """Listen, and give the address that was taken."""
-    if address.scheme == "unix":
-        await server.listen_unix(address.path)
-        return address
-    host, port = await server.listen(address.host, address.port, tls=tls)
+    match address.scheme:
+        case "unix":
+            await server.listen_unix(address.path)
+            return address
+        case "ws" | "wss":
+            try:
+                from improto.bindings import websocket  # needs a package
+            except ImportError:
+                raise UsageError("--websocket needs a package; pip install 'improto[websocket]'") from None
+            host, port = await websocket.listen(
+                server, address.host, address.port, tls=tls, origins=origins, page=websocket.chat_page()
+            )
+        case _:
+            host, port = await server.listen(address.host, address.port, tls=tls)
     return Address(address.scheme, host, port)
 
 

@@ -5,6 +5,7 @@ It needs the package `websockets`, of which it uses the part without I/O: HTTP a
 
 from improto.bindings.websocket.client import connect, dial
 from improto.bindings.websocket.framing import subprotocol
+from improto.bindings.websocket.pages import chat_page
 from improto.bindings.websocket.server import listen
 
-__all__ = ["connect", "dial", "listen", "subprotocol"]
+__all__ = ["chat_page", "connect", "dial", "listen", "subprotocol"]

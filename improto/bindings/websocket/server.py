@@ -70,8 +70,8 @@ async def listen(
 
     Web pages may connect that come from this address itself, as long as that is a number or `localhost`, or from one of
     `origins`, such as `https://chat.example.org`; programs that are no browsers name no origin and may (WS-6).  `page`
-    holds what is served to those who ask for no WebSocket, by path.  A client that is silent for `ping` seconds is
-    pinged, and lost if it is for so many more (WS-7).
+    holds what is served to those who ask for no WebSocket, by path.  Clients are pinged every `ping` seconds, and lost if
+    nothing has come since the last time (WS-7).
     """
     codecs = {subprotocol(codec): messages(codec, framed) for codec in server.service.codecs}
     terms = _Terms(codecs, origins, page or {}, ping)

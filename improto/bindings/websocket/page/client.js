@@ -1,0 +1,175 @@
+// One user of an improto server, over one WebSocket after another: what was sent and received, without any page.
+
+const SILENCE = 60_000, WAIT = 30_000; // milliseconds after which a server is asked for a word, and lost (CONN-26, CONN-27)
+const FIRST = 1_000, MOST = 30_000; // … before an attempt to connect again
+const TEXT = 8_192, KEPT = 1_000; // bytes of a text (LIMIT-11), messages that are kept of a conversation
+const PASSING = ["name-in-use", "rate-limited", "timeout", "shutting-down"]; // refusals that may be gone in a while
+
+const text = (value) => typeof value === "string";
+const object = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const texts = (value) => object(value) && Object.values(value).every(text);
+const lists = (value) => object(value) && Object.values(value).every((list) => Array.isArray(list) && list.every(text));
+const FIELDS = {
+  ONLINE_USERS: { users: texts },
+  INVITATION: { conversation: text, source: text },
+  CONVERSATIONS: { conversations: lists },
+  MESSAGE: { conversation: text, sender: text, text },
+  ERROR: { message: text },
+};
+
+export class Client {
+  state = "offline"; // or "connecting", "online", "waiting" for another attempt
+  name = ""; status = "";
+  users = new Map(); // name → status
+  invitations = new Map(); // conversation → who invites
+  conversations = new Map(); // conversation → names of its members
+  talks = new Map(); // conversation → { joined, members, unread, messages }: those that the user has been in
+  delay = 0; // milliseconds before the next attempt
+
+  // `told` is called with each change of what stands here; if there is more to say, with ("error", text), with ("news",
+  // text, conversation), or with ("begun", "", conversation) for one that the user has started.
+  constructor(url, told) {
+    Object.assign(this, { url, told });
+    setInterval(() => this.#look(), 10_000);
+  }
+
+  register(name, status) {
+    Object.assign(this, { name, status, attempts: 0, known: false });
+    this.#connect();
+  }
+  goodbye() {
+    this.#send("GOODBYE");
+    this.#leave("offline");
+    this.talks.clear();
+    this.told();
+  }
+  invite(users) { this.#send("INVITE", { users }); }
+
+  join(conversation) {
+    this.talks.set(conversation, { joined: true, members: this.conversations.get(conversation) ?? [], unread: 0, messages: [] });
+    this.invitations.delete(conversation);
+    this.#send("JOIN", { conversation });
+    this.#list();
+  }
+
+  // Leaves or declines; of one that has ended, forgets what was said.
+  leave(conversation) {
+    const may = this.talks.get(conversation)?.joined || this.invitations.has(conversation);
+    this.talks.delete(conversation);
+    this.invitations.delete(conversation);
+    if (may && this.#send("LEAVE", { conversation })) this.#list();
+  }
+  members(conversation) { return this.talks.get(conversation)?.members ?? this.conversations.get(conversation) ?? []; }
+
+  // Gives whether it was sent.
+  say(conversation, text) {
+    const fits = new TextEncoder().encode(text).length <= TEXT;
+    if (!fits) this.told("error", `A message has at most ${TEXT} bytes. Send this one in parts.`);
+    return fits && this.#send("SEND_MESSAGE", { conversation, text });
+  }
+  change(status) { this.#send("STATUS", { status: (this.status = status) }); }
+  #send(type, fields = {}) {
+    if (this.state === "online") this.socket.send(JSON.stringify({ type, ...fields }));
+    return this.state === "online";
+  }
+  #list() { if (this.#send("LIST_CONVERSATIONS")) this.asked++; }
+
+  #connect() {
+    clearTimeout(this.timer);
+    Object.assign(this, { state: "connecting", asked: 0, heard: Date.now() });
+    const socket = (this.socket = new WebSocket(this.url, "improto.v1.json"));
+    socket.onopen = () => socket.send(JSON.stringify({ type: "REGISTER", username: this.name, status: this.status }));
+    socket.onmessage = (event) => this.#receive(event.data);
+    socket.onclose = () => this.#lost();
+    this.told();
+  }
+
+  #leave(state) {
+    const { socket } = this;
+    clearTimeout(this.timer);
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    if (this.state === "online" && state === "offline") setTimeout(() => socket.close(), 1_000); // CLIENT-20
+    else socket.close();
+    this.state = state;
+    for (const talk of this.talks.values()) talk.joined = false;
+    for (const known of [this.users, this.invitations, this.conversations]) known.clear();
+  }
+
+  #lost(why = "The connection is lost") {
+    const online = this.state === "online";
+    if (!this.known) {
+      this.#leave("offline");
+      return this.told("error", "The server cannot be reached, or does not want this page. Try again later.");
+    }
+    this.#leave("waiting");
+    this.delay = Math.min(MOST, FIRST * 2 ** this.attempts++) * (1 - Math.random() / 2);
+    this.timer = setTimeout(() => this.#connect(), this.delay);
+    this.told(...(online ? ["error", `${why}. You are in no conversation any more.`] : []));
+  }
+
+  #look() {
+    const silent = Date.now() - this.heard;
+    if (this.state === "online" && silent > SILENCE && !this.asked) this.#list();
+    if (["connecting", "online"].includes(this.state) && silent > SILENCE + WAIT) this.#lost("The server does not answer");
+  }
+
+  #receive(data) {
+    this.heard = Date.now();
+    let message = null;
+    try { message = JSON.parse(data); } catch { /* then it is none */ }
+    if (!object(message) || !text(message.type)) return this.#nonsense();
+    if (!Object.hasOwn(FIELDS, message.type)) return; // of a later version (CLIENT-6)
+    const fields = Object.entries(FIELDS[message.type]);
+    if (!fields.every(([name, fits]) => Object.hasOwn(message, name) && fits(message[name]))) return this.#nonsense();
+    this[message.type](message);
+  }
+  #nonsense() { this.told("error", "The server has sent something that makes no sense; it was ignored."); }
+
+  ONLINE_USERS({ users }) {
+    if (!Object.hasOwn(users, this.name)) return this.#nonsense();
+    this.users = new Map(Object.entries(users));
+    Object.assign(this, { state: "online", attempts: 0, known: true });
+    if (!this.asked) this.#list();
+    this.told();
+  }
+
+  INVITATION({ conversation, source }) {
+    this.#list();
+    if (source === this.name) {
+      this.join(conversation); // whoever starts a conversation wants to be in it
+      return this.told("begun", "", conversation);
+    }
+    this.invitations.set(conversation, source);
+    this.told("news", `${source} invites you to a conversation.`, conversation);
+  }
+
+  CONVERSATIONS({ conversations }) {
+    if (!this.asked) return this.#nonsense();
+    this.conversations = new Map(Object.entries(conversations));
+    if (--this.asked === 0) { // else a later one shows more of what was requested meanwhile
+      for (const [id, talk] of this.talks) {
+        talk.joined &&= this.conversations.get(id)?.includes(this.name) ?? false;
+        if (talk.joined) talk.members = this.conversations.get(id);
+      }
+      for (const id of this.invitations.keys()) if (!this.conversations.has(id)) this.invitations.delete(id);
+    }
+    this.told();
+  }
+
+  MESSAGE({ conversation, sender, text }) {
+    const talk = this.talks.get(conversation);
+    if (!talk) return; // left meanwhile
+    talk.messages.push({ sender, text, at: new Date() });
+    talk.messages.splice(0, talk.messages.length - KEPT);
+    talk.unread++;
+    if (!this.asked && !talk.members.includes(sender)) this.#list();
+    this.told("news", `${sender} has written.`, conversation);
+  }
+
+  ERROR({ message }) {
+    const [, code, why] = /^([a-z][a-z-]*): (.*)$/su.exec(message) ?? [, "", message];
+    if (this.state !== "online" && this.known && PASSING.includes(code)) return this.#lost();
+    if (this.state !== "online") this.#leave("offline");
+    this.told("error", code ? `${why} (${code})` : why);
+  }
+}
