@@ -69,7 +69,8 @@ class Links:
         self._served = 0
         self._by_address: Counter[str] = Counter()
         self._touched: list[Link] = []  # to be refreshed, though the service knows nothing new
-        self._closing = False
+        self.closing = False
+        """Whether `shut_down` was called."""
         # Deadlines; since all in one dict have the same length, the earliest is always the first.
         self._gaps: dict[Link, float] = {}
         self._closes: dict[float, dict[Link, float]] = {}  # by that length
@@ -108,7 +109,7 @@ class Links:
 
     def shut_down(self, now: float) -> None:
         """Tell everybody that the server goes, and close all connections, also those yet to come (ERROR-9)."""
-        self._closing = True
+        self.closing = True
         self.service.shut_down(now)
 
     # -- for links ------------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ class Links:
             self._by_address[address] += 1
         peer.address = address
         self._links[peer.id] = link
-        if self._closing:  # accepted while the listener closed
+        if self.closing:  # accepted while the listener closed
             self.service.shut_down(now)
         return peer
 

@@ -113,7 +113,8 @@ class User:
         self._attempt = 0
         self._me: Register | None = None  # as whom to register again
         self._joined: tuple[str, ...] = ()
-        self._inbox: deque[Item] = deque()
+        self._inbox: deque[tuple[Item, int]] = deque()  # with the bytes that it came in
+        self._unread = 0  # bytes of all these
         self.over = False
         self.error: ImprotoError | None = None
         self._begin(now)
@@ -122,7 +123,7 @@ class User:
         self._session = Session(self._codec, now)
         self.view = self._session.view
         self.standing = True
-        self._unread = 0
+        self._arrived = 0  # bytes since the last message was whole
         self._registering: Call | None = None
         # For each LIST_CONVERSATIONS who waits for its reply: a call, or (True) whoever takes what arrives, or nobody.
         self._lists: deque[Call | bool] = deque()
@@ -167,14 +168,15 @@ class User:
         """Take in what arrived, or the end of the stream."""
         if not data:
             self.lost("the server has closed the connection")
-        self._unread += len(data)
+        self._arrived += len(data)
         self._session.feed(data)
         while self.standing and (item := self._next(now)) is not None:
             if not self._replied(item):
-                self._inbox.append(item)
+                self._inbox.append((item, self._arrived))
+                self._unread += self._arrived
+            self._arrived = 0
             if isinstance(item, Fault) and item.fatal:  # CLIENT-18
                 self._end(Lost("the server sends what this codec cannot read; try another codec"))
-        self._looked_at()
 
     def _next(self, now: float) -> Response | Fault | None:
         undecided = self.state is State.REGISTERING
@@ -206,7 +208,7 @@ class User:
         if call.error is None:
             self._attempt = 0
             self.error = None
-            self._inbox.append(Reconnected(self._joined))
+            self._inbox.append((Reconnected(self._joined), 0))
         else:
             self._end(call.error)
 
@@ -260,13 +262,11 @@ class User:
 
     def next(self) -> Item | None:
         """Take the next that arrived and no call has waited for; None if there is nothing now."""
-        item = self._inbox.popleft() if self._inbox else None
-        self._looked_at()
-        return item
-
-    def _looked_at(self) -> None:
         if not self._inbox:
-            self._unread = 0
+            return None
+        item, size = self._inbox.popleft()
+        self._unread -= size
+        return item
 
     @property
     def full(self) -> bool:

@@ -82,6 +82,26 @@ async def test_calls_while_somebody_iterates() -> None:
 
 
 @on_loop
+async def test_call_before_what_arrived_is_looked_at() -> None:
+    """A call gets its reply though more has arrived than is read ahead."""
+    async with serving() as (_, port):
+        url = f"tcp://127.0.0.1:{port}"
+        async with connect(url, "ann") as ann, connect(url, "bo") as bo:
+            await bo.invite("ann")
+            id = (await upto(bo, Invitation)).conversation
+            for each in (ann, bo):
+                await each.join(id)
+                await each.list_conversations()
+            for _ in range(150):
+                await bo.send(id, "x" * 8000)
+                await upto(bo, Message)
+            await ann.list_conversations()
+            heard = 0
+            while heard < 150:
+                heard += isinstance(await ann.receive(5.0), Message)
+
+
+@on_loop
 async def test_refused() -> None:
     """Who is not taken gets Refused with the code, and the connection is closed."""
     async with serving() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann"):

@@ -172,6 +172,19 @@ def test_full() -> None:
     assert not user.full  # what comes now is discarded
 
 
+def test_replies_are_looked_at() -> None:
+    """What calls have got does not count as not looked at, whatever waits beside it."""
+    user = online()
+    user.read(line(ROSTER), 0.0)
+    lists = Conversations({str(number): ("x" * 60,) * 60 for number in range(100)})
+    for _ in range(10):
+        call = user.call(ListConversations(), 0.0)
+        user.read(line(lists), 0.0)
+        assert call.done
+    assert not user.full
+    assert told(user) == [ROSTER]
+
+
 def test_misuse() -> None:
     """A request that may not be sent raises before anything goes out (CLIENT-10)."""
     user = online()

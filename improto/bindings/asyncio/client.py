@@ -152,6 +152,7 @@ class Session:
 
     async def _call(self, request: Register | ListConversations) -> Response:
         call = self._user.call(request, self._loop.time())
+        self._tell()  # more may be read now
         self._writer.write(call.data)
         await self._within(WAIT, self._until(lambda: call.done), NO_ANSWER)
         if call.error is not None:

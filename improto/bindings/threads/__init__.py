@@ -1,0 +1,9 @@
+"""Blocking sockets, TCP and Unix: `Server` runs a `Service`, `connect` gives a client's `Session`.
+
+What is simple about it: each thread does one thing that blocks, and all else happens under one lock.
+"""
+
+from improto.bindings.threads.client import Session, connect, dial
+from improto.bindings.threads.server import Server
+
+__all__ = ["Server", "Session", "connect", "dial"]

@@ -1,0 +1,294 @@
+"""A client with blocking calls, on TCP and Unix sockets; a thread reads all the time."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from random import random
+from typing import Final, cast
+
+from improto.addresses import Address, parse_address
+from improto.bindings.sockets import cannot_connect, watch
+from improto.client import WAIT, Client
+from improto.codec import Codec, load
+from improto.errors import CannotConnect, ImprotoError, Lost, UsageError
+from improto.messages import (
+    Conversations,
+    Goodbye,
+    Invite,
+    Join,
+    Leave,
+    ListConversations,
+    OnlineUsers,
+    Register,
+    Request,
+    Response,
+    SendMessage,
+    Status,
+)
+from improto.states import State
+from improto.user import NO_ANSWER, Backoff, Item, User
+
+__all__ = ["Session", "connect", "dial"]
+
+_WRITE: Final = 60.0  # seconds for which a server may take nothing
+_LOOK: Final = 10.0  # seconds after which to look whether a silent server lives
+
+
+class Session:
+    """A client's end: calls for requests, and what arrives, one after the other.  Any thread may call.
+
+    Iterate for Responses, Faults (what made no sense and had no effect) and, with `reconnect`, Reconnected.  The
+    iteration ends after `goodbye`, and with `Lost` or `Refused` if it is not the user who ends the connection.  A
+    reply that a call waits for goes to the call alone, unless it is a roster.
+    """
+
+    def __init__(self, user: User, dial: Callable[[], socket.socket], connection: socket.socket) -> None:
+        """Made by `dial` and `connect`."""
+        self._user = user
+        self._dial = dial
+        self._changed = threading.Condition()  # holds the lock of `_user`
+        self._sending = threading.Lock()  # is taken first: bytes go out in the order of their requests
+        self._use(connection)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _use(self, connection: socket.socket) -> None:
+        self._reader = connection
+        self._writer = connection.dup()  # with a time-out of its own
+        self._reader.settimeout(_LOOK)
+        self._writer.settimeout(_WRITE)
+
+    @property
+    def state(self) -> State:
+        """Where the connection stands."""
+        return self._user.state
+
+    @property
+    def view(self) -> Client:
+        """What the user knows: who is online, invitations, conversations.  It changes while you look."""
+        return self._user.view
+
+    # Requests with a reply: Refused, or Lost if none comes within 30 seconds.
+
+    def register(self, username: str, status: str = "") -> OnlineUsers:
+        """Go online.  Refused if the server does not take the user, who may try another name."""
+        return cast(OnlineUsers, self._call(Register(username, status)))
+
+    def list_conversations(self) -> Mapping[str, tuple[str, ...]]:
+        """Give the conversations and their members; all that was requested before has been handled then."""
+        return cast(Conversations, self._call(ListConversations())).conversations
+
+    # Those without: what comes of them arrives, an Error if they had no effect.  They wait until the system takes
+    # them.  InvalidMessage or UsageError, and nothing is sent, if they may not be sent.
+
+    def invite(self, *usernames: str) -> None:
+        """Begin a conversation; an Invitation arrives that tells its id."""
+        self.request(Invite(usernames))
+
+    def join(self, conversation: str) -> None:
+        """Become a member."""
+        self.request(Join(conversation))
+
+    def leave(self, conversation: str) -> None:
+        """Be a member no more, or decline an invitation."""
+        self.request(Leave(conversation))
+
+    def send(self, conversation: str, text: str) -> None:
+        """Say something to the members, of whom the user has to be one."""
+        self.request(SendMessage(conversation, text))
+
+    def status(self, text: str) -> None:
+        """Change the status."""
+        self.request(Status(text))
+
+    def request(self, request: Request) -> None:
+        """Send any request; its reply arrives like everything else."""
+        with self._sending:
+            with self._changed:
+                data = self._user.request(request, time.monotonic())
+            self._write(data)
+
+    def receive(self, timeout: float | None = None) -> Item | None:
+        """Give what arrives next, None after the end.  TimeoutError if nothing does in so many seconds."""
+        user = self._user
+        until = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while (item := user.next()) is None and not user.over:
+                if not self._changed.wait(None if until is None else until - time.monotonic()):
+                    raise TimeoutError
+            self._changed.notify_all()  # there is room for more
+            if item is None and user.error is not None:
+                raise user.error
+            return item
+
+    def __iter__(self) -> Iterator[Item]:
+        """Give what arrives up to the end."""
+        return iter(self.receive, None)
+
+    def goodbye(self) -> None:
+        """Say GOODBYE if the connection stands, wait for its end for at most 1 s (CLIENT-20), and close."""
+        with suppress(ImprotoError):  # there may be no connection, for now or any more
+            self.request(Goodbye())
+            with self._changed:
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._user.over, 1.0)
+        self.close()
+
+    def close(self) -> None:
+        """Close without another word."""
+        with self._changed:
+            self._user.close()
+            self._changed.notify_all()
+        self._break()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(1.0)  # it may be about to connect
+
+    def _call(self, request: Register | ListConversations) -> Response:
+        with self._sending:
+            with self._changed:
+                call = self._user.call(request, time.monotonic())
+                self._changed.notify_all()  # more may be read now
+            self._write(call.data)
+        with self._changed:
+            if not self._changed.wait_for(lambda: call.done, WAIT):
+                self._give_up(NO_ANSWER)
+        if call.error is not None:
+            raise call.error
+        assert call.reply is not None
+        return call.reply
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._writer.sendall(data)
+        except TimeoutError:
+            with self._changed:
+                self._give_up("the server takes nothing any more")
+        except OSError:
+            self._break()  # which the reading thread tells of
+
+    def _give_up(self, why: str) -> None:
+        self._user.lost(why)
+        self._changed.notify_all()
+        self._break()
+        raise Lost(why)
+
+    def _break(self) -> None:
+        with suppress(OSError):
+            self._reader.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
+
+    def _run(self) -> None:
+        user = self._user
+        while True:
+            self._read()
+            self._break()
+            self._reader.close()
+            with self._sending:
+                self._writer.close()
+            with self._changed:
+                delay = user.delay(random())
+                self._changed.notify_all()
+                if delay is None:
+                    return
+                self._changed.wait_for(lambda: user.over, delay)
+                if user.over:
+                    continue
+            try:
+                connection = self._dial()
+            except CannotConnect as error:
+                with self._changed:
+                    user.failed(error)
+                continue
+            with self._sending:
+                self._use(connection)
+                with self._changed:
+                    data = b"" if user.over else user.connected(time.monotonic())
+                self._write(data)
+
+    def _read(self) -> None:
+        user = self._user
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: not user.full)
+                if not user.standing:
+                    return
+            data: bytes | None = None
+            why = ""
+            try:
+                data = self._reader.recv(64 * 1024)
+            except TimeoutError as error:
+                why = str(error) if error.errno else ""  # else it is only time to look
+            except OSError as error:
+                why = str(error)
+            with self._changed:
+                if data is not None:
+                    user.read(data, time.monotonic())
+                elif why:
+                    user.lost(f"the connection broke: {why}")
+                self._changed.notify_all()
+            # Whoever sends just now is a sign of life to the server, and its own write finds out about it.
+            if data is None and self._sending.acquire(blocking=False):
+                with self._changed:
+                    probe = user.overdue(time.monotonic())
+                if probe:
+                    self._write(probe)
+                self._sending.release()
+
+
+def dial(
+    url: str, codec: Codec | str = "pickle", *, timeout: float = 10.0, reconnect: Backoff | None = None
+) -> Session:
+    """Connect, with nobody registered yet: `connect` is what most programs want.
+
+    CannotConnect if there is no server within `timeout` seconds, UsageError if `url` is none (see `addresses`), or
+    is tls://, which takes `improto.bindings.asyncio`.
+    """
+    address = parse_address(url)
+    if address.scheme == "tls":
+        raise UsageError("improto.bindings.threads has no TLS; use improto.bindings.asyncio")
+    spoken = load(codec) if isinstance(codec, str) else codec
+    connection = _open(address, timeout)
+    return Session(User(spoken, time.monotonic(), reconnect), lambda: _open(address, timeout), connection)
+
+
+@contextmanager
+def connect(
+    url: str,
+    username: str,
+    *,
+    status: str = "",
+    codec: Codec | str = "pickle",
+    timeout: float = 10.0,
+    reconnect: Backoff | None = None,
+) -> Generator[Session]:
+    """Connect and register; at the end of the block say GOODBYE.
+
+    Raises what `dial` and `Session.register` raise.  With `reconnect`, a connection that stood and was lost is made
+    again, and Reconnected arrives.
+    """
+    session = dial(url, codec, timeout=timeout, reconnect=reconnect)
+    try:
+        session.register(username, status)
+        yield session
+    finally:
+        session.goodbye()
+
+
+def _open(address: Address, timeout: float) -> socket.socket:
+    try:
+        if address.scheme == "tcp":
+            connection = socket.create_connection((address.host, address.port), timeout)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            watch(connection)
+            return connection
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(timeout)
+            connection.connect(address.path)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+    except OSError as error:
+        raise cannot_connect(address, error) from error

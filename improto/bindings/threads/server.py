@@ -1,0 +1,225 @@
+"""A server with threads: one accepts, one reads and one writes for each connection, and one does the work.
+
+So a reader that stops blocks the thread that writes to it, and nobody else.  The work, `Links.turn`, is done by one
+thread; the others wake it after they have told what happened.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, cast
+
+from improto.bindings.sockets import credentials, free_path, watch
+from improto.links import Link, Links, Phase
+from improto.service import Service
+
+__all__ = ["Server"]
+
+_RETRY: Final = 0.1  # seconds before another try to accept, where the system has no room
+
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """Runs one `Service` on any number of listening sockets."""
+
+    def __init__(
+        self, service: Service, *, connections: int = 1_000, per_address: int = 1_000, gap: float = 0.0
+    ) -> None:
+        """Serve with the limits of `Links`.  Each connection costs two threads.
+
+        Hold `lock` when you call `service` yourself, and then `wake`.
+        """
+        self.service = service
+        self.links = Links(service, connections=connections, per_address=per_address, gap=gap)
+        self.lock = threading.RLock()
+        self._work = threading.Condition(self.lock)
+        self._closed = threading.Condition(self.lock)
+        self._awake = False
+        self._closing = False
+        self._listeners: list[socket.socket] = []
+        self._paths: list[str] = []
+        self._threads = [start(self._turns)]
+
+    def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Listen on TCP and give the address that was taken, which tells the port if it was 0."""
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+        self._accept_from(listener)
+        return cast(tuple[str, int], listener.getsockname()[:2])
+
+    def listen_unix(self, path: str) -> None:
+        """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
+        free_path(path)
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(path)
+            listener.listen(1024)
+        except OSError:
+            listener.close()
+            raise
+        self._paths.append(path)
+        self._accept_from(listener)
+
+    def close(self) -> None:
+        """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
+        self._closing = True
+        for listener in self._listeners:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        for thread in self._threads[1:]:
+            thread.join()
+        for listener in self._listeners:
+            listener.close()
+        for path in self._paths:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+        with self.lock:
+            self.links.shut_down(self.now())
+            self.wake()
+            self._closed.wait_for(lambda: not self.links)
+            self.wake()
+        self._threads[0].join()
+
+    def now(self) -> float:
+        """Give the time, in seconds."""
+        return time.monotonic()
+
+    def wake(self) -> None:
+        """Have a turn of the service; the lock is held."""
+        self._awake = True
+        self._work.notify()
+
+    def gone(self) -> None:
+        """Note that a connection is closed; the lock is held."""
+        self.wake()
+        if not self.links:
+            self._closed.notify_all()
+
+    def _turns(self) -> None:
+        while True:
+            with self.lock:
+                due = self.links.due
+                if not self._awake and (due is None or due > self.now()):
+                    self._work.wait(None if due is None else due - self.now())
+                self._awake = False
+                self.links.turn(self.now())
+                if self._closing and self.links.closing and not self.links:
+                    return
+
+    def _accept_from(self, listener: socket.socket) -> None:
+        self._listeners.append(listener)
+        self._threads.append(start(lambda: self._accept(listener)))
+
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._closing:
+            try:
+                connection, peername = listener.accept()
+            except OSError as error:
+                if not self._closing:
+                    _log.warning("cannot accept a connection: %s", error.strerror)
+                    time.sleep(_RETRY)
+                continue
+            _Link(self, connection, str(peername[0]) if peername else "local")
+
+
+class _Link(Link):
+    """One accepted connection, with two threads."""
+
+    def __init__(self, server: Server, connection: socket.socket, address: str) -> None:
+        super().__init__(server.links)
+        self._server = server
+        self._socket = connection
+        self._changed = threading.Condition(server.lock)
+        self._outgoing: bytes | memoryview | None = None  # what is written now
+        self._shut = False
+        connection.setblocking(True)
+        watch(connection)
+        seen = credentials(connection)
+        with server.lock:
+            self.opened(server.now(), f"uid {seen.uid}" if seen else address)
+            self.peer.credentials = seen
+            server.wake()
+        self._writer = start(self._write)
+        start(self._read)
+
+    def refresh(self) -> None:
+        """Do what was decided about this connection, or have a thread do it; the lock is held."""
+        now = self._server.now()
+        data = self.take(now)
+        if data is not None:
+            self._outgoing = data
+            self.pause()
+            self.take(now)  # there is no room for more
+        if self.phase is Phase.FLUSHING and not self.paused:
+            self.flushed(now)
+        if self.phase is Phase.LINGERING and not self._shut:
+            self._shut = True
+            self._shut_down(socket.SHUT_WR)
+        if self.phase is Phase.OVER:
+            self._shut_down(socket.SHUT_RDWR)  # wakes both threads
+        self._changed.notify_all()
+
+    def _shut_down(self, how: int) -> None:
+        with suppress(OSError):  # the peer may be gone
+            self._socket.shutdown(how)
+
+    def _read(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self.reading or self.phase is Phase.OVER)
+                if self.phase is Phase.OVER:
+                    break
+            try:
+                data = self._socket.recv(64 * 1024)
+            except OSError:
+                self._break()
+                break
+            with self._changed:
+                if data:
+                    self.received(data)
+                    self._server.wake()
+                    continue
+                self.ended()  # half-closed: replies are still written (CONN-20)
+                self._server.wake()
+                self._changed.wait_for(lambda: self.phase is Phase.OVER)
+            break
+        self._writer.join()
+        self._socket.close()
+        with self._server.lock:
+            self.lost()
+            self._server.gone()
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._outgoing is not None or self.phase is Phase.OVER)
+                data, self._outgoing = self._outgoing, None
+                if data is None or self.phase is Phase.OVER:
+                    return
+            try:
+                self._socket.sendall(data)
+            except OSError:
+                self._break()
+                return
+            with self._changed:
+                self.resume()
+                self._server.wake()
+
+    def _break(self) -> None:
+        """Note that nothing can be read or written any more, and wake the other thread."""
+        with self._changed:
+            self.phase = Phase.OVER
+            self.links.touch(self)
+            self._server.wake()
+
+
+def start(work: Callable[[], None]) -> threading.Thread:
+    """Run something in a thread that does not keep the program from ending."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread

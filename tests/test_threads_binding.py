@@ -1,0 +1,301 @@
+"""Tests of `improto.bindings.threads`: the server passes all checks, the client does what its asyncio twin does."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from improto.bindings.threads import Server, Session, connect, dial
+from improto.codec import available, load
+from improto.errors import CannotConnect, Lost, Refused, UsageError
+from improto.messages import Invitation, Join, Message, OnlineUsers, Register
+from improto.server import Hub, Policy
+from improto.service import Bounds, Service
+from improto.states import State
+from improto.user import Backoff, Item, Reconnected
+from improto_conformance.checks import CHECKS
+from improto_conformance.profile import Profile
+from improto_conformance.runner import Settings, run
+from improto_conformance.targets import opened
+
+CODECS = [load(name) for name in available()]
+DEADLINE = 20.0
+T = TypeVar("T", bound=Item)
+
+
+@contextmanager
+def serving(
+    bounds: Bounds | None = None, *, port: int = 0, gap: float = 0.0, connections: int = 100
+) -> Generator[tuple[Server, int]]:
+    """Run a server on a free port, unless it is given; afterwards no thread of it is left."""
+    service = Service(Hub(Policy(settle=0.02)), CODECS, bounds=bounds or Bounds(linger=0.2))
+    server = Server(service, gap=gap, connections=connections)
+    _, taken = server.listen("127.0.0.1", port)
+    try:
+        yield server, taken
+    finally:
+        server.close()
+
+
+def upto(session: Session, kind: type[T]) -> T:
+    """Take what arrives up to the first of a kind."""
+    while (item := session.receive(DEADLINE)) is not None:
+        if isinstance(item, kind):
+            return item
+    raise AssertionError(f"the session ended before {kind}")
+
+
+def online(server: Server) -> list[str]:
+    """Give who is online."""
+    with server.lock:
+        return list(server.service.hub.online)
+
+
+def raw(port: int, data: bytes) -> bytes:
+    """Send bytes and read to the end of the stream."""
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as connection:
+        connection.sendall(data)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def ask(session: Session) -> None:
+    """Ask as long as there are answers."""
+    while True:
+        session.list_conversations()
+
+
+@pytest.mark.parametrize("codec", available())
+def test_all_checks(codec: str) -> None:
+    """All checks pass, with nothing waited for in vain."""
+    with serving(connections=1000) as (_, port), opened(f"tcp://127.0.0.1:{port}") as target:
+        results = run(target, CHECKS, Settings(Profile([codec]), jobs=16))
+    assert len(results) > 200
+    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
+    assert not any(result.expired for result in results)
+
+
+def test_slow_reader() -> None:
+    """A reader that stops is closed in the end, and meanwhile others hear everything (FLOW-5, FLOW-7)."""
+    with (
+        serving(Bounds(events=200_000, flush=0.1, linger=0.1)) as (server, port),
+        connect(f"tcp://127.0.0.1:{port}", "ann") as ann,
+        socket.socket() as slow,
+    ):
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", port))
+        slow.sendall(b"REGISTER slow x\n")
+        while "slow" not in upto(ann, OnlineUsers).users:
+            pass
+        ann.invite("slow")
+        id = upto(ann, Invitation).conversation
+        ann.join(id)
+        slow.sendall(f"JOIN {id}\n".encode())
+        while set(ann.list_conversations()[id]) != {"ann", "slow"}:
+            pass
+        heard = 0
+        while "slow" in online(server):
+            ann.send(id, "x" * 8000)
+            assert upto(ann, Message).sender == "ann"
+            heard += 1
+            assert heard < 10_000
+
+
+def test_reset() -> None:
+    """A reset in mid-message takes the user offline, and the name is free (CONN-19)."""
+    with serving() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        bad = socket.create_connection(("127.0.0.1", port))
+        bad.sendall(b"REGISTER bo x\nSEND_MESS")
+        while "bo" not in upto(ann, OnlineUsers).users:
+            pass
+        bad.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        bad.close()
+        while "bo" in upto(ann, OnlineUsers).users:
+            pass
+
+
+def test_connections_too_many() -> None:
+    """A connection beyond the limit is told so (FLOW-13)."""
+    with serving(connections=1) as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann"):
+        assert b"forbidden" in raw(port, b"REGISTER bo x\n")
+
+
+def test_gap() -> None:
+    """With a gap, each message to a pickle peer comes in a read of its own (LECTURE-1)."""
+    with serving(gap=0.05) as (_, port), socket.create_connection(("127.0.0.1", port), DEADLINE) as peer:
+        peer.sendall(b"REGISTER (S'ann'\nS''\nl.LIST_CONVERSATIONSLIST_CONVERSATIONSGOODBYE")
+        reads = list(iter(lambda: peer.recv(65536), b""))
+    assert [data.split(b" ")[0] for data in reads] == [b"ONLINE_USERS", b"CONVERSATIONS", b"CONVERSATIONS"]
+
+
+def test_no_thread_is_left() -> None:
+    """When server and clients have closed, none of their threads runs, and no connection is counted."""
+    before = threading.active_count()
+    with serving() as (server, port):
+        for _ in range(50):
+            with connect(f"tcp://127.0.0.1:{port}", "ann"):
+                pass
+        idle = socket.create_connection(("127.0.0.1", port))
+    idle.close()
+    assert len(server.links) == 0
+    until = time.monotonic() + DEADLINE
+    while threading.active_count() > before and time.monotonic() < until:
+        pass
+    assert threading.active_count() == before
+
+
+def test_shutdown() -> None:
+    """A server that is closed tells everybody (ERROR-9)."""
+    with serving() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        server.close()
+        with pytest.raises(Lost):
+            upto(ann, Reconnected)
+
+
+def test_unix(tmp_path: Path) -> None:
+    """Server and client meet on a Unix socket, which is removed at the end."""
+    path = tmp_path / "socket"
+    with serving() as (server, _):
+        server.listen_unix(str(path))
+        with connect(f"unix:{path}", "ann") as ann:
+            assert list(ann.view.online) == ["ann"]
+            assert ann.list_conversations() == {}
+    assert not path.exists()
+
+
+def test_conversation() -> None:
+    """Two users who speak different codecs meet: each request has a call, each event arrives."""
+    with serving() as (_, port):
+        url = f"tcp://127.0.0.1:{port}"
+        with connect(url, "ann", codec="ascii") as ann, connect(url, "bo", status="here") as bo:
+            ann.invite("bo")
+            id = upto(ann, Invitation).conversation
+            assert upto(bo, Invitation) == Invitation(id, "ann")
+            ann.join(id)
+            assert ann.list_conversations() == {id: ("ann",)}
+            bo.join(id)
+            bo.send(id, "hi")
+            assert upto(ann, Message) == Message(id, "bo", "hi")
+            bo.leave(id)
+            bo.status("away")
+            while upto(ann, OnlineUsers).users["bo"] != "away":
+                pass
+            assert ann.list_conversations() == {id: ("ann",)}
+
+
+def test_calls_while_somebody_iterates() -> None:
+    """A call gets its reply while another thread takes what arrives."""
+    with serving() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        heard: list[object] = []
+        listening = threading.Thread(target=lambda: heard.extend(ann))
+        listening.start()
+        assert [ann.list_conversations() for _ in range(5)] == [{}] * 5
+        ann.goodbye()
+        listening.join(DEADLINE)
+        assert not listening.is_alive()
+        assert {type(item) for item in heard} == {OnlineUsers}
+
+
+def test_call_before_what_arrived_is_looked_at() -> None:
+    """A call gets its reply though more has arrived than is read ahead."""
+    with serving() as (_, port):
+        url = f"tcp://127.0.0.1:{port}"
+        with connect(url, "ann") as ann, connect(url, "bo") as bo:
+            bo.invite("ann")
+            id = upto(bo, Invitation).conversation
+            for each in (ann, bo):
+                each.join(id)
+                each.list_conversations()
+            for _ in range(150):
+                bo.send(id, "x" * 8000)
+                upto(bo, Message)
+            ann.list_conversations()
+            heard = 0
+            while heard < 150:
+                heard += isinstance(ann.receive(5.0), Message)
+
+
+def test_refused() -> None:
+    """Who is not taken gets Refused with the code."""
+    with serving() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann"):
+        with pytest.raises(Refused) as refused:
+            connect(f"tcp://127.0.0.1:{port}", "ann").__enter__()
+        assert refused.value.code == "name-in-use"
+
+
+def test_goodbye_at_the_end_of_the_block() -> None:
+    """At the end of the block the user goes offline, and can send nothing more."""
+    with serving() as (server, port):
+        with connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+            assert online(server) == ["ann"]
+        assert online(server) == []
+        assert ann.state is State.CLOSED
+        assert {type(item) for item in ann} == {OnlineUsers}
+        with pytest.raises(UsageError):
+            ann.join("1")
+
+
+def test_timeout() -> None:
+    """`receive` waits for so many seconds; nothing is lost by that."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        session = dial(f"tcp://127.0.0.1:{silent.getsockname()[1]}", "json")
+        accepted, _ = silent.accept()
+        with pytest.raises(TimeoutError):
+            session.receive(timeout=0.01)
+        session.request(Register("ann", ""))
+        accepted.sendall(b'{"type":"ONLINE_USERS","users":{"ann":""}}\n')
+        assert session.receive(DEADLINE) == OnlineUsers({"ann": ""})
+        session.close()
+        accepted.close()
+
+
+def test_cannot_connect() -> None:
+    """Where nobody listens, the error says so and how to start a server; TLS is told to be elsewhere."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(CannotConnect, match="improto serve"):
+        dial(f"tcp://127.0.0.1:{port}")
+    with pytest.raises(UsageError, match="asyncio"):
+        dial(f"tls://127.0.0.1:{port}")
+
+
+def test_reconnect() -> None:
+    """With `reconnect` the session outlives its server: it says so, and goes on with the next one."""
+    with serving() as (server, port):
+        url = f"tcp://127.0.0.1:{port}"
+        with connect(url, "ann", reconnect=Backoff(first=0.01, most=0.01)) as ann:
+            ann.join("7")
+            server.close()
+            with pytest.raises(Lost):
+                ask(ann)
+            with serving(port=port) as (again, _):
+                assert upto(ann, Reconnected) == Reconnected(("7",))
+                assert online(again) == ["ann"]
+                assert ann.list_conversations() == {}
+
+
+def test_giving_up() -> None:
+    """When no new connection can be made, the iteration ends with the reason."""
+    with serving() as (server, port):
+        reconnect = Backoff(first=0.01, most=0.01, attempts=3)
+        with connect(f"tcp://127.0.0.1:{port}", "ann", reconnect=reconnect) as ann:
+            server.close()
+            with pytest.raises(CannotConnect):
+                upto(ann, Reconnected)
+
+
+def test_leaving_while_there_is_no_connection() -> None:
+    """Who leaves between two attempts does not wait for the next."""
+    with serving() as (server, port):
+        with connect(f"tcp://127.0.0.1:{port}", "ann", reconnect=Backoff(first=1000.0)) as ann:
+            server.close()
+            with pytest.raises(Lost):
+                ask(ann)
+        assert ann.state is State.CLOSED
+        with pytest.raises(UsageError):
+            ann.request(Join("1"))
