@@ -9,10 +9,11 @@ the others saw something else.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from improto.messages import AnyMessage, Kind, Role, Value
+from improto.messages import COMMANDS, AnyMessage, Kind, Role
 
 __all__ = ["DEPTH", "UNSAFE_IN_NAMES", "Limits"]
 
@@ -62,39 +63,64 @@ class Limits:
 
     def complaint(self, message: AnyMessage) -> str | None:
         """Say which field of `message` is out of bounds and what is allowed, or None if all is well."""
-        for (name, kind), value in zip(message.FIELDS, message.values(), strict=True):
-            reason = self._complaint(kind, value)
+        for name, check in _CHECKS[type(message)]:
+            reason = check(self, getattr(message, name))
             if reason is not None:
                 return f"{name} {reason}"
         return None
 
-    def _complaint(self, kind: Kind, value: Value) -> str | None:
-        match kind, value:
-            case Kind.NAME, str():
-                return self._name(value)
-            case Kind.STATUS, str() if len(value) > self.status:  # LIMIT-10
-                return f"must have at most {self.status} characters"
-            # LIMIT-11.  A text of n characters has at least n bytes: so a huge one is refused before it is encoded.
-            case Kind.TEXT, str() if len(value) > self.text or len(value.encode()) > self.text:
-                return f"must have at most {self.text} bytes of UTF-8"
-            case Kind.CONVERSATION, str() if len(value) > self.conversation or not _PRINTABLE.fullmatch(
-                value
-            ):
-                return f"must have 1 to {self.conversation} printable ASCII characters, no space"
-            case Kind.EXPLANATION, str() if len(value) > self.explanation:
-                return f"must have at most {self.explanation} characters"
-            case Kind.NAMES, tuple():
-                if not 1 <= len(value) <= self.invited:  # LIMIT-14, LIMIT-15
-                    return f"must be 1 to {self.invited} names"
-                return next(filter(None, map(self._name, value)), None)
-            case _:
-                return None
 
-    def _name(self, name: str) -> str | None:
-        if not 1 <= len(name) <= self.name:  # LIMIT-5
-            return f"must have 1 to {self.name} characters"
-        if name[0] == " " or name[-1] == " ":  # LIMIT-6
-            return "must not begin or end with a space"
-        if _UNSAFE_IN_NAMES.search(name):  # LIMIT-7, LIMIT-8
-            return "must not hold control or direction characters"
-        return None
+def _status(limits: Limits, value: str) -> str | None:
+    if len(value) > limits.status:  # LIMIT-10
+        return f"must have at most {limits.status} characters"
+    return None
+
+
+def _text(limits: Limits, value: str) -> str | None:
+    # LIMIT-11.  A text of n characters has at least n bytes: so a huge one is refused before it is encoded.
+    if len(value) > limits.text or len(value.encode()) > limits.text:
+        return f"must have at most {limits.text} bytes of UTF-8"
+    return None
+
+
+def _conversation(limits: Limits, value: str) -> str | None:
+    if len(value) > limits.conversation or not _PRINTABLE.fullmatch(value):
+        return f"must have 1 to {limits.conversation} printable ASCII characters, no space"
+    return None
+
+
+def _explanation(limits: Limits, value: str) -> str | None:
+    if len(value) > limits.explanation:
+        return f"must have at most {limits.explanation} characters"
+    return None
+
+
+def _names(limits: Limits, value: tuple[str, ...]) -> str | None:
+    if not 1 <= len(value) <= limits.invited:  # LIMIT-14, LIMIT-15
+        return f"must be 1 to {limits.invited} names"
+    return next(filter(None, (_name(limits, name) for name in value)), None)
+
+
+def _name(limits: Limits, name: str) -> str | None:
+    if not 1 <= len(name) <= limits.name:  # LIMIT-5
+        return f"must have 1 to {limits.name} characters"
+    if name[0] == " " or name[-1] == " ":  # LIMIT-6
+        return "must not begin or end with a space"
+    if _UNSAFE_IN_NAMES.search(name):  # LIMIT-7, LIMIT-8
+        return "must not hold control or direction characters"
+    return None
+
+
+# What is checked of each class, worked out once: every request passes here.
+_CHECK: Final[Mapping[Kind, Callable[[Limits, Any], str | None]]] = {
+    Kind.NAME: _name,
+    Kind.STATUS: _status,
+    Kind.TEXT: _text,
+    Kind.CONVERSATION: _conversation,
+    Kind.EXPLANATION: _explanation,
+    Kind.NAMES: _names,
+}
+_CHECKS: Final = {
+    message: [(name, _CHECK[kind]) for name, kind in message.FIELDS if kind in _CHECK]
+    for message in COMMANDS.values()
+}

@@ -62,7 +62,10 @@ class Links:
         if 0 < gap < _LEAST_GAP:  # LECTURE-2
             raise UsageError(f"a gap has at least {_LEAST_GAP} s, or peers like the lecture's do not see it")
         self.service = service
+        service.apart = gap > 0
         self.gap = gap
+        self.now = 0.0
+        """The time of this turn, or of the last one."""
         self._connections = connections
         self._per_address = per_address
         self._links: dict[int, Link] = {}
@@ -81,6 +84,7 @@ class Links:
 
     def turn(self, now: float) -> None:
         """Have a turn of the service, and refresh each link about which something was decided."""
+        self.now = now
         for deadlines in (self._gaps, *self._closes.values()):
             while deadlines:
                 link, deadline = next(iter(deadlines.items()))
@@ -102,10 +106,12 @@ class Links:
         """When `turn` is to be called even if nothing happens; None if not at all."""
         if self._touched:
             return 0.0
-        times = [next(iter(by.values())) for by in (self._gaps, *self._closes.values()) if by]
-        if self.service.due is not None:
-            times.append(self.service.due)
-        return min(times, default=None)
+        due = self.service.due
+        for deadlines in (self._gaps, *self._closes.values()):
+            if deadlines:
+                first = next(iter(deadlines.values()))
+                due = first if due is None else min(due, first)
+        return due
 
     def shut_down(self, now: float) -> None:
         """Tell everybody that the server goes, and close all connections, also those yet to come (ERROR-9)."""
@@ -250,11 +256,13 @@ class Link:
 
         Of a long message that is a part; with a gap one message; else all that fits.
         """
-        if not self._waiting:
-            self._waiting += self.peer.take()
-        if self._waiting and not self.paused and not self._in_gap:
+        waiting = self._waiting
+        if not waiting and self.peer.outbox.pieces:
+            waiting += self.peer.take()
+        if waiting and not self.paused and not self._in_gap:
             return self._portion(now)
-        self._tell(now)
+        if waiting or self.paused or self._in_gap or self._held:
+            self._tell(now)
         if self.peer.flush is not None and self.phase is Phase.OPEN:
             self.phase = Phase.FLUSHING
             self.links.close_within(self, self.peer.flush, now)

@@ -13,31 +13,48 @@ __all__ = ["Outbox"]
 class Outbox:
     """A queue of encoded messages in the order in which they are to be written."""
 
-    __slots__ = ("_pieces", "_snapshot", "events", "size")
+    __slots__ = ("_counted", "_others", "_size", "_snapshot", "pieces")
 
     def __init__(self) -> None:
         """Begin empty."""
-        self._pieces: list[bytes] = []
+        self.pieces: list[bytes] = []
+        """What waits.  An event may as well be appended here: `put` does no more for it, and is called less often."""
         self._snapshot: int | None = None  # where the waiting snapshot stands: there is at most one
-        self.size = 0
+        self._others = 0  # bytes of what is no event
+        self._counted = 0  # so many pieces are counted in `_size`: the rest is when somebody asks
+        self._size = 0
+
+    @property
+    def size(self) -> int:
         """Bytes that wait."""
-        self.events = 0
+        if self._counted < len(self.pieces):
+            self._size += sum(map(len, self.pieces[self._counted :]))
+            self._counted = len(self.pieces)
+        return self._size
+
+    @property
+    def events(self) -> int:
         """Bytes of events among them."""
+        return self.size - self._others
 
     def put(self, data: bytes, delivery: Delivery) -> None:
         """Append an encoded message; a snapshot takes the place of the one that waits."""
         if delivery is Delivery.SNAPSHOT:
             if self._snapshot is not None:
-                self.size -= len(self._pieces.pop(self._snapshot))
-            self._snapshot = len(self._pieces)
-        elif delivery is Delivery.EVENT:
-            self.events += len(data)
-        self._pieces.append(data)
-        self.size += len(data)
+                self._remove(self._snapshot)
+            self._snapshot = len(self.pieces)
+        if delivery is not Delivery.EVENT:
+            self._others += len(data)
+        self.pieces.append(data)
+
+    def _remove(self, at: int) -> None:
+        size = self.size - len(self.pieces[at])
+        self._others -= len(self.pieces.pop(at))
+        self._size, self._counted = size, len(self.pieces)
 
     def take(self) -> list[bytes]:
         """Take everything out; it is the caller's to write, in this order."""
-        pieces, self._pieces = self._pieces, []
+        pieces, self.pieces = self.pieces, []
         self._snapshot = None
-        self.size = self.events = 0
+        self._others = self._counted = self._size = 0
         return pieces

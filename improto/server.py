@@ -157,6 +157,8 @@ class Hub:
         self._rostered = 0.0  # when that was
         self._roster_bytes = 0
         self._list_bytes = 0
+        self.due: float | None = None
+        """When `tick` has something to do; None if not without another input."""
 
     # -- inputs -------------------------------------------------------------------------------------------
 
@@ -198,6 +200,7 @@ class Hub:
         del self._users[user.name]
         self._roster_bytes -= _size(user.name) + _size(user.status)
         self._changed = True
+        self._reckon()
         for id in user.conversations:  # GOODBYE-8, GOODBYE-9
             conversation = self._conversations[id]
             del conversation.people[user.name]
@@ -229,22 +232,22 @@ class Hub:
 
     def tick(self, now: float) -> list[Output]:
         """Do what is due at `now`: the roster to everybody."""
-        due = self.due
-        if due is None or now < due:
+        if self.due is None or now < self.due:
             return []
         self._changed = False
         self._rostered = now  # PRESENCE-4, PRESENCE-7
+        self._reckon()
         return [Send(self._roster(), tuple(self._by_connection))]
 
-    # -- what can be seen ---------------------------------------------------------------------------------
-
-    @property
-    def due(self) -> float | None:
-        """When `tick` has something to do; None if not without another input."""
+    def _reckon(self) -> None:
+        """Work out when the next roster is due."""
         if not self._users:
-            return None
+            self.due = None
+            return
         interval = self.policy.interval(self._roster_bytes)  # PRESENCE-6, PRESENCE-8
-        return self._rostered + (interval if self._changed else max(self.policy.repeat, interval))
+        self.due = self._rostered + (interval if self._changed else max(self.policy.repeat, interval))
+
+    # -- what can be seen ---------------------------------------------------------------------------------
 
     @property
     def online(self) -> Mapping[str, str]:
@@ -307,6 +310,7 @@ class Hub:
             self._list_bytes += _size(id) + sum(map(_size, members))
             if initiator in self._by_connection:
                 self._by_connection[initiator].initiated += 1
+        self._reckon()
 
     # -- registration and presence ------------------------------------------------------------------------
 
@@ -337,6 +341,7 @@ class Hub:
         user = _User(request.username, connection, request.status)
         self._users[user.name] = self._by_connection[connection] = user
         self._roster_bytes += added
+        self._reckon()
         outputs.append(Send(self._roster(), (connection,), first=True))  # REGISTER-2
         return outputs
 
@@ -348,6 +353,7 @@ class Hub:
             user.status = request.status  # STATUS-2
             self._roster_bytes += growth
             self._changed = True
+            self._reckon()
         return []
 
     def _roster(self) -> OnlineUsers:

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from improto.codec import Codec
-from improto.messages import Code, Delivery, Error, Register, Request, Response, Role
+from improto.messages import Code, Delivery, Error, Message, Register, Request, Response, Role
 from improto.outbox import Outbox
 from improto.server import Ask, Close, Hub, Output, Send
 from improto.wire import Connection, Fault, Rate
@@ -79,8 +79,8 @@ class Observer:
     def refused(self, peer: int, fault: Fault) -> None:
         """Something arrived that is no request, or none that may be sent now."""
 
-    def sent(self, peer: int, message: Response) -> None:
-        """A message was queued for a connection."""
+    def sent(self, peers: Sequence[int], message: Response) -> None:
+        """A message is queued for connections, as far as they still take anything."""
 
     def closed(self, peer: int, reason: str) -> None:
         """Nothing more is read from a connection, nor queued for it."""
@@ -143,14 +143,43 @@ class Peer:
         """The name of the peer's codec, once it is known."""
         return None if self.wire.codec is None else self.wire.codec.name
 
-    @property
-    def waits(self) -> bool:
-        """Whether output stays here because the transport takes no more; before a close it is handed over anyway."""
-        return self.blocked and self.flush is None
-
     def take(self) -> list[bytes]:
-        """Take the messages that are to be written now, encoded and framed."""
-        return [] if self.waits else self.outbox.take()
+        """Take what is to be written now: messages, encoded and framed.
+
+        While the transport takes no more, they stay here; before a close they are handed over anyway.
+        """
+        return [] if self.blocked and self.flush is None else self.outbox.take()
+
+
+class _Audience:
+    """The receivers of one conversation's messages, and what is gathered for them."""
+
+    __slots__ = ("_peers", "_pieces", "size", "to")
+
+    def __init__(self, to: tuple[int, ...], peers: Iterable[Peer]) -> None:
+        self.to = to
+        self.size = 0  # bytes that are gathered
+        self._peers: dict[Codec, list[Peer]] = {}
+        for peer in peers:
+            if peer.wire.codec is not None:
+                self._peers.setdefault(peer.wire.codec, []).append(peer)
+        self._pieces: dict[Codec, list[bytes]] = {codec: [] for codec in self._peers}
+
+    def gather(self, message: Message) -> int:
+        """Encode a message once for each codec in use, and give the bytes of that."""
+        size = 0
+        for codec, pieces in self._pieces.items():
+            pieces.append(codec.frame(codec.encode(message)))
+            size += len(pieces[-1])
+        self.size += size
+        return size
+
+    def take(self) -> list[tuple[list[Peer], list[bytes]]]:
+        """Take what was gathered, each time with its receivers."""
+        taken = [(self._peers[codec], pieces) for codec, pieces in self._pieces.items()]
+        self._pieces = {codec: [] for codec in self._peers}
+        self.size = 0
+        return taken
 
 
 class Service:
@@ -168,6 +197,8 @@ class Service:
         """Serve `hub` to connections that speak one of `codecs`."""
         self.hub = hub
         self.bounds = bounds or Bounds()
+        self.apart = False
+        """Whether each message is handed over as a piece of its own, for a binding that leaves gaps between them."""
         self.codecs = codecs
         self._rate = rate
         self._observer = observer or Observer()
@@ -177,6 +208,7 @@ class Service:
         self._peers: dict[int, Peer] = {}  # those that are not being closed
         self._ready: dict[int, Peer] = {}  # have input to be looked at
         self._changed: dict[int, Peer] = {}  # have output, or are to be closed, or may be read from again
+        self._audience: _Audience | None = None  # of the last MESSAGE
         self._caused = 0  # bytes of the messages that the present turn has caused
         # Deadlines; since all in one dict have the same length, the earliest is always the first.
         self._refuse_by: dict[int, float] = {}
@@ -266,15 +298,10 @@ class Service:
         ready, self._ready = self._ready, {}
         for peer in ready.values():
             self._handle(peer, now)
-        for peer in self._expired(self._refuse_by, now):
-            self._close(peer, "refused", now)
-        for peer in self._expired(self._register_by, now):
-            self._expel(
-                peer, Code.TIMEOUT, f"send REGISTER within {self.bounds.register:g} seconds", now
-            )  # CONN-17
-        for peer in self._expired(self._write_by, now):
-            self._expel(peer, Code.SLOW_CONSUMER, "you have read nothing for too long", now)  # CONN-28
+        if self._refuse_by or self._register_by or self._write_by:
+            self._enforce(now)
         self._carry_out(self.hub.tick(now), now)
+        self._distribute(now)
         self._relieve(now)
         changed, self._changed = self._changed, {}
         return list(changed.values())
@@ -284,11 +311,12 @@ class Service:
         """When `turn` is to be called even if nothing arrives; None if not at all."""
         if self._ready or self._changed:
             return 0.0
-        deadlines = (self._refuse_by, self._register_by, self._write_by)
-        times = [next(iter(by.values())) for by in deadlines if by]
-        if self.hub.due is not None:
-            times.append(self.hub.due)
-        return min(times, default=None)
+        due = self.hub.due
+        for deadlines in (self._refuse_by, self._register_by, self._write_by):
+            if deadlines:
+                first = next(iter(deadlines.values()))
+                due = first if due is None else min(due, first)
+        return due
 
     def reading(self, peer: Peer) -> bool:
         """Tell whether the peer is to be read from, after a `turn`.
@@ -298,18 +326,29 @@ class Service:
         """
         if peer.flush is not None:
             return True
-        return peer.wire.ready and peer.id not in self._ready and not self._stalled(peer)
+        return peer.wire.ready and not peer.blocked and peer.id not in self._ready
 
-    def _stalled(self, peer: Peer) -> bool:
-        return peer.blocked or peer.outbox.size > self.bounds.queued
+    def _enforce(self, now: float) -> None:
+        """Close the connections whose time is up."""
+        for peer in self._expired(self._refuse_by, now):
+            self._close(peer, "refused", now)
+        for peer in self._expired(self._register_by, now):
+            self._expel(
+                peer, Code.TIMEOUT, f"send REGISTER within {self.bounds.register:g} seconds", now
+            )  # CONN-17
+        for peer in self._expired(self._write_by, now):
+            self._expel(peer, Code.SLOW_CONSUMER, "you have read nothing for too long", now)  # CONN-28
 
-    def _expired(self, deadlines: dict[int, float], now: float) -> Iterable[Peer]:
+    def _expired(self, deadlines: dict[int, float], now: float) -> Sequence[Peer]:
+        """Take out whose deadline has come."""
+        expired: list[Peer] = []
         while deadlines:
             id, deadline = next(iter(deadlines.items()))
             if deadline > now:
-                return
+                break
             del deadlines[id]
-            yield self._peers[id]
+            expired.append(self._peers[id])
+        return expired
 
     def _handle(self, peer: Peer, now: float) -> None:
         """Take messages out of what a peer has sent, until there is none or others are to have their turn."""
@@ -317,7 +356,7 @@ class Service:
         for _ in range(self.bounds.batch):
             if peer.flush is not None:
                 return
-            if self._stalled(peer) or self._caused > self.bounds.turn:
+            if peer.blocked or peer.outbox.size > self.bounds.queued or self._caused > self.bounds.turn:
                 break
             item = peer.wire.next(now)
             if peer.refusal is not None and peer.wire.codec is not None:
@@ -340,6 +379,8 @@ class Service:
 
     def _relieve(self, now: float) -> None:
         """Close connections that take nothing, the one with the most first, while too much waits for all (FLOW-8)."""
+        if not self._write_by:
+            return
         waiting = sum(self._peers[id].outbox.events for id in self._write_by)
         while waiting > self.bounds.all_queues:
             slowest = max((self._peers[id] for id in self._write_by), key=lambda peer: peer.outbox.events)
@@ -351,6 +392,7 @@ class Service:
             self._expel(peer, Code.FORBIDDEN, peer.refusal, now)
         elif isinstance(item, Fault):
             self._observer.refused(peer.id, item)
+            self._distribute(now)
             self._queue(peer, item.error)
             if item.fatal:
                 self._close(peer, item.code, now)
@@ -378,6 +420,11 @@ class Service:
 
     def _send(self, output: Send, now: float) -> None:
         """Queue a message for its receivers, encoded once for each codec in use."""
+        self._observer.sent(output.to, output.message)
+        if isinstance(output.message, Message):
+            self._gather(output.to, output.message, now)
+            return
+        self._distribute(now)
         delivery = Delivery.REPLY if output.first else output.message.DELIVERY
         encoded: dict[Codec, bytes] = {}
         for id in output.to:
@@ -389,14 +436,49 @@ class Service:
                 data = encoded[peer.wire.codec] = peer.wire.encode(output.message)
                 self._caused += len(data)
             self._put(peer, output.message, data, delivery)
-            too_much = peer.blocked and peer.outbox.events > self.bounds.events
-            if too_much and not isinstance(
-                output.message, Error
-            ):  # FLOW-7; ERROR-8: nothing follows a last word
-                self._expel(peer, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
+            if not isinstance(output.message, Error):  # ERROR-8: nothing follows a last word
+                self._ration(peer, now)
+
+    def _gather(self, to: tuple[int, ...], message: Message, now: float) -> None:
+        """Encode a MESSAGE; it is queued together with those that follow for the same receivers.
+
+        A busy conversation causes many in a turn, for many receivers: joining them once for all is most of the speed.
+        """
+        if self._audience is None or self._audience.to != to:
+            self._distribute(now)
+            self._audience = _Audience(to, [self._peers[id] for id in to if id in self._peers])
+        self._caused += self._audience.gather(message)
+        if self._audience.size > self.bounds.queued:
+            self._distribute(now)
+
+    def _distribute(self, now: float) -> None:
+        """Queue the messages that were gathered; done before anything else is queued, so that the order stays."""
+        if self._audience is None or not self._audience.size:
+            return
+        for peers, pieces in self._audience.take():
+            joined = pieces if self.apart else [b"".join(pieces)]
+            for peer in peers:
+                if peer.lost:
+                    continue
+                self._changed[peer.id] = peer
+                if not peer.blocked:
+                    peer.outbox.pieces.extend(joined)
+                    continue
+                for piece in pieces:
+                    peer.outbox.pieces.append(piece)
+                    if self._ration(peer, now):
+                        break
+
+    def _ration(self, peer: Peer, now: float) -> bool:
+        """Close a connection that takes nothing if too many events wait for it (FLOW-7), and tell whether it was so."""
+        if not peer.blocked or peer.outbox.events <= self.bounds.events:
+            return False
+        self._expel(peer, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
+        return True
 
     def _queue(self, peer: Peer, message: Error) -> None:
         if peer.wire.codec is not None:  # else nobody knows how to tell the peer
+            self._observer.sent((peer.id,), message)
             self._put(peer, message, peer.wire.encode(message), Delivery.EVENT)
 
     def _put(self, peer: Peer, message: Response, data: bytes, delivery: Delivery) -> None:
@@ -407,15 +489,17 @@ class Service:
         if delivery is Delivery.REPLY:
             self._register_by.pop(peer.id, None)
         self._changed[peer.id] = peer
-        self._observer.sent(peer.id, message)
 
     def _expel(self, peer: Peer, code: Code, explanation: str, now: float) -> None:
         """End a connection from this side: the ERROR that says why is the last message (ERROR-8)."""
+        self._distribute(now)
         self._queue(peer, Error(f"{code}: {explanation}"[: self.hub.limits.explanation]))
         hurry = code in (Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)  # FLOW-9
         self._close(peer, code, now, self.bounds.flush if hurry else self.bounds.write)
 
     def _close(self, peer: Peer, reason: str, now: float, flush: float | None = None) -> None:
+        self._distribute(now)
+        self._audience = None  # the peer may be in it
         peer.flush = self.bounds.write if flush is None else flush  # CONN-22
         peer.reason = reason
         peer.wire.close()

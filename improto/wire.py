@@ -90,13 +90,16 @@ class Connection:
     __slots__ = (
         "_bucket",
         "_codecs",
+        "_limit",
         "_limits",
         "_pending",
         "_rate",
         "_reader",
         "_role",
         "_sender",
+        "_strict",
         "codec",
+        "ready",
         "state",
     )
 
@@ -123,6 +126,7 @@ class Connection:
                 "with several codecs a request may have less than 2**24 bytes: set a lower limit"
             )
         self._role = role
+        self._strict = role is Role.SERVER  # what clients receive is bounded in size only
         self._sender = Role.SERVER if role is Role.CLIENT else Role.CLIENT
         self._codecs = codecs
         self._limits = limits
@@ -131,16 +135,21 @@ class Connection:
         self._pending = b""  # bytes that do not tell the codec yet
         self._reader: Reader | None = None
         self.codec: Codec | None = None
-        self.state = State.OPEN
+        self._enter(State.OPEN)
         if len(codecs) == 1 and not agreeing:
             self._use(codecs[0])
 
-    @property
-    def ready(self) -> bool:
+    def _enter(self, state: State) -> None:
+        """Go into a state, and work out what follows from it, which is asked for much more often."""
+        self.state = state
+        self._limit = self._limits.payload(self._sender, registered=state is State.REGISTERED)
+        self.ready = state is not State.CLOSED
         """Whether `next` may yield something: not while REGISTER waits for its answer, nor after the end."""
-        if self.state is State.REGISTERING:  # REGISTER-9
-            return self._role is Role.CLIENT
-        return self.state is not State.CLOSED
+        if state is State.REGISTERING:  # REGISTER-9
+            self.ready = self._role is Role.CLIENT
+        elif state is State.CLOSED:  # what has not been read is never going to be
+            self._reader = None
+            self._pending = b""
 
     def agree(self, codec: Codec) -> None:
         """Speak a codec that the transport has agreed on (WS-3)."""
@@ -148,12 +157,10 @@ class Connection:
 
     def feed(self, data: bytes) -> None:
         """Store what arrived.  What follows the end of the conversation is dropped."""
-        if self.state is State.CLOSED:  # GOODBYE-6
-            return
-        if self._reader is None:
-            self._pending = (self._pending + data).lstrip(_SKIPPED_BEFORE_DETECTION)  # CODEC-11
-        else:
+        if self._reader is not None:
             self._reader.feed(data)
+        elif self.state is not State.CLOSED:  # GOODBYE-6
+            self._pending = (self._pending + data).lstrip(_SKIPPED_BEFORE_DETECTION)  # CODEC-11
 
     def next(self, now: float) -> AnyMessage | Fault | None:
         """Take the next message that the peer sent and that may be sent now, or what is wrong with it.
@@ -163,12 +170,13 @@ class Connection:
         if not self.ready:
             return None
         try:
-            message = self._decode()
+            reader = self._reader or self._detect()
+            message = None if reader is None else reader.next(self._limit)
         except DecodeError as error:
             return self._fault(Code(error.code), error.explanation, fatal=error.fatal)
         if message is None:
             return None
-        if self._role is Role.SERVER:
+        if self._strict:
             complaint = self._limits.complaint(message)
             if complaint is not None:  # LIMIT-22, LIMIT-23
                 return self._fault(Code.INVALID, complaint)
@@ -181,7 +189,8 @@ class Connection:
         state = after(self.state, type(message))
         if state is None:
             return self._unexpected(message)
-        self.state = state
+        if state is not self.state:
+            self._enter(state)
         return message
 
     def encode(self, message: AnyMessage) -> bytes:
@@ -197,11 +206,12 @@ class Connection:
             raise UsageError(
                 f"a {self._role} does not send {message.COMMAND} on a connection that is {self.state}"
             )
-        self.state = state
+        if state is not self.state:
+            self._enter(state)
 
     def close(self) -> None:
         """Note that the connection has ended, or is to end without another word from the peer."""
-        self.state = State.CLOSED
+        self._enter(State.CLOSED)
 
     def _use(self, codec: Codec) -> Reader:
         self.codec = codec
@@ -220,18 +230,12 @@ class Connection:
         self._pending = b""
         return reader
 
-    def _decode(self) -> AnyMessage | None:
-        reader = self._reader or self._detect()
-        if reader is None:
-            return None
-        return reader.next(self._limits.payload(self._sender, registered=self.state is State.REGISTERED))
-
     def _fault(self, code: Code, explanation: str, *, fatal: bool = False) -> Fault:
         # CONN-15.  Before REGISTER, bytes that are no message of ours may be another protocol's: no second chance.
         if self.state is State.OPEN and code in (Code.MALFORMED, Code.UNKNOWN_COMMAND):
             fatal = fatal or self._role is Role.SERVER
         if fatal:
-            self.state = State.CLOSED
+            self._enter(State.CLOSED)
         return Fault(code, explanation, fatal)
 
     def _unexpected(self, message: AnyMessage) -> Fault:

@@ -193,5 +193,5 @@ def test_probed() -> None:
     assert outbox.take() == [b"ab"]
     reached: set[int] = module._reached
     executed = {lines[number - 1].strip() for number in reached}
-    assert {"class Outbox:", "self._pieces.append(data)", "return pieces"} <= executed
-    assert "self.events += len(data)" not in executed
+    assert {"class Outbox:", "self.pieces.append(data)", "return pieces"} <= executed
+    assert "self._snapshot = len(self.pieces)" not in executed

@@ -5,7 +5,7 @@ import pytest
 from improto.codec import available, load
 from improto.errors import UsageError
 from improto.links import Link, Links, Phase
-from improto.messages import ListConversations, Register, Request
+from improto.messages import Invite, Join, ListConversations, Register, Request, SendMessage
 from improto.server import Hub, Policy
 from improto.service import Bounds, Service
 
@@ -108,6 +108,21 @@ def test_gap() -> None:
     assert [each.split(b" ")[0] for each in ann.written] == [b"ONLINE_USERS", *[b"CONVERSATIONS"] * 3]
     world.send(bo, Register("bo", ""), *[ListConversations()] * 3, codec="ascii")
     assert len(bo.written) == 1
+
+
+def test_gap_between_the_messages_of_a_turn() -> None:
+    """With a gap, messages that came in one turn are written one by one, too (LECTURE-1)."""
+    world = World(gap=0.02)
+    ann, bo = world.connect(), world.connect()
+    for link, name in ((ann, "ann"), (bo, "bo")):
+        world.send(link, Register(name, ""), codec="pickle")
+    world.send(ann, Invite(("bo",)), Join("1"), codec="pickle")
+    world.send(bo, Join("1"), codec="pickle")
+    world.settle(1.0)
+    bo.written.clear()
+    world.send(ann, *[SendMessage("1", "hi")] * 3, codec="pickle")
+    world.settle(2.0)
+    assert [each.count(b"MESSAGE") for each in bo.written] == [1, 1, 1]
 
 
 def test_least_gap() -> None:

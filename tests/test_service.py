@@ -1,5 +1,6 @@
 """Tests of `improto.service`: a whole server, driven as a binding drives it."""
 
+import gc
 from itertools import count
 
 import pytest
@@ -14,6 +15,7 @@ from improto.messages import (
     Invitation,
     Invite,
     Join,
+    Leave,
     ListConversations,
     Message,
     OnlineUsers,
@@ -26,7 +28,7 @@ from improto.messages import (
 )
 from improto.server import Hub, Policy
 from improto.service import Bounds, Observer, Peer, Service
-from improto.wire import Rate
+from improto.wire import Connection, Rate
 
 ASCII = load("ascii")
 MAX_TURNS = 10_000
@@ -239,6 +241,123 @@ def test_all_queues() -> None:
     assert world.watch.reasons == {bo.id: Code.SLOW_CONSUMER}
     assert len(world.read(ann, rosters=False)) == 14
     assert cy.flush is None
+
+
+def test_slow_reader_delays_nobody() -> None:
+    """What is sent is there for everybody else after the turn in which it was taken out (FLOW-5)."""
+    world = World()
+    ann, bo, *others = talk(world, "ann", "bo", "cy", "di")
+    world.service.block(bo, world.now)
+    for number in range(100):
+        world.service.receive(ann, b"SEND_MESSAGE 1 x\n")
+        world.turn()
+        assert [len(world.read(peer, rosters=False)) for peer in (ann, *others)] == [1, 1, 1], number
+
+
+def peers_with(wire: Connection) -> list[Peer]:
+    """Find whatever is kept of a connection anywhere in memory."""
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, Peer) and each.wire is wire]
+
+
+def test_memory_of_a_slow_reader_returns() -> None:
+    """Nothing is kept of a slow consumer when its connection has gone, nor of what waited for it (FLOW-7)."""
+    world = World(Bounds(events=10_000))
+    ann, bo = talk(world, "ann", "bo")
+    world.service.block(bo, world.now)
+    world.send(ann, *[SendMessage("1", "x" * 1000)] * 20)
+    world.service.end(bo, lost=True)
+    world.settle()
+    wire = bo.wire
+    assert peers_with(wire) == [bo]
+    del bo
+    assert peers_with(wire) == []
+
+
+def test_joined() -> None:
+    """The messages of a turn for the same receivers are joined once for all of them, between what comes before and after."""
+    world = World()
+    ann, bo = talk(world, "ann", "bo")
+    world.service.receive(ann, b"LIST_CONVERSATIONS\n" + b"SEND_MESSAGE 1 x\n" * 20 + b"LIST_CONVERSATIONS\n")
+    world.service.turn(world.now)
+    listed, messages, listed_again = ann.take()
+    assert (listed, messages) == (listed_again, b"MESSAGE 1 ann x\n" * 20)
+    [heard] = bo.take()
+    assert heard is messages
+
+
+def test_apart() -> None:
+    """For a binding that leaves gaps, each message is a piece of its own."""
+    world = World()
+    world.service.apart = True
+    ann, bo = talk(world, "ann", "bo")
+    world.service.receive(ann, b"SEND_MESSAGE 1 x\n" * 20)
+    world.service.turn(world.now)
+    assert bo.take() == [b"MESSAGE 1 ann x\n"] * 20
+
+
+def test_conversations_take_turns() -> None:
+    """Messages of two conversations, with some of the same members, arrive in the order in which they were sent (ORDER-1)."""
+    world = World()
+    ann, bo, cy = talk(world, "ann", "bo", "cy")
+    world.send(ann, Invite(("cy",)))
+    for peer in (ann, cy):
+        world.send(peer, Join("2"))
+        world.read(peer)
+    world.read(bo)
+    world.send(ann, *[SendMessage(id, text) for text in "abc" for id in "12"])
+    both = [Message(id, "ann", text) for text in "abc" for id in "12"]
+    assert world.read(ann, rosters=False) == world.read(cy, rosters=False) == both
+    assert world.read(bo, rosters=False) == [message for message in both if message.conversation == "1"]
+
+
+def test_leave_between_messages() -> None:
+    """Who leaves between two messages of a turn gets the one before and not the one after (LEAVE-2)."""
+    world = World()
+    ann, bo = talk(world, "ann", "bo")
+    world.send(bo, SendMessage("1", "a"), Leave("1"))
+    world.send(ann, SendMessage("1", "b"))
+    assert world.read(bo, rosters=False) == [Message("1", "bo", "a")]
+    world.service.receive(bo, b"JOIN 1\nSEND_MESSAGE 1 c\nGOODBYE\n")
+    world.send(ann, SendMessage("1", "d"))
+    assert world.read(bo, rosters=False) == [Message("1", "bo", "c")]
+    assert [each for each in world.read(ann, rosters=False) if isinstance(each, Message)] == [
+        Message("1", "bo", "a"), Message("1", "ann", "b"), Message("1", "bo", "c"), Message("1", "ann", "d"),
+    ]  # fmt: skip
+
+
+def test_codecs_in_one_conversation() -> None:
+    """Each member gets the messages in its own codec, in the same order."""
+    service = Service(Hub(), [ASCII, load("json")])
+    ann, bo = service.connect(0.0), service.connect(0.0)
+    service.receive(ann, b"REGISTER ann x\n")
+    service.receive(bo, b'{"type":"REGISTER","username":"bo","status":""}\n')
+    service.turn(0.0)
+    service.receive(ann, b"INVITE bo\nJOIN 1\n")
+    service.turn(0.0)
+    service.receive(bo, b'{"type":"JOIN","conversation":"1"}\n')
+    service.turn(0.0)
+    for peer in (ann, bo):
+        peer.take()
+    service.receive(ann, b"SEND_MESSAGE 1 a\nSEND_MESSAGE 1 b\n")
+    service.turn(0.0)
+    assert b"".join(ann.take()) == b"MESSAGE 1 ann a\nMESSAGE 1 ann b\n"
+    assert b"".join(bo.take()).count(b'"type":"MESSAGE"') == 2
+
+
+@pytest.mark.parametrize("users", [10, 300])
+def test_rate_of_rosters(users: int) -> None:
+    """However many there are and however often they change, a client gets no more bytes of rosters in the long run (PRESENCE-6)."""
+    world = World(policy=Policy(settle=0.1, roster_rate=1000.0))
+    ann = world.register("ann")
+    for number in range(users):
+        world.register(f"user{number}")
+    world.wait(100.0)
+    world.received[ann.id] = b""
+    for second in range(100):
+        world.send(ann, Status(f"{second}"))
+        world.wait(1.0)
+    assert 0 < len(world.received[ann.id]) <= 100 * 1000
 
 
 def test_waiting_rosters() -> None:

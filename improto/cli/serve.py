@@ -252,8 +252,9 @@ class _Log(Observer):
     def received(self, peer: int, message: Request) -> None:
         self._message(peer, "→", message)
 
-    def sent(self, peer: int, message: Response) -> None:
-        self._message(peer, "←", message)
+    def sent(self, peers: Sequence[int], message: Response) -> None:
+        for peer in peers:
+            self._message(peer, "←", message)
 
     def refused(self, peer: int, fault: Fault) -> None:
         self._counts[f"refused {fault.code}"] += 1

@@ -24,6 +24,9 @@ Admit = Callable[[Peer, Register], Awaitable[str | None]]
 
 _HANDSHAKE: Final = 10.0  # seconds that TLS may take to begin
 _HIGH_WATER: Final = 64 * 1024
+_OPEN: Final = (
+    Phase.OPEN
+)  # in Python 3.11, looking a member up takes longer than most of what is done for a connection
 
 
 class Server:
@@ -138,15 +141,19 @@ class Server:
         self.service.decide(peer, refusal, self.now())
         self.wake()
 
+    def _ring(self) -> None:
+        self._timer = None
+        self.wake()
+
     def _turn(self) -> None:
         self._scheduled = False
         self.links.turn(self.now())
         due = self.links.due
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer = self._loop.call_at(due, self.wake)
+        # A timer that rings too early does no harm, and setting one in each turn would cost more than the turn.
+        if due is not None and (self._timer is None or due < self._timer.when()):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._ring)
         if not self.links and self._all_closed is not None and not self._all_closed.done():
             self._all_closed.set_result(None)
 
@@ -207,10 +214,10 @@ class StreamLink(Link, asyncio.Protocol):
     def refresh(self) -> None:
         """Do what was decided about this connection."""
         transport = self._transport
-        now = self._server.now()
-        while not transport.is_closing() and (data := self.take(now)) is not None:
+        now = self.links.now
+        while (data := self.take(now)) is not None and not transport.is_closing():
             transport.write(data)
-        if self.phase is not Phase.OPEN:
+        if self.phase is not _OPEN:
             self._finish(now)
         elif self.reading:
             transport.resume_reading()
