@@ -5,6 +5,7 @@ They keep what they have seen as pictures in `tests/screenshots`, to be looked a
 
 import re
 import shutil
+import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -277,6 +278,21 @@ def test_no_server(site: Site, visit: Visit) -> None:
     page.get_by_label("Name").fill("ann")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached")
+
+
+def test_silent_server(site: Site, visit: Visit) -> None:
+    """A server that says nothing any more is asked for a word, then given up, and found again (CONN-26, CONN-27)."""
+    page = visit("about:blank")
+    page.clock.install()
+    page.goto(site.url)
+    enter(page, "ann")
+    site.program.process.send_signal(signal.SIGSTOP)
+    for _ in range(10):
+        page.clock.fast_forward(10_000)
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer.")
+    site.program.process.send_signal(signal.SIGCONT)
+    page.clock.fast_forward(30_000)
+    expect(page.get_by_text("Online as ann")).to_be_visible()
 
 
 def test_tls(visit: Visit, programs: Programs, tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 import ssl
 import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 
 import pytest
@@ -602,6 +603,38 @@ async def test_no_such_page(path: str) -> None:
 def test_page_is_small() -> None:
     """The page stays as small as it has been promised to be: under 500 lines, without a build."""
     assert sum(response.body.count(b"\n") for response in websocket.chat_page().values()) < 500
+
+
+@on_loop
+async def test_many_come_and_go() -> None:
+    """Nothing is left of 2,000 connections, in whatever way and at whatever point they end."""
+    first = request() + frame(TEXT, REGISTER)
+    ways = [
+        first + frame(CLOSE, b"\x03\xe8"),
+        first + frame(TEXT, b'{"type":"GOODBYE"}'),
+        first[:-5],
+        request()[:-5],
+        b"GET /page.js HTTP/1.1\r\n\r\n",
+        first + frame(0),
+    ]
+
+    async def come_and_go(number: int, port: int) -> None:
+        with suppress(ConnectionError):
+            async with connected(port, ways[number % len(ways)]) as client:
+                if number % 5:
+                    client.writer.write_eof()
+                    await client.rest()
+                else:
+                    client.writer.transport.abort()
+
+    async with serving(page=websocket.chat_page()) as (server, port):
+        before = len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())
+        for start in range(0, 2000, 50):
+            await asyncio.gather(*(come_and_go(number, port) for number in range(start, start + 50)))
+        while server.links:
+            await asyncio.sleep(0)
+        assert server.service.hub.online == {}
+        assert (len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())) == before
 
 
 # -- TLS --------------------------------------------------------------------------------------------------------
