@@ -8,6 +8,7 @@ connections there may be, and how one is closed is decided here.  It tells
     link.opened(now, address)      a connection was accepted
     link.received(data)            bytes arrived
     link.ended()                   end of stream
+    link.broken()                  nothing can be read or written any more
     link.lost()                    the connection is closed: nothing more is called
     link.pause()                   the transport takes no more for now …
     link.resume()                  … and takes more again
@@ -208,6 +209,11 @@ class Link:
         if self.phase is Phase.LINGERING:
             self.phase = Phase.OVER
             self.links.touch(self)
+
+    def broken(self) -> None:
+        """Note that nothing can be read or written any more, for whoever is not told by the transport that it is closed."""
+        self.phase = Phase.OVER
+        self.links.touch(self)
 
     def lost(self) -> None:
         """Note that the connection is closed, from whichever side."""

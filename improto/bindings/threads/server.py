@@ -211,10 +211,8 @@ class _Link(Link):
                 self._server.wake()
 
     def _break(self) -> None:
-        """Note that nothing can be read or written any more, and wake the other thread."""
         with self._changed:
-            self.phase = Phase.OVER
-            self.links.touch(self)
+            self.broken()
             self._server.wake()
 
 

@@ -1,0 +1,42 @@
+"""Tests of `examples/trio_server.py`: a binding as somebody else would write it."""
+
+import signal
+import socket
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from improto.codec import available
+from improto_conformance.checks import CHECKS
+from improto_conformance.profile import Profile
+from improto_conformance.runner import Settings, run
+from improto_conformance.targets import opened
+from programs import DEADLINE, Programs
+
+PROGRAM = Path(__file__).parent.parent / "examples" / "trio_server.py"
+
+pytestmark = pytest.mark.skipif(find_spec("trio") is None, reason="trio is not installed")
+
+
+@pytest.mark.parametrize("codec", available())
+def test_all_checks(codec: str) -> None:
+    """All checks pass, with nothing waited for in vain."""
+    with opened(f"cmd:{sys.executable} {PROGRAM} {{port}}") as target:
+        results = run(target, CHECKS, Settings(Profile([codec]), jobs=16))
+    assert len(results) > 200
+    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
+    assert not any(result.expired for result in results)
+
+
+def test_drain(programs: Programs) -> None:
+    """SIGTERM ends it in order: everybody is told, and the exit code is 0 (ERROR-9)."""
+    server = programs.run(sys.executable, PROGRAM, "0")
+    port = int(server.expect(r"listening on tcp://127\.0\.0\.1:(\d+)")[1])
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as ann:
+        ann.sendall(b"REGISTER ann x\n")
+        assert ann.recv(1000).startswith(b"ONLINE_USERS")
+        server.process.send_signal(signal.SIGTERM)
+        assert b"shutting-down" in b"".join(iter(lambda: ann.recv(1000), b""))
+    assert server.end(stdin=False)[0] == 0
