@@ -67,8 +67,8 @@ class Links:
         self.gap = gap
         self.now = 0.0
         """The time of this turn, or of the last one."""
-        self._connections = connections
-        self._per_address = per_address
+        self.connections = connections
+        self.per_address = per_address
         self._links: dict[int, Link] = {}
         self._served = 0
         self._by_address: Counter[str] = Counter()
@@ -126,7 +126,7 @@ class Links:
 
         Those that are refused do not count: else whoever tries again and again would keep everybody out.
         """
-        full = self._served >= self._connections or self._by_address[address] >= self._per_address
+        full = self._served >= self.connections or self._by_address[address] >= self.per_address
         refusal = "too many connections; try again later" if full else None
         peer = self.service.connect(now, refusal, agreeing=agreeing)
         if not full:
@@ -141,7 +141,7 @@ class Links:
     @property
     def crowded(self) -> bool:
         """Whether so many connections wait for their refusal that more are closed without one."""
-        return len(self._links) - self._served > self._connections
+        return len(self._links) - self._served > self.connections
 
     def remove(self, link: "Link") -> None:
         """Forget a connection."""

@@ -1,6 +1,7 @@
 """What the bindings on sockets have in common."""
 
 import errno
+import logging
 import os
 import socket
 import ssl
@@ -13,24 +14,57 @@ from improto.addresses import Address
 from improto.errors import CannotConnect
 from improto.service import Credentials
 
-__all__ = ["cannot_connect", "certified_name", "credentials", "free_path", "system_reason", "watch"]
+__all__ = [
+    "Shortage",
+    "cannot_connect",
+    "certified_name",
+    "credentials",
+    "free_path",
+    "system_reason",
+    "watch",
+]
 
-_USER_TIMEOUT_MS: Final = (
-    60_000  # CONN-28: sent bytes that nobody acknowledges for so long end the connection
-)
-_PROBE_AFTER_S: Final = 30  # … and so does an idle host that does not answer 5 probes, 10 s apart
+_PROBES: Final = 5
+_LONGEST: Final = 32_767  # seconds that the system takes
+_RETRY: Final = 0.1  # seconds until another try to accept when the system had no descriptor
+_AGAIN: Final = 60.0  # … and until that is reported once more
+_SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_log = logging.getLogger(__name__)
 
 
-def watch(sock: socket.socket) -> None:
-    """Let the system find out about a host that has vanished (CONN-28)."""
+class Shortage:
+    """Knows what to do when `accept` fails, which it does again and again while there are no descriptors."""
+
+    def __init__(self) -> None:
+        """Begin without a shortage."""
+        self._report_at = 0.0
+
+    def pause(self, error: OSError, now: float) -> float:
+        """Give how many seconds to wait until the next try; the shortage is logged once a minute."""
+        if error.errno not in _SHORT:  # that connection was gone before it was accepted
+            return 0.0
+        if now >= self._report_at:
+            self._report_at = now + _AGAIN
+            _log.error("no descriptors for more connections (%s); they wait", error.strerror)
+        return _RETRY
+
+
+def watch(sock: socket.socket, seconds: float) -> None:
+    """Let the system find out about a host that has vanished (CONN-28).
+
+    It is lost if nothing that is sent to it is acknowledged for so many seconds.  Where nothing is sent, it is probed
+    after half of them, and lost after five probes, which take at most five sixths.
+    """
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
+    seconds = min(seconds, _LONGEST)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
-        ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
-        ("TCP_KEEPIDLE", _PROBE_AFTER_S),
-        ("TCP_KEEPINTVL", 10),
-        ("TCP_KEEPCNT", 5),
+        ("TCP_USER_TIMEOUT", int(seconds * 1000)),
+        ("TCP_KEEPIDLE", max(1, int(seconds / 2))),
+        ("TCP_KEEPINTVL", max(1, int(seconds / 6))),
+        ("TCP_KEEPCNT", _PROBES),
     ):
         if hasattr(socket, option):  # Linux; elsewhere the write time-out of the service has to do
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

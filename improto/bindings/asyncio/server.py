@@ -6,11 +6,14 @@ with one call per connection.
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, cast
 
+from improto.bindings.asyncio.accepting import Acceptor
 from improto.bindings.sockets import certified_name, credentials, free_path, watch
 from improto.errors import UsageError
 from improto.links import Link, Links, Phase
@@ -22,8 +25,8 @@ __all__ = ["Admit", "Server", "StreamLink"]
 Admit = Callable[[Peer, Register], Awaitable[str | None]]
 """Decides about a REGISTER: gives why it is refused, or None.  It may take its time, up to `Bounds.register`."""
 
-_HANDSHAKE: Final = 10.0  # seconds that TLS may take to begin
 _HIGH_WATER: Final = 64 * 1024
+_BACKLOG: Final = 1024
 _OPEN: Final = (
     Phase.OPEN
 )  # in Python 3.11, looking a member up takes longer than most of what is done for a connection
@@ -32,8 +35,7 @@ _OPEN: Final = (
 class Server:
     """Runs one `Service` on any number of listening sockets.
 
-    A listener of another kind makes its connections of `Link`, tells `links` what happens to them, calls `wake` after
-    that, and is closed with the others if it was given to `attach`.
+    A transport of another kind derives its connections from `StreamLink` and gives `listen` what makes them.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Server:
         self.service = service
         self.links = Links(service, connections=connections, per_address=per_address, gap=gap)
         self._loop = asyncio.get_running_loop()
-        self._listeners: list[asyncio.Server] = []
+        self._acceptor = Acceptor(self.links)
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = False
         self._all_closed: asyncio.Future[None] | None = None
@@ -65,46 +67,50 @@ class Server:
         if admit is not None:
             service.on_ask = self._ask
 
-    async def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+    async def listen(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        link: "Callable[[], StreamLink] | None" = None,
+    ) -> tuple[str, int]:
         """Listen on TCP, behind TLS if `tls` is given, and give the address, which tells the port if it was 0.
 
-        If `tls` demands a certificate of its peers, they can register under its common name only.
+        If `tls` demands a certificate of its peers, they can register under its common name only.  `link` makes the
+        connections, if they are not to carry messages as a stream.
         """
-        listener = await self._loop.create_server(
-            lambda: StreamLink(self),
-            host,
-            port,
-            backlog=1024,
-            ssl=tls,
-            ssl_handshake_timeout=None if tls is None else _HANDSHAKE,
-            ssl_shutdown_timeout=None if tls is None else self.service.bounds.linger,
-        )
-        self.attach(listener)
-        return cast(tuple[str, int], listener.sockets[0].getsockname()[:2])
+        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        made: list[socket.socket] = []
+        try:
+            for family, _, _, _, address in dict.fromkeys(found):
+                made.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+        except OSError:
+            for sock in made:
+                sock.close()
+            raise
+        for sock in made:
+            self._acceptor.add(sock, link or partial(StreamLink, self), tls)
+        return cast(tuple[str, int], made[0].getsockname()[:2])
 
     async def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
         free_path(path)
-        self.attach(await self._loop.create_unix_server(lambda: StreamLink(self), path, backlog=1024))
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.bind(path)
+            sock.listen(_BACKLOG)
+        except OSError:
+            sock.close()
+            raise
         self._paths.append(path)
-
-    def attach(self, listener: asyncio.Server) -> None:
-        """Have a listener closed with the server."""
-        self._listeners.append(listener)
+        self._acceptor.add(sock, partial(StreamLink, self))
 
     async def close(self) -> None:
         """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
-        with suppress(NotImplementedError):  # a proactor has no readers
-            for listener in self._listeners:
-                for sock in listener.sockets:
-                    self._loop.remove_reader(sock.fileno())
-        # Those that were just accepted come in: a closed listener would lose them (python/cpython#109564).
-        for _ in range(2):
-            await asyncio.sleep(0)
-        for listener in self._listeners:
-            listener.close()
+        await self._acceptor.close()
         for path in self._paths:
-            with suppress(FileNotFoundError):  # from Python 3.13 on, asyncio removes it
+            with suppress(FileNotFoundError):
                 os.unlink(path)
         self.links.shut_down(self.now())
         self._turn()
@@ -174,7 +180,7 @@ class StreamLink(Link, asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         sock = self._transport.get_extra_info("socket")
-        watch(sock)
+        watch(sock, self._server.service.bounds.write)
         seen = credentials(sock)
         peername = self._transport.get_extra_info("peername")
         address = f"uid {seen.uid}" if seen else str(peername[0]) if peername else "local"

@@ -280,7 +280,7 @@ def _open(address: Address, timeout: float) -> socket.socket:
         if address.scheme == "tcp":
             connection = socket.create_connection((address.host, address.port), timeout)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            watch(connection)
+            watch(connection, _WRITE)
             return connection
         connection = socket.socket(socket.AF_UNIX)
         try:

@@ -4,24 +4,19 @@ So a reader that stops blocks the thread that writes to it, and nobody else.  Th
 thread; the others wake it after they have told what happened.
 """
 
-import logging
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, cast
+from typing import cast
 
-from improto.bindings.sockets import credentials, free_path, watch
+from improto.bindings.sockets import Shortage, credentials, free_path, watch
 from improto.links import Link, Links, Phase
 from improto.service import Service
 
 __all__ = ["Server"]
-
-_RETRY: Final = 0.1  # seconds before another try to accept, where the system has no room
-
-_log = logging.getLogger(__name__)
 
 
 class Server:
@@ -116,13 +111,13 @@ class Server:
         self._threads.append(start(lambda: self._accept(listener)))
 
     def _accept(self, listener: socket.socket) -> None:
+        shortage = Shortage()
         while not self._closing:
             try:
                 connection, peername = listener.accept()
             except OSError as error:
                 if not self._closing:
-                    _log.warning("cannot accept a connection: %s", error.strerror)
-                    time.sleep(_RETRY)
+                    time.sleep(shortage.pause(error, self.now()))
                 continue
             _Link(self, connection, str(peername[0]) if peername else "local")
 
@@ -138,7 +133,7 @@ class _Link(Link):
         self._outgoing: bytes | memoryview | None = None  # what is written now
         self._shut = False
         connection.setblocking(True)
-        watch(connection)
+        watch(connection, server.service.bounds.write)
         seen = credentials(connection)
         with server.lock:
             self.opened(server.now(), f"uid {seen.uid}" if seen else address)

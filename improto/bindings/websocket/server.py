@@ -4,7 +4,6 @@ What is sent is made into a frame once for each codec, not once for each receive
 each turn.
 """
 
-import asyncio
 import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -75,11 +74,7 @@ async def listen(
     """
     codecs = {subprotocol(codec): messages(codec, framed) for codec in server.service.codecs}
     terms = _Terms(codecs, origins, page or {}, ping)
-    listener = await asyncio.get_running_loop().create_server(
-        lambda: _WebSocket(server, terms), host, port, backlog=1024, ssl=tls
-    )
-    server.attach(listener)
-    return cast(tuple[str, int], listener.sockets[0].getsockname()[:2])
+    return await server.listen(host, port, tls=tls, link=lambda: _WebSocket(server, terms))
 
 
 class _WebSocket(StreamLink):

@@ -1,0 +1,100 @@
+"""Accepts a server's connections.
+
+The loop's own servers do not count connections that are about TLS, and when there is no descriptor for another one they
+try as often as their backlog is long, and report it as often.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from improto.bindings.sockets import Shortage
+from improto.links import Links
+
+__all__ = ["Acceptor"]
+
+_AT_ONCE: Final = 100  # connections accepted in one turn of the loop
+
+_Make = Callable[[], asyncio.Protocol]
+
+
+class Acceptor:
+    """All listening sockets of one server."""
+
+    def __init__(self, links: Links) -> None:
+        """Accept, behind TLS, no more at a time than `links` serves."""
+        self._links = links
+        self._loop = asyncio.get_running_loop()
+        self._accepting: dict[socket.socket, asyncio.Task[None]] = {}
+        self._beginning = set[asyncio.Task[None]]()
+        self._handshakes: Counter[str] = Counter()  # of TLS that are not over, by host
+        self._closing = False
+        self._shortage = Shortage()
+
+    def add(self, sock: socket.socket, make: _Make, tls: ssl.SSLContext | None = None) -> None:
+        """Accept from a listening socket; `make` gives the protocol of each connection."""
+        sock.setblocking(False)
+        self._accepting[sock] = self._loop.create_task(self._accept(sock, make, tls))
+
+    async def close(self) -> None:
+        """Stop.  Those that were just accepted have begun then; those that are still about TLS are closed."""
+        self._closing = True
+        with suppress(NotImplementedError):  # a proactor has no readers
+            for sock in self._accepting:
+                self._loop.remove_reader(sock)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        ending = [*self._accepting.values(), *self._beginning]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+        while self._accepting:
+            self._accepting.popitem()[0].close()
+
+    async def _accept(self, sock: socket.socket, make: _Make, tls: ssl.SSLContext | None) -> None:
+        count = 0
+        while not self._closing:
+            try:
+                accepted, name = await self._loop.sock_accept(sock)
+            except OSError as error:
+                await asyncio.sleep(self._shortage.pause(error, self._loop.time()))
+                continue
+            self._begin(accepted, str(name[0]) if name else "", make, tls)
+            count += 1
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _begin(self, accepted: socket.socket, host: str, make: _Make, tls: ssl.SSLContext | None) -> None:
+        """Have a connection served, which behind TLS is one of `links` after a handshake only."""
+        if tls is not None:
+            handshakes, links = self._handshakes, self._links
+            if handshakes[host] >= links.per_address or len(self._beginning) >= links.connections:
+                accepted.close()  # before TLS has begun nobody can be told why (FLOW-13)
+                return
+            handshakes[host] += 1
+        task = self._loop.create_task(self._connect(accepted, host, make, tls))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+
+    async def _connect(
+        self, accepted: socket.socket, host: str, make: _Make, tls: ssl.SSLContext | None
+    ) -> None:
+        if tls is None:
+            await self._loop.connect_accepted_socket(make, accepted)
+            return
+        bounds = self._links.service.bounds
+        with suppress(OSError):  # no TLS has come about, and the connection is closed
+            await self._loop.connect_accepted_socket(
+                make,
+                accepted,
+                ssl=tls,
+                ssl_handshake_timeout=bounds.register,  # CONN-17
+                ssl_shutdown_timeout=bounds.linger,
+            )
+        self._handshakes[host] -= 1
+        if not self._handshakes[host]:
+            del self._handshakes[host]

@@ -1,0 +1,422 @@
+"""The faults that every binding is tried with: what is done, what the server promises, and where that applies.
+
+Each is one scenario, which knows nothing of the binding.  What the server promises after all of them, `Ground.judge`
+expects: it goes on to serve, says no more on its standard error than the fault allows, and holds nothing any more, no
+descriptor, task, thread, connection or byte.
+
+    python tests/faults.py docs/faults.md
+
+writes the page about them.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, Final
+
+from ground import BINDINGS, Binding, Ground
+from improto.messages import (
+    Error,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    Register,
+    SendMessage,
+)
+from improto_conformance.party import Party, Stuck
+from improto_conformance.transcript import Event
+from test_websocket_binding import TEXT, frame
+
+__all__ = ["FAULTS", "Fault", "page"]
+
+Scenario = Callable[[Ground], None]
+_LONG: Final = "x" * 8000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault."""
+
+    name: str
+    promise: str
+    run: Scenario
+    """What is done, as its docstring says, and what is expected."""
+    options: dict[str, Any]
+    """How to serve, as `served` takes it."""
+    said: str
+    """A pattern of what the server writes to its standard error."""
+    where: Callable[[Binding], bool]
+
+    @property
+    def done(self) -> str:
+        """What is done."""
+        return (self.run.__doc__ or "").strip()
+
+    @property
+    def bindings(self) -> list[Binding]:
+        """Those that it is tried on."""
+        return [binding for binding in BINDINGS if self.where(binding)]
+
+
+FAULTS: Final[list[Fault]] = []
+
+
+def fault(
+    name: str,
+    promise: str,
+    *,
+    said: str = "",
+    where: Callable[[Binding], bool] = lambda binding: True,
+    **options: Any,
+) -> Callable[[Scenario], Scenario]:
+    """Add a scenario to the table."""
+
+    def add(run: Scenario) -> Scenario:
+        FAULTS.append(Fault(name, promise, run, options, said, where))
+        return run
+
+    return add
+
+
+def texts(ground: Ground, label: str) -> list[str]:
+    """Give the texts that a party has received, in order."""
+    return [item.text for item in ground.stage.transcript.heard(label) if isinstance(item, Message)]
+
+
+def codes(ground: Ground, label: str) -> list[str]:
+    """Give the codes of the ERRORs that a party has received."""
+    items = [entry.item for entry in ground.stage.transcript.of(label) if entry.event is Event.RECEIVED]
+    return [str(item.code) for item in items if isinstance(item, Error)]
+
+
+def hear(party: Party, text: str) -> None:
+    """Receive up to a certain text."""
+    party.wait(lambda message: isinstance(message, Message) and message.text == text, text[:20])
+
+
+# -- connections that break ---------------------------------------------------------------------------------------
+
+
+@fault(
+    "reset in mid-message",
+    "What was whole has its effect, what broke off has none; the user is offline at once, the name free.",
+)
+def reset(ground: Ground) -> None:
+    """A member sends a message and a half, and its connection is reset."""
+    (ann, bo), (_, cable) = ground.talk("ann", "bo")
+    id = ground.stage.transcript.conversation
+    bo.send(SendMessage(id, "whole"))
+    hear(ann, "whole")
+    cable.left = 40
+    bo.send(SendMessage(id, _LONG))
+    bo.reset()
+    ann.wait_to_see("bo", None)
+    ann.barrier()
+    assert texts(ground, "ann") == ["whole"]
+    ground.enter("bo")
+
+
+@fault(
+    "half-close",
+    "All that came before the end is handled, and all replies arrive before the server closes.",
+    where=lambda binding: binding.half_closes,
+)
+def half_close(ground: Ground) -> None:
+    """A client asks for 500 lists and ends its stream at once; on WebSocket, with a close frame."""
+    ann, _ = ground.enter("ann")
+    ann.send(*[ListConversations()] * 500)
+    ann.half_close()
+    ann.read_to_end()
+    assert len(ground.stage.transcript.lists("ann")) == 500
+
+
+@fault(
+    "half-open peer",
+    "It is taken offline when it has taken nothing for the time to write, here 0.5 s; others are served.",
+    bounds={"write": 0.5, "flush": 0.1, "events": 1 << 30},
+)
+def half_open(ground: Ground) -> None:
+    """A member is gone without a word: what it is sent is not taken, and nobody closes its connection."""
+    (ann, _), _ = ground.talk("ann", "bo")
+    id = ground.stage.transcript.conversation
+    for number in range(1000):
+        ann.send(SendMessage(id, f"{number} {_LONG}"))
+        hear(ann, f"{number} {_LONG}")
+        if number > 300 and "bo" not in ann.roster:
+            break
+    ann.wait_to_see("bo", None)
+
+
+@fault(
+    "reader that stalls",
+    "It is closed as a slow consumer past the bound on waiting events, having what came before in order, and the "
+    "memory is free again; the others hear everything meanwhile.",
+    bounds={"flush": 0.1},
+)
+def stall(ground: Ground) -> None:
+    """A member stops reading under 2 MB of messages and more."""
+    parties, _ = ground.talk("ann", "bo", "slow")
+    ann, bo, slow = parties
+    id = ground.stage.transcript.conversation
+    sent: list[str] = []
+    while len(sent) < 250 or "slow" in ann.roster:
+        sent.append(f"{len(sent)} {_LONG}")
+        ann.send(SendMessage(id, sent[-1]))
+        hear(ann, sent[-1])
+        hear(bo, sent[-1])
+        assert len(sent) < 2500
+    assert texts(ground, "ann") == texts(ground, "bo") == sent
+    ground.until(lambda held: held.peers == 2 and held.queued == 0)
+    slow.read_to_end()
+    heard = texts(ground, "slow")
+    assert heard == sent[: len(heard)]
+
+
+# -- many connections -----------------------------------------------------------------------------------------------
+
+
+@fault(
+    "accept flood",
+    "At most twice so many connections are held, those that wait to be told why they are refused included; the "
+    "others are served, and there is room again when the flood is over.",
+    connections=20,
+    per_address=20,
+    bounds={"linger": 5.0},
+)
+def flood(ground: Ground) -> None:
+    """300 clients connect where 20 are allowed, and say nothing."""
+    ann, _ = ground.enter("ann")
+    flooding = [ground.plain() for _ in range(300)]
+    # The system hands connections over in order, so the last one is closed when all have been looked at.
+    assert flooding[-1].recv(1) == b""
+    ann.barrier()
+    assert ground.held().descriptors <= ground.idle.descriptors + 40 + 1
+    for each in flooding:
+        each.close()
+    ground.until(lambda held: held.peers == 1)
+
+
+@fault("2,000 cycles", "Nothing is leaked: no descriptor, task, thread or connection.")
+def cycles(ground: Ground) -> None:
+    """Clients connect and close 2,000 times: silent or registered, in order, by a reset, in mid-message."""
+    for number, kind in enumerate(islice(cycle(["silent", "silent", "close", "reset", "half"]), 2000)):
+        if kind == "silent":
+            ground.plain().close()
+            continue
+        party, cable = ground.connect(f"u{number}")
+        if kind == "half":
+            cable.left = 20
+        party.send(Register(party.name, ""))
+        if kind != "half":
+            party.wait_for(OnlineUsers)
+        if kind == "reset":
+            party.reset()
+        else:
+            party.close()
+
+
+@fault(
+    "slow sender",
+    "Whoever has not registered in time, here 0.5 s, is told so and closed; others are served.",
+    bounds={"register": 0.5},
+)
+def slowloris(ground: Ground) -> None:
+    """A client sends its REGISTER byte by byte, and never the last one."""
+    ann, _ = ground.enter("ann")
+    slow, cable = ground.connect("slow")
+    cable.left = 0
+    slow.send(Register("slow", "x" * 200))
+    cable.left = None
+    for at in range(len(cable.lost) - 1):
+        cable.send(cable.lost[at : at + 1])
+        ann.barrier()
+    slow.read_to_end()
+    assert codes(ground, "slow") == ["timeout"]
+
+
+@fault(
+    "out of descriptors",
+    "The server says so once, serves those that are there, waits without work, and accepts again when there is room.",
+    said=r"[^\n]*no descriptors[^\n]*\n",
+    spare=5,
+)
+def exhausted(ground: Ground) -> None:
+    """More clients connect than the system lets the server have descriptors for, and go again."""
+    ann, _ = ground.enter("ann")
+    many = [ground.plain() for _ in range(30)]
+    for _ in range(100):
+        ann.barrier()
+    late = ground.plain()
+    late.settimeout(1.5)
+    before = cpu(ground)
+    with suppress(TimeoutError):
+        late.recv(1)
+    assert cpu(ground) - before < 0.5
+    ann.barrier()
+    for each in [*many, late]:
+        each.close()
+    ground.enter("bo")[0].barrier()
+
+
+def cpu(ground: Ground) -> float:
+    """Give the processor time that the server has used, in seconds."""
+    fields = Path(f"/proc/{ground.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# -- what lies under the messages ---------------------------------------------------------------------------------------
+
+
+@fault(
+    "garbage for TLS",
+    "The connection is closed at once, without a word on standard error.",
+    where=lambda binding: binding.scheme == "tls",
+)
+def garbage(ground: Ground) -> None:
+    """What is no TLS arrives: a request of HTTP, a message, a record that breaks off in nonsense."""
+    ann, _ = ground.enter("ann")
+    hello = b"\x16\x03\x01\x00\x20\x01\x00\x00\x1c\x03\x03"
+    for data in (b"GET / HTTP/1.1\r\n\r\n", b'{"type":"LIST_CONVERSATIONS"}\n', hello + 40 * b"\xff"):
+        plain = ground.plain()
+        plain.sendall(data)
+        while plain.recv(1000):
+            pass  # an alert of TLS
+    ann.barrier()
+
+
+@fault(
+    "TLS that is never begun",
+    "It is closed when the time to register is over, here 0.5 s; until then as many may wait as may be served.",
+    where=lambda binding: binding.scheme == "tls",
+    bounds={"register": 0.5},
+)
+def silent_handshake(ground: Ground) -> None:
+    """A client connects and says nothing; another one sends half of a greeting."""
+    ann, _ = ground.enter("ann")
+    silent, half = ground.plain(), ground.plain()
+    half.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
+    assert silent.recv(1) == b""
+    assert half.recv(1) == b""
+    ann.barrier()
+
+
+@fault(
+    "frames out of order",
+    "The connection is closed with code 1002, behind the replies to what came before; nothing that follows counts.",
+    where=lambda binding: binding.scheme == "ws",
+)
+def frames(ground: Ground) -> None:
+    """A frame continues what has not begun; another begins a message within one; a ping comes in parts."""
+    ann, _ = ground.enter("ann")
+    never = frame(TEXT, b'{"type":"STATUS","status":"never"}')
+    for number, wrong in enumerate(
+        (frame(0, b"}"), frame(TEXT, b"{", final=False) + frame(TEXT, b"{}"), frame(9, b"", final=False))
+    ):
+        label = f"bo{number}"
+        bo, cable = ground.enter(label)
+        bo.send(ListConversations())
+        cable.send(wrong + never)
+        bo.read_to_end()
+        assert len(ground.stage.transcript.lists(label)) == 1
+        ann.wait_to_see(label, None)
+    assert all("never" not in roster.users.values() for roster in ground.stage.transcript.rosters("ann"))
+
+
+# -- processes that end ----------------------------------------------------------------------------------------------
+
+
+@fault(
+    "kill -9 of a client",
+    "What it had sent in whole arrives at the others in order, nothing else does; its user is offline at once.",
+)
+def killed(ground: Ground) -> None:
+    """The process of a member that sends all the time is killed."""
+    (ann, bo), _ = ground.talk("ann", "bo")
+    id = ground.stage.transcript.conversation
+
+    def load() -> None:
+        for number in range(1_000_000):
+            bo.send(SendMessage(id, f"{number} {_LONG}"))
+            hear(bo, f"{number} {_LONG}")
+
+    process = multiprocessing.get_context("fork").Process(target=load)
+    process.start()
+    hear(ann, f"100 {_LONG}")
+    bo.close()  # here; the other process has it still
+    process.kill()
+    ann.wait_to_see("bo", None)
+    ann.barrier()
+    process.join()
+    heard = texts(ground, "ann")
+    assert heard == [f"{number} {_LONG}" for number in range(len(heard))]
+    ground.enter("bo")
+
+
+@fault(
+    "SIGTERM under load",
+    "Every message that its sender has back reaches all receivers that read on, in one order, before the last word; "
+    "the exit code is 0.",
+)
+def terminated(ground: Ground) -> None:
+    """The server is told to end while eight members send all the time."""
+    labels = [f"user{number}" for number in range(8)]
+    parties, _ = ground.talk(*labels)
+    id = ground.stage.transcript.conversation
+
+    def load(party: Party) -> None:
+        with suppress(Stuck):  # the server has closed
+            for number in range(1_000_000):
+                burst = [f"{party.label} {number} {each}" for each in range(20)]
+                party.send(*(SendMessage(id, text) for text in burst))
+                hear(party, burst[-1])
+                if party.label == labels[0] and number == 20:
+                    ground.process.terminate()
+
+    with ThreadPoolExecutor(len(parties)) as threads:
+        list(threads.map(load, parties))
+    heard = {label: texts(ground, label) for label in labels}
+    longest = max(heard.values(), key=len)
+    for label in labels:
+        assert heard[label] == longest[: len(heard[label])]
+        own = [text for text in longest if text.startswith(f"{label} ")]
+        returned = [text for text in heard[label] if text.startswith(f"{label} ")]
+        assert own[: len(returned)] == returned
+        assert codes(ground, label) == ["shutting-down"]
+    for sender in labels:
+        for text in (text for text in heard[sender] if text.startswith(f"{sender} ")):
+            assert all(text in heard[label] for label in labels)
+    assert ground.process.wait(20) == 0
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+_HEAD: Final = """\
+# What becomes of faults
+
+Made by `python tests/faults.py docs/faults.md` of the scenarios that `tests/test_faults.py` runs, each on each binding
+named, with a real server in a process of its own.  After every one the server serves as before, has said no more on its
+standard error than is told here, and holds what it held at the beginning: as many descriptors, tasks, threads and
+connections, and no byte in a queue.
+
+| fault | what is done | what the server promises | tried on |
+|---|---|---|---|"""
+
+
+def page() -> str:
+    """Give the page about the faults."""
+    rows = [
+        f"| {fault.name} | {fault.done} | {fault.promise} | {'; '.join(each.called for each in fault.bindings)} |"
+        for fault in FAULTS
+    ]
+    return "\n".join([_HEAD, *rows, ""])
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page())

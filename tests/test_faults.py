@@ -1,0 +1,26 @@
+"""Runs each fault of `faults` on each binding that it applies to."""
+
+from pathlib import Path
+
+import pytest
+
+from faults import FAULTS, Fault, page
+from ground import Binding, grounded
+
+TRIED = [
+    pytest.param(fault, binding, id=f"{fault.name}-{binding.name}")
+    for fault in FAULTS
+    for binding in fault.bindings
+]
+
+
+@pytest.mark.parametrize(("fault", "binding"), TRIED)
+def test_fault(fault: Fault, binding: Binding) -> None:
+    """The server keeps what it promises, serves on, and holds nothing any more."""
+    with grounded(binding, fault.options, fault.said) as ground:
+        fault.run(ground)
+
+
+def test_page() -> None:
+    """The page about faults is what these scenarios are."""
+    assert Path("docs/faults.md").read_text() == page(), "python tests/faults.py docs/faults.md"
