@@ -156,14 +156,11 @@ class Search:
 
     def first(self, state: State) -> int:
         """Give the first entry that is not explained yet."""
-        return min(
-            (
-                heard[done].index
-                for heard, done in zip(self.heard, state.heard, strict=True)
-                if done < len(heard)
-            ),
-            default=self.end,
-        )
+        first = self.end
+        for heard, done in zip(self.heard, state.heard, strict=True):
+            if done < len(heard) and heard[done].index < first:
+                first = heard[done].index
+        return first
 
     def head(self, state: State, place: int) -> object:
         """Give what a connection received next; Ellipsis for nothing."""
@@ -260,7 +257,7 @@ class Search:
             asked = tuple(done + (place == step.place) for place, done in enumerate(asked))
         closed = state.closed | {step.place} if step.closes else state.closed
         windows = self._windows(state, step)
-        self._settle(heard, windows, closed)
+        self._settle(state, heard, windows, closed)
         return State(step.effect.world, asked, tuple(heard), tuple(windows), closed)
 
     def _windows(self, state: State, step: Step) -> list[frozenset[Roster]]:
@@ -281,10 +278,15 @@ class Search:
             windows[place] = frozenset({shown})
         return windows
 
-    def _settle(self, heard: list[int], windows: list[frozenset[Roster]], closed: frozenset[int]) -> None:
+    def _settle(
+        self, before: State, heard: list[int], windows: list[frozenset[Roster]], closed: frozenset[int]
+    ) -> None:
         """Take what needs no further cause: rosters that were true, and the ends of connections that were closed."""
         for place, items in enumerate(self.heard):
             done = heard[place]
+            unmoved = done == before.heard[place] and windows[place] is before.windows[place]
+            if unmoved and (closed is before.closed or place not in closed):
+                continue  # it was settled
             while done < len(items) and (
                 place in closed if items[done].item is None else self._rosters[place][done] in windows[place]
             ):
