@@ -174,6 +174,7 @@ class Links:
 class Link:
     """One accepted connection, from which a binding derives its own.  See the module's text."""
 
+    __slots__ = ("_address", "_held", "_in_gap", "_progress", "_waiting", "links", "paused", "peer", "phase")
     peer: Peer
 
     def __init__(self, links: Links) -> None:

@@ -112,10 +112,13 @@ class _Conversation:
     """Who holds an invitation neither taken up nor declined."""
     members: dict[str, int] = field(default_factory=dict[str, int])
     """Member → connection, in the order of joining."""
+    receivers: tuple[int, ...] | None = None
+    """Their connections, once somebody has said something: the same object until members come or go."""
 
     def drop(self, name: str) -> bool:
         """End membership or invitation; tell whether there was a membership."""
         self.invited.pop(name, None)
+        self.receivers = None
         return self.members.pop(name, None) is not None
 
 
@@ -417,6 +420,7 @@ class Hub:
         if self._list_bytes + _size(user.name) > self.limits.roster:
             return [_error(user.connection, Code.TOO_MANY, "the conversations are full; try again later")]
         conversation.members[user.name] = user.connection  # JOIN-2, JOIN-3, LIST-8
+        conversation.receivers = None
         conversation.invited.pop(user.name, None)
         conversation.people[user.name] = None
         user.conversations[conversation.id] = None
@@ -455,7 +459,9 @@ class Hub:
         if user.name not in conversation.members:  # SEND-6
             return [_error(user.connection, Code.NOT_MEMBER, "JOIN the conversation before you send to it")]
         message = Message(conversation.id, user.name, request.text)  # MESSAGE-2, MESSAGE-3, MESSAGE-4
-        return [Send(message, tuple(conversation.members.values()))]  # SEND-2, SEND-3, SEND-4
+        if conversation.receivers is None:
+            conversation.receivers = tuple(conversation.members.values())
+        return [Send(message, conversation.receivers)]  # SEND-2, SEND-3, SEND-4
 
     def _list(self, user: _User) -> Send:
         shown = {

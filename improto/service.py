@@ -444,7 +444,7 @@ class Service:
 
         A busy conversation causes many in a turn, for many receivers: joining them once for all is most of the speed.
         """
-        if self._audience is None or self._audience.to != to:
+        if self._audience is None or self._audience.to is not to:
             self._distribute(now)
             self._audience = _Audience(to, [self._peers[id] for id in to if id in self._peers])
         self._caused += self._audience.gather(message)

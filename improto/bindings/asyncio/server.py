@@ -167,6 +167,7 @@ class Server:
 class StreamLink(Link, asyncio.Protocol):
     """One accepted connection on a transport of asyncio; other listeners derive theirs of it."""
 
+    __slots__ = ("_server", "_shut", "_transport")
     _transport: asyncio.Transport
 
     def __init__(self, server: Server) -> None:
