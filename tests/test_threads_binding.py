@@ -23,6 +23,7 @@ from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
 from improto_conformance.runner import Settings, run
 from improto_conformance.targets import opened
+from test_identity import CA, check_ours, client_side, server_side
 
 CODECS = [load(name) for name in available()]
 DEADLINE = 20.0
@@ -168,6 +169,54 @@ def test_unix(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_all_checks_behind_tls(tmp_path: Path) -> None:
+    """All checks that fit pass behind TLS, with nothing waited for in vain."""
+    CA.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with serving(connections=1000) as (server, _):
+        _, port = server.listen("127.0.0.1", 0, tls=server_side(demanding=False))
+        check_ours(f"tls://localhost:{port}", "json", str(tmp_path / "ca.pem"))
+
+
+def test_certificate() -> None:
+    """Who shows a certificate can register under its common name only, and who shows none not at all."""
+    with serving() as (server, _):
+        _, port = server.listen("127.0.0.1", 0, tls=server_side())
+        url = f"tls://localhost:{port}"
+        with connect(url, "ann", tls=client_side("ann")) as ann:
+            assert list(ann.view.online) == ["ann"]
+        with pytest.raises(Refused, match="certificate is for 'ann'"):
+            connect(url, "bo", tls=client_side("ann")).__enter__()
+        with pytest.raises((CannotConnect, Lost)):
+            connect(url, "ann", tls=client_side()).__enter__()
+        with pytest.raises(CannotConnect, match="not trusted"):
+            connect(url, "ann").__enter__()
+
+
+def test_much_at_once_in_both_directions() -> None:
+    """Behind TLS, too, a client that writes much and reads at the same time gets everything, in order (CLIENT-17)."""
+    with serving() as (server, _):
+        _, port = server.listen("127.0.0.1", 0, tls=server_side(demanding=False))
+        url = f"tls://localhost:{port}"
+        with connect(url, "ann", tls=client_side()) as ann, connect(url, "bo", tls=client_side()):
+            ann.invite("bo")
+            id = upto(ann, Invitation).conversation
+            ann.join(id)
+            for number in range(500):
+                ann.send(id, f"{number} {'x' * 8000}")
+            assert [upto(ann, Message).text.split(" ")[0] for _ in range(500)] == list(map(str, range(500)))
+
+
+def test_no_handshake() -> None:
+    """What is no TLS ends its connection alone, and who says nothing holds nobody up."""
+    with serving() as (server, _):
+        _, port = server.listen("127.0.0.1", 0, tls=server_side(demanding=False))
+        with socket.create_connection(("127.0.0.1", port)):
+            with pytest.raises(Lost):
+                connect(f"tcp://127.0.0.1:{port}", "ann").__enter__()
+            with connect(f"tls://localhost:{port}", "ann", tls=client_side()) as ann:
+                assert ann.list_conversations() == {}
+
+
 def test_conversation() -> None:
     """Two users who speak different codecs meet: each request has a call, each event arrives."""
     with serving() as (_, port):
@@ -255,13 +304,11 @@ def test_timeout() -> None:
 
 
 def test_cannot_connect() -> None:
-    """Where nobody listens, the error says so and how to start a server; TLS is told to be elsewhere."""
+    """Where nobody listens, the error says so and how to start a server."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(CannotConnect, match="improto serve"):
         dial(f"tcp://127.0.0.1:{port}")
-    with pytest.raises(UsageError, match="asyncio"):
-        dial(f"tls://127.0.0.1:{port}")
 
 
 def test_reconnect() -> None:

@@ -1,4 +1,4 @@
-"""Blocking sockets, TCP and Unix: `Server` runs a `Service`, `connect` gives a client's `Session`.
+"""Threads that block, on TCP, TLS and Unix sockets: `Server` runs a `Service`, `connect` gives a client's `Session`.
 
 What is simple about it: each thread does one thing that blocks, and all else happens under one lock.
 """

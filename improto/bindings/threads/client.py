@@ -1,6 +1,7 @@
-"""A client with blocking calls, on TCP and Unix sockets; a thread reads all the time."""
+"""A client with blocking calls, on TCP, TLS and Unix sockets; a thread reads all the time."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -8,11 +9,12 @@ from contextlib import contextmanager, suppress
 from random import random
 from typing import Final, cast
 
-from improto.addresses import Address, parse_address
-from improto.bindings.sockets import cannot_connect, watch
+from improto.addresses import parse_address
+from improto.bindings.sockets import cannot_connect
+from improto.bindings.threads.stream import WRITE, Stream, open_stream
 from improto.client import WAIT, Client
 from improto.codec import Codec, load
-from improto.errors import CannotConnect, ImprotoError, Lost, UsageError
+from improto.errors import CannotConnect, ImprotoError, Lost
 from improto.messages import (
     Conversations,
     Goodbye,
@@ -32,7 +34,6 @@ from improto.user import NO_ANSWER, Backoff, Item, User
 
 __all__ = ["Session", "connect", "dial"]
 
-_WRITE: Final = 60.0  # seconds for which a server may take nothing
 _LOOK: Final = 10.0  # seconds after which to look whether a silent server lives
 
 
@@ -44,21 +45,15 @@ class Session:
     reply that a call waits for goes to the call alone, unless it is a roster.
     """
 
-    def __init__(self, user: User, dial: Callable[[], socket.socket], connection: socket.socket) -> None:
+    def __init__(self, user: User, dial: Callable[[], Stream], stream: Stream) -> None:
         """Made by `dial` and `connect`."""
         self._user = user
         self._dial = dial
         self._changed = threading.Condition()  # holds the lock of `_user`
         self._sending = threading.Lock()  # is taken first: bytes go out in the order of their requests
-        self._use(connection)
+        self._stream = stream
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-
-    def _use(self, connection: socket.socket) -> None:
-        self._reader = connection
-        self._writer = connection.dup()  # with a time-out of its own
-        self._reader.settimeout(_LOOK)
-        self._writer.settimeout(_WRITE)
 
     @property
     def state(self) -> State:
@@ -161,7 +156,7 @@ class Session:
 
     def _write(self, data: bytes) -> None:
         try:
-            self._writer.sendall(data)
+            self._stream.sendall(data, WRITE)
         except TimeoutError:
             with self._changed:
                 self._give_up("the server takes nothing any more")
@@ -175,17 +170,15 @@ class Session:
         raise Lost(why)
 
     def _break(self) -> None:
-        with suppress(OSError):
-            self._reader.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
+        self._stream.shut_down(socket.SHUT_RDWR)  # wakes the thread that reads
 
     def _run(self) -> None:
         user = self._user
         while True:
             self._read()
             self._break()
-            self._reader.close()
             with self._sending:
-                self._writer.close()
+                self._stream.close()
             with self._changed:
                 delay = user.delay(random())
                 self._changed.notify_all()
@@ -195,13 +188,13 @@ class Session:
                 if user.over:
                     continue
             try:
-                connection = self._dial()
+                stream = self._dial()
             except CannotConnect as error:
                 with self._changed:
                     user.failed(error)
                 continue
             with self._sending:
-                self._use(connection)
+                self._stream = stream
                 with self._changed:
                     data = b"" if user.over else user.connected(time.monotonic())
                 self._write(data)
@@ -216,7 +209,7 @@ class Session:
             data: bytes | None = None
             why = ""
             try:
-                data = self._reader.recv(64 * 1024)
+                data = self._stream.recv(64 * 1024, _LOOK)
             except TimeoutError as error:
                 why = str(error) if error.errno else ""  # else it is only time to look
             except OSError as error:
@@ -237,19 +230,29 @@ class Session:
 
 
 def dial(
-    url: str, codec: Codec | str = "pickle", *, timeout: float = 10.0, reconnect: Backoff | None = None
+    url: str,
+    codec: Codec | str = "pickle",
+    *,
+    tls: ssl.SSLContext | None = None,
+    timeout: float = 10.0,
+    reconnect: Backoff | None = None,
 ) -> Session:
     """Connect, with nobody registered yet: `connect` is what most programs want.
 
-    CannotConnect if there is no server within `timeout` seconds, UsageError if `url` is none (see `addresses`), or
-    is tls://, which takes `improto.bindings.asyncio`.
+    CannotConnect if there is no server within `timeout` seconds, UsageError if `url` is none (see `addresses`).
+    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.
     """
     address = parse_address(url)
-    if address.scheme == "tls":
-        raise UsageError("improto.bindings.threads has no TLS; use improto.bindings.asyncio")
     spoken = load(codec) if isinstance(codec, str) else codec
-    connection = _open(address, timeout)
-    return Session(User(spoken, time.monotonic(), reconnect), lambda: _open(address, timeout), connection)
+
+    def connected() -> Stream:
+        try:
+            return open_stream(address, tls, timeout)
+        except OSError as error:
+            raise cannot_connect(address, error) from error
+
+    stream = connected()
+    return Session(User(spoken, time.monotonic(), reconnect), connected, stream)
 
 
 @contextmanager
@@ -259,6 +262,7 @@ def connect(
     *,
     status: str = "",
     codec: Codec | str = "pickle",
+    tls: ssl.SSLContext | None = None,
     timeout: float = 10.0,
     reconnect: Backoff | None = None,
 ) -> Generator[Session]:
@@ -267,28 +271,9 @@ def connect(
     Raises what `dial` and `Session.register` raise.  With `reconnect`, a connection that stood and was lost is made
     again, and Reconnected arrives.
     """
-    session = dial(url, codec, timeout=timeout, reconnect=reconnect)
+    session = dial(url, codec, tls=tls, timeout=timeout, reconnect=reconnect)
     try:
         session.register(username, status)
         yield session
     finally:
         session.goodbye()
-
-
-def _open(address: Address, timeout: float) -> socket.socket:
-    try:
-        if address.scheme == "tcp":
-            connection = socket.create_connection((address.host, address.port), timeout)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            watch(connection, _WRITE)
-            return connection
-        connection = socket.socket(socket.AF_UNIX)
-        try:
-            connection.settimeout(timeout)
-            connection.connect(address.path)
-        except OSError:
-            connection.close()
-            raise
-        return connection
-    except OSError as error:
-        raise cannot_connect(address, error) from error

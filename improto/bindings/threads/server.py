@@ -6,17 +6,21 @@ thread; the others wake it after they have told what happened.
 
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import cast
+from typing import Final, cast
 
-from improto.bindings.sockets import Shortage, credentials, free_path, watch
+from improto.bindings.sockets import Shortage, certified_name, credentials, free_path, watch
+from improto.bindings.threads.stream import Stream
 from improto.links import Link, Links, Phase
 from improto.service import Service
 
 __all__ = ["Server"]
+
+_HANDSHAKE: Final = 10.0  # seconds that TLS may take to go on
 
 
 class Server:
@@ -40,11 +44,14 @@ class Server:
         self._paths: list[str] = []
         self._threads = [start(self._turns)]
 
-    def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Listen on TCP and give the address that was taken, which tells the port if it was 0."""
+    def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        """Listen on TCP, behind TLS if `tls` is given, and give the address, which tells the port if it was 0.
+
+        If `tls` demands a certificate of its peers, they can register under its common name only.
+        """
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=1024)
-        self._accept_from(listener)
+        self._accept_from(listener, tls)
         return cast(tuple[str, int], listener.getsockname()[:2])
 
     def listen_unix(self, path: str) -> None:
@@ -58,7 +65,7 @@ class Server:
             listener.close()
             raise
         self._paths.append(path)
-        self._accept_from(listener)
+        self._accept_from(listener, None)
 
     def close(self) -> None:
         """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
@@ -106,11 +113,11 @@ class Server:
                 if self._closing and self.links.closing and not self.links:
                     return
 
-    def _accept_from(self, listener: socket.socket) -> None:
+    def _accept_from(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
         self._listeners.append(listener)
-        self._threads.append(start(lambda: self._accept(listener)))
+        self._threads.append(start(lambda: self._accept(listener, tls)))
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
         shortage = Shortage()
         while not self._closing:
             try:
@@ -119,28 +126,51 @@ class Server:
                 if not self._closing:
                     time.sleep(shortage.pause(error, self.now()))
                 continue
-            _Link(self, connection, str(peername[0]) if peername else "local")
+            seen = credentials(connection)
+            address = f"uid {seen.uid}" if seen else str(peername[0]) if peername else "local"
+            try:
+                watch(connection, self.service.bounds.write)
+                if tls is not None:
+                    connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            except OSError:  # the peer has gone already
+                connection.close()
+                continue
+            with self.lock:
+                link = _Link(self, Stream(connection))
+                link.opened(self.now(), address)
+                link.peer.credentials = seen
+                self.wake()
+            start(link.run)
 
 
 class _Link(Link):
     """One accepted connection, with two threads."""
 
-    def __init__(self, server: Server, connection: socket.socket, address: str) -> None:
+    def __init__(self, server: Server, stream: Stream) -> None:
         super().__init__(server.links)
         self._server = server
-        self._socket = connection
+        self._stream = stream
         self._changed = threading.Condition(server.lock)
         self._outgoing: bytes | memoryview | None = None  # what is written now
         self._shut = False
-        connection.setblocking(True)
-        watch(connection, server.service.bounds.write)
-        seen = credentials(connection)
-        with server.lock:
-            self.opened(server.now(), f"uid {seen.uid}" if seen else address)
-            self.peer.credentials = seen
-            server.wake()
-        self._writer = start(self._write)
-        start(self._read)
+
+    def run(self) -> None:
+        """Serve the connection up to its end."""
+        try:
+            self._stream.handshake(_HANDSHAKE)
+        except OSError:
+            self._break()
+        else:
+            connection = self._stream.socket
+            if isinstance(connection, ssl.SSLSocket):
+                self.peer.certified = certified_name(connection.getpeercert())
+            writer = start(self._write)
+            self._read()
+            writer.join()
+        self._stream.close()
+        with self._server.lock:
+            self.lost()
+            self._server.gone()
 
     def refresh(self) -> None:
         """Do what was decided about this connection, or have a thread do it; the lock is held."""
@@ -154,26 +184,22 @@ class _Link(Link):
             self.flushed(now)
         if self.phase is Phase.LINGERING and not self._shut:
             self._shut = True
-            self._shut_down(socket.SHUT_WR)
+            self._stream.shut_down(socket.SHUT_WR)
         if self.phase is Phase.OVER:
-            self._shut_down(socket.SHUT_RDWR)  # wakes both threads
+            self._stream.shut_down(socket.SHUT_RDWR)  # wakes both threads
         self._changed.notify_all()
-
-    def _shut_down(self, how: int) -> None:
-        with suppress(OSError):  # the peer may be gone
-            self._socket.shutdown(how)
 
     def _read(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self.reading or self.phase is Phase.OVER)
                 if self.phase is Phase.OVER:
-                    break
+                    return
             try:
-                data = self._socket.recv(64 * 1024)
+                data = self._stream.recv(64 * 1024)
             except OSError:
                 self._break()
-                break
+                return
             with self._changed:
                 if data:
                     self.received(data)
@@ -182,12 +208,7 @@ class _Link(Link):
                 self.ended()  # half-closed: replies are still written (CONN-20)
                 self._server.wake()
                 self._changed.wait_for(lambda: self.phase is Phase.OVER)
-            break
-        self._writer.join()
-        self._socket.close()
-        with self._server.lock:
-            self.lost()
-            self._server.gone()
+                return
 
     def _write(self) -> None:
         while True:
@@ -197,7 +218,7 @@ class _Link(Link):
                 if data is None or self.phase is Phase.OVER:
                     return
             try:
-                self._socket.sendall(data)
+                self._stream.sendall(data)
             except OSError:
                 self._break()
                 return

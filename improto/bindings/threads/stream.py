@@ -1,0 +1,104 @@
+"""One connection for two threads, plain or behind TLS: one reads while the other writes."""
+
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final, TypeVar
+
+from improto.addresses import Address
+from improto.bindings.sockets import watch
+
+__all__ = ["WRITE", "Stream", "open_stream"]
+
+WRITE: Final = 60.0
+"""Seconds for which a server may take nothing."""
+
+_T = TypeVar("_T")
+
+
+class Stream:
+    """What is needed here of a socket, each call with a time-out of its own, in seconds; None waits for ever.
+
+    OpenSSL takes one call at a time on a connection.  So the socket does not block, and what has to be waited for is
+    waited for without the lock that each call holds.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        """Take over a socket, or an SSLSocket with which no handshake was done."""
+        connection.setblocking(False)
+        self.socket = connection
+        self._lock = threading.Lock()
+
+    def handshake(self, timeout: float) -> None:
+        """Begin TLS, if it is to be spoken.  OSError, also TimeoutError, if that fails."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            self._do(self.socket.do_handshake, select.POLLIN, timeout)
+
+    def recv(self, size: int, timeout: float | None = None) -> bytes:
+        """Wait for bytes, b"" at the end.  TimeoutError if there are none in time."""
+        return self._do(partial(self.socket.recv, size), select.POLLIN, timeout)
+
+    def sendall(self, data: bytes | memoryview, timeout: float | None = None) -> None:
+        """Write all.  TimeoutError if the peer takes nothing for so long."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._do(partial(self.socket.send, rest), select.POLLOUT, timeout) :]
+
+    def shut_down(self, how: int) -> None:
+        """Say that nothing follows; or, with SHUT_RDWR, wake both threads with the end of the connection."""
+        if how == socket.SHUT_WR and isinstance(self.socket, ssl.SSLSocket):
+            with self._lock, suppress(OSError, ValueError):
+                self.socket.unwrap()  # says so, and does not wait for the peer's word
+        with suppress(OSError):  # the peer may be gone
+            # The method of SSLSocket would leave the other thread with a plain socket.
+            socket.socket.shutdown(self.socket, how)
+
+    def close(self) -> None:
+        """Close, when neither thread uses it any more."""
+        self.socket.close()
+
+    def _do(self, call: Callable[[], _T], wanted: int, timeout: float | None) -> _T:
+        while True:
+            with self._lock:
+                try:
+                    return call()
+                except BlockingIOError:
+                    pass
+                except ssl.SSLWantReadError:
+                    wanted = select.POLLIN
+                except ssl.SSLWantWriteError:
+                    wanted = select.POLLOUT
+            poll = select.poll()
+            poll.register(self.socket, wanted)
+            if not poll.poll(None if timeout is None else timeout * 1000):
+                raise TimeoutError
+
+
+def open_stream(address: Address, tls: ssl.SSLContext | None, timeout: float) -> Stream:
+    """Connect.  OSError if that fails, and TimeoutError if it takes longer."""
+    if address.scheme == "unix":
+        connection = socket.socket(socket.AF_UNIX)
+    else:
+        connection = socket.create_connection((address.host, address.port), timeout)
+    try:
+        connection.settimeout(timeout)
+        if address.scheme == "unix":
+            connection.connect(address.path)
+        else:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            watch(connection, WRITE)
+        if address.scheme == "tls":
+            context = tls or ssl.create_default_context()
+            connection = context.wrap_socket(
+                connection, server_hostname=address.host, do_handshake_on_connect=False
+            )
+        stream = Stream(connection)
+        stream.handshake(timeout)
+    except OSError:
+        connection.close()
+        raise
+    return stream
