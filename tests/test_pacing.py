@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from programs import DEADLINE, Programs
-from runtimes import needs_cpython2
+from runtimes import each_runtime
 from test_peers import lecture
 from test_threads_binding import serving
 
@@ -33,9 +33,9 @@ def threads_server(programs: Programs, gap: float) -> Generator[tuple[str, Calla
         yield f"tcp://127.0.0.1:{port}", server.close
 
 
-def burst(programs: Programs, url: str, end: Callable[[], object]) -> list[str]:
+def burst(programs: Programs, python2: list[str], url: str, end: Callable[[], object]) -> list[str]:
     """Send a burst to the client written from the lecture, end the server, and give what messages it has shown."""
-    py = lecture(programs, url, "py")
+    py = lecture(programs, url, "py", python2)
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), DEADLINE) as bo:
         heard = bo.makefile("rb")
@@ -62,12 +62,12 @@ def burst(programs: Programs, url: str, end: Callable[[], object]) -> list[str]:
     return [match[1] for match in shown if match]
 
 
-@needs_cpython2
+@each_runtime
 @pytest.mark.parametrize("server", [asyncio_server, threads_server])
 @pytest.mark.parametrize("gap", [0.0, 0.15])
-def test_burst(programs: Programs, server: Serving, gap: float) -> None:
+def test_burst(programs: Programs, python2: list[str], server: Serving, gap: float) -> None:
     """Of a burst, a program that takes one `recv` for one message shows all with a gap, and not all without (LECTURE-4)."""
     with server(programs, gap) as (url, end):
-        shown = burst(programs, url, end)
+        shown = burst(programs, python2, url, end)
     everything = [str(number) for number in range(BURST)]
     assert (shown == everything) is bool(gap), shown

@@ -15,19 +15,14 @@ from improto.errors import CannotConnect, Lost
 from improto.messages import (
     Conversations,
     Goodbye,
-    Invite,
-    Join,
-    Leave,
     ListConversations,
     OnlineUsers,
     Register,
     Request,
     Response,
-    SendMessage,
-    Status,
 )
 from improto.states import State
-from improto.user import NO_ANSWER, Backoff, Item, User
+from improto.user import NO_ANSWER, Backoff, Calls, Item, User
 
 __all__ = ["Session", "connect", "dial", "registered"]
 
@@ -38,7 +33,7 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _Dial = Callable[[], Awaitable[_Streams]]
 
 
-class Session:
+class Session(Calls[Coroutine[Any, Any, None]]):
     """A client's end: calls for requests, and what arrives, one after the other.
 
     Iterate for Responses, Faults (what made no sense and had no effect) and, with `reconnect`, Reconnected.  The
@@ -66,7 +61,7 @@ class Session:
         """What the user knows: who is online, invitations, conversations."""
         return self._user.view
 
-    # Requests with a reply: Refused, or Lost if none comes within 30 seconds.
+    # The requests with a reply: Refused, or Lost if none comes within 30 seconds.  The others are in `Calls`.
 
     async def register(self, username: str, status: str = "") -> OnlineUsers:
         """Go online.  Refused if the server does not take the user, who may try another name."""
@@ -75,29 +70,6 @@ class Session:
     async def list_conversations(self) -> Mapping[str, tuple[str, ...]]:
         """Give the conversations and their members; all that was requested before has been handled then."""
         return cast(Conversations, await self._call(ListConversations())).conversations
-
-    # Those without: what comes of them arrives, an Error if they had no effect.  They wait until the system takes
-    # them.  InvalidMessage or UsageError, and nothing is sent, if they may not be sent.
-
-    async def invite(self, *usernames: str) -> None:
-        """Begin a conversation; an Invitation arrives that tells its id."""
-        await self._send(Invite(usernames))
-
-    async def join(self, conversation: str) -> None:
-        """Become a member."""
-        await self._send(Join(conversation))
-
-    async def leave(self, conversation: str) -> None:
-        """Be a member no more, or decline an invitation."""
-        await self._send(Leave(conversation))
-
-    async def send(self, conversation: str, text: str) -> None:
-        """Say something to the members, of whom the user has to be one."""
-        await self._send(SendMessage(conversation, text))
-
-    async def status(self, text: str) -> None:
-        """Change the status."""
-        await self._send(Status(text))
 
     def request(self, request: Request) -> None:
         """Send any request without waiting; its reply arrives like everything else."""

@@ -18,26 +18,21 @@ from improto.errors import CannotConnect, ImprotoError, Lost
 from improto.messages import (
     Conversations,
     Goodbye,
-    Invite,
-    Join,
-    Leave,
     ListConversations,
     OnlineUsers,
     Register,
     Request,
     Response,
-    SendMessage,
-    Status,
 )
 from improto.states import State
-from improto.user import NO_ANSWER, Backoff, Item, User
+from improto.user import NO_ANSWER, Backoff, Calls, Item, User
 
 __all__ = ["Session", "connect", "dial"]
 
 _LOOK: Final = 10.0  # seconds after which to look whether a silent server lives
 
 
-class Session:
+class Session(Calls[None]):
     """A client's end: calls for requests, and what arrives, one after the other.  Any thread may call.
 
     Iterate for Responses, Faults (what made no sense and had no effect) and, with `reconnect`, Reconnected.  The
@@ -65,7 +60,7 @@ class Session:
         """What the user knows: who is online, invitations, conversations.  It changes while you look."""
         return self._user.view
 
-    # Requests with a reply: Refused, or Lost if none comes within 30 seconds.
+    # The requests with a reply: Refused, or Lost if none comes within 30 seconds.  The others are in `Calls`.
 
     def register(self, username: str, status: str = "") -> OnlineUsers:
         """Go online.  Refused if the server does not take the user, who may try another name."""
@@ -75,31 +70,11 @@ class Session:
         """Give the conversations and their members; all that was requested before has been handled then."""
         return cast(Conversations, self._call(ListConversations())).conversations
 
-    # Those without: what comes of them arrives, an Error if they had no effect.  They wait until the system takes
-    # them.  InvalidMessage or UsageError, and nothing is sent, if they may not be sent.
-
-    def invite(self, *usernames: str) -> None:
-        """Begin a conversation; an Invitation arrives that tells its id."""
-        self.request(Invite(usernames))
-
-    def join(self, conversation: str) -> None:
-        """Become a member."""
-        self.request(Join(conversation))
-
-    def leave(self, conversation: str) -> None:
-        """Be a member no more, or decline an invitation."""
-        self.request(Leave(conversation))
-
-    def send(self, conversation: str, text: str) -> None:
-        """Say something to the members, of whom the user has to be one."""
-        self.request(SendMessage(conversation, text))
-
-    def status(self, text: str) -> None:
-        """Change the status."""
-        self.request(Status(text))
-
     def request(self, request: Request) -> None:
         """Send any request; its reply arrives like everything else."""
+        self._send(request)
+
+    def _send(self, request: Request) -> None:
         with self._sending:
             with self._changed:
                 data = self._user.request(request, time.monotonic())

@@ -126,21 +126,24 @@ class Server:
                 if not self._closing:
                     time.sleep(shortage.pause(error, self.now()))
                 continue
-            seen = credentials(connection)
-            address = f"uid {seen.uid}" if seen else str(peername[0]) if peername else "local"
-            try:
-                watch(connection, self.service.bounds.write)
-                if tls is not None:
-                    connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-            except OSError:  # the peer has gone already
-                connection.close()
-                continue
-            with self.lock:
-                link = _Link(self, Stream(connection))
-                link.opened(self.now(), address)
-                link.peer.credentials = seen
-                self.wake()
-            start(link.run)
+            self._connected(connection, str(peername[0]) if peername else "local", tls)
+            del connection, peername  # they are not to live until the next one comes
+
+    def _connected(self, connection: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
+        try:
+            watch(connection, self.service.bounds.write)
+            if tls is not None:
+                connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        except OSError:  # the peer has gone already
+            connection.close()
+            return
+        seen = credentials(connection)
+        with self.lock:
+            link = _Link(self, Stream(connection))
+            link.opened(self.now(), f"uid {seen.uid}" if seen else address)
+            link.peer.credentials = seen
+            self.wake()
+        start(link.run)
 
 
 class _Link(Link):
