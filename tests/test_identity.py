@@ -141,15 +141,10 @@ async def test_plain_words_to_tls() -> None:
         assert await online(url, "ann", tls=client_side()) == ["ann"]
 
 
-SHALLOW = ("CONN-6/whole-for-slow-readers", "FLOW-4/late-reader", "FLOW-5/slow-reader")
-"""Checks that send 400 KB or more without reading: more than the system takes for a Unix socket, and FLOW-6 holds then."""
-
-
 def check_ours(url: str, codec: str, ca: str) -> None:
     """Run the checks that fit and expect that all pass, and that nothing is waited for in vain."""
-    checks = [check for check in CHECKS if not url.startswith("unix:") or check.name not in SHALLOW]
     with opened(url, Tls(ca)) as target:
-        results = run(target, checks, Settings(Profile([codec]), jobs=16))
+        results = run(target, CHECKS, Settings(Profile([codec]), jobs=16))
     assert len(results) > 200
     assert {result.check.name: result.complaints for result in results if result.complaints} == {}
     assert not any(result.expired for result in results)
