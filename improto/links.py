@@ -256,7 +256,7 @@ class Link:
     @property
     def reading(self) -> bool:
         """Whether the peer is to be read from."""
-        return self.links.service.reading(self.peer)
+        return self.peer.reading
 
     def take(self, now: float) -> bytes | memoryview | None:
         """Take what is to be written at once; None if that is nothing for now.

@@ -17,7 +17,7 @@ This is what a binding drives, through `links.Links`, which does for it whatever
         if peer.flush is not None:   … nothing follows: flush for at most `flush` seconds, shut down writing, and
             …                        close when the peer has closed, after `Bounds.linger` seconds at the latest;
             …                        discard what arrives meanwhile
-        read if, and only if, service.reading(peer)
+        read if, and only if, peer.reading
 
 Call `turn` once per turn of the loop after any of the calls above, and when the clock reaches `due`.  All
 that was caused in one turn is written in one piece per connection.  Nobody gets more than `Bounds.batch`
@@ -114,6 +114,7 @@ class Peer:
         "id",
         "lost",
         "outbox",
+        "reading",
         "reason",
         "refusal",
         "wire",
@@ -131,6 +132,12 @@ class Peer:
         """Set when nothing follows what is queued: how many seconds that may still take."""
         self.reason = ""
         """Set with `flush`: why nothing follows, as `Observer.closed` is told it."""
+        self.reading = True
+        """Whether it is to be read from, after a `turn`.
+
+        Not while its output waits (FLOW-6), its REGISTER is undecided (REGISTER-9), or what was read is still to be handled
+        (LIMIT-4).  During a close, input is read to be discarded.
+        """
         self.wire = wire
         self.outbox = Outbox()
         self.refusal = refusal
@@ -154,11 +161,12 @@ class Peer:
 class _Audience:
     """The receivers of one conversation's messages, and what is gathered for them."""
 
-    __slots__ = ("_peers", "_pieces", "size", "to")
+    __slots__ = ("_peers", "_pieces", "by_id", "size", "to")
 
-    def __init__(self, to: tuple[int, ...], peers: Iterable[Peer]) -> None:
+    def __init__(self, to: tuple[int, ...], peers: Sequence[Peer]) -> None:
         self.to = to
         self.size = 0  # bytes that are gathered
+        self.by_id = {peer.id: peer for peer in peers}
         self._peers: dict[Codec, list[Peer]] = {}
         for peer in peers:
             if peer.wire.codec is not None:
@@ -245,6 +253,7 @@ class Service:
         if peer.flush is None:
             peer.wire.feed(data)
             self._ready[peer.id] = peer
+            peer.reading = False
 
     def end(self, peer: Peer, *, lost: bool = False) -> None:
         """Note the end of the peer's stream.  What was received in full still takes effect.
@@ -264,6 +273,7 @@ class Service:
         """Note that the transport takes no more: output waits here from now on, by its delivery class."""
         peer.blocked = True
         if peer.flush is None:
+            peer.reading = False
             self._write_by.pop(peer.id, None)  # the latest deadline stands last
             self._write_by[peer.id] = now + self.bounds.write
 
@@ -298,6 +308,8 @@ class Service:
         ready, self._ready = self._ready, {}
         for peer in ready.values():
             self._handle(peer, now)
+            if peer.flush is None:
+                peer.reading = peer.wire.ready and not peer.blocked and peer.id not in self._ready
         if self._refuse_by or self._register_by or self._write_by:
             self._enforce(now)
         self._carry_out(self.hub.tick(now), now)
@@ -317,16 +329,6 @@ class Service:
                 first = next(iter(deadlines.values()))
                 due = first if due is None else min(due, first)
         return due
-
-    def reading(self, peer: Peer) -> bool:
-        """Tell whether the peer is to be read from, after a `turn`.
-
-        Not while its output waits (FLOW-6), its REGISTER is undecided (REGISTER-9), or what was read is still
-        to be handled (LIMIT-4).  During a close, input is read to be discarded.
-        """
-        if peer.flush is not None:
-            return True
-        return peer.wire.ready and not peer.blocked and peer.id not in self._ready
 
     def _enforce(self, now: float) -> None:
         """Close the connections whose time is up."""
@@ -455,12 +457,12 @@ class Service:
         """Queue the messages that were gathered; done before anything else is queued, so that the order stays."""
         if self._audience is None or not self._audience.size:
             return
+        self._changed.update(self._audience.by_id)
         for peers, pieces in self._audience.take():
             joined = pieces if self.apart else [b"".join(pieces)]
             for peer in peers:
                 if peer.lost:
                     continue
-                self._changed[peer.id] = peer
                 if not peer.blocked:
                     peer.outbox.pieces.extend(joined)
                     continue
@@ -502,6 +504,7 @@ class Service:
         self._audience = None  # the peer may be in it
         peer.flush = self.bounds.write if flush is None else flush  # CONN-22
         peer.reason = reason
+        peer.reading = True
         peer.wire.close()
         del self._peers[peer.id]
         for registry in (self._ready, self._refuse_by, self._register_by, self._write_by):

@@ -188,9 +188,9 @@ def test_no_reading_ahead() -> None:
     ann = world.register("ann")
     world.service.receive(ann, b"LIST_CONVERSATIONS\n" * 25)
     world.turn()
-    assert not world.service.reading(ann)
+    assert not ann.reading
     world.settle()
-    assert world.service.reading(ann)
+    assert ann.reading
 
 
 def talk(world: World, *names: str) -> list[Peer]:
@@ -381,7 +381,7 @@ def test_blocked_peer_is_not_served() -> None:
     ann = world.register("ann")
     world.service.block(ann, world.now)
     world.send(ann, ListConversations())
-    assert not world.service.reading(ann)
+    assert not ann.reading
     assert world.read(ann) == []
     world.service.unblock(ann)
     world.settle()
@@ -480,11 +480,11 @@ def test_undecided_is_not_read() -> None:
     world = World(policy=Policy(ask=True))
     ann = world.connect()
     world.send(ann, Register("ann", ""))
-    assert not world.service.reading(ann)
+    assert not ann.reading
     world.service.decide(ann, "no", world.now)
     world.settle()
     assert codes(world.read(ann)) == [Code.FORBIDDEN]
-    assert world.service.reading(ann)
+    assert ann.reading
 
 
 def test_goodbye() -> None:

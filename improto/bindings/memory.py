@@ -132,7 +132,7 @@ class Link:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        if not self._service.reading(self.peer):
+        if not self.peer.reading:
             return
         if self._unsent:
             data = bytes(self._unsent)

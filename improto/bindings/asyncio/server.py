@@ -226,7 +226,7 @@ class StreamLink(Link, asyncio.Protocol):
             transport.write(data)
         if self.phase is not _OPEN:
             self._finish(now)
-        elif self.reading:
+        elif self.peer.reading:
             transport.resume_reading()
         else:
             transport.pause_reading()
