@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import trustme
 
@@ -27,6 +27,7 @@ from improto_conformance.links import SocketLink
 from improto_conformance.party import Party, Waits
 from improto_conformance.stage import Stage
 from improto_conformance.websocket import Dialer
+from network import Network, network
 from programs import DEADLINE
 
 __all__ = ["BINDINGS", "Binding", "Cable", "Ground", "Held", "grounded"]
@@ -35,24 +36,36 @@ _SMALL: Final = 64 * 1024  # what the system takes for a client that reads nothi
 _SERVED: Final = Path(__file__).with_name("served.py")
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A way to serve: what `served` calls it, and what faults have to know of it."""
+class Binding(NamedTuple):
+    """A way to serve."""
 
-    name: str
-    called: str
-    """For people."""
-    half_closes: bool = True
-    """Whether a client can end what it sends and still receive."""
-    scheme: str = "tcp"
+    package: str
+    """Of `improto.bindings`."""
+    scheme: str
+    """Of its URLs."""
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.scheme}"
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is behind TLS."""
+        return self.scheme in ("tls", "wss")
+
+    @property
+    def frames(self) -> bool:
+        """Whether messages come in frames of WebSocket."""
+        return self.scheme in ("ws", "wss")
 
 
 BINDINGS: Final = (
-    Binding("tcp", "asyncio, TCP"),
-    Binding("tls", "asyncio, TLS", half_closes=False, scheme="tls"),
-    Binding("unix", "asyncio, Unix", scheme="unix"),
-    Binding("websocket", "websocket", scheme="ws"),
-    Binding("threads", "threads, TCP"),
+    Binding("asyncio", "tcp"),
+    Binding("asyncio", "tls"),
+    Binding("asyncio", "unix"),
+    Binding("websocket", "ws"),
+    Binding("threads", "tcp"),
+    Binding("threads", "tls"),
+    Binding("threads", "unix"),
 )
 
 
@@ -99,10 +112,17 @@ class Ground:
         self._stack = stack
         self._cables: list[Cable] = []
         self._url = self._line()
-        dial = Dialer(self._dial, self._url) if binding.scheme == "ws" else self._dial
+        dial = Dialer(self._dial, self._url) if binding.frames else self._dial
         self.stage = Stage(dial, load("json"), "", Waits(DEADLINE))
         self._stack.callback(self.stage.close)
         self.idle = self.held()
+        self.between: Network | None = None
+
+    @property
+    def network(self) -> Network:
+        """The network in between, if the server is on another host."""
+        assert self.between is not None
+        return self.between
 
     def _line(self) -> str:
         assert self.process.stdout is not None
@@ -129,7 +149,7 @@ class Ground:
 
     def _dial(self, timeout: float, codec: Codec) -> Cable:
         made = self.plain()
-        if self.binding.scheme == "tls":
+        if self.binding.secure:
             made = self._trusted.wrap_socket(made, server_hostname="localhost")
             self._stack.callback(made.close)
         self._cables.append(Cable(made))
@@ -186,22 +206,27 @@ class Ground:
 
 @contextmanager
 def grounded(
-    binding: Binding, options: dict[str, Any], said: str = "", prefix: Sequence[str] = ()
+    binding: Binding, options: dict[str, Any], said: str = "", *, networked: bool = False
 ) -> Generator[Ground]:
     """Run a server for a fault; what it prints as errors has to match `said` as a whole.
 
-    `prefix` is a command that starts the server's.
+    With `networked` it is on another host, and `Ground.network` is between.
     """
     authority = trustme.CA()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "cert.pem")
         trusted = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
-        given = {"path": str(folder / "socket"), "certificate": str(folder / "cert.pem"), **options}
+        given: dict[str, Any] = {"host": "127.0.0.1"}
+        given |= {"path": str(folder / "socket"), "certificate": str(folder / "cert.pem"), **options}
+        between = stack.enter_context(network()) if networked else None
+        prefix: list[str] = []
+        if between is not None:
+            given["host"], prefix = between.host, between.prefix
         errors = stack.enter_context((folder / "errors").open("w+"))
         process = stack.enter_context(
             subprocess.Popen(
-                [*prefix, sys.executable, "-W", "error", _SERVED, binding.name, json.dumps(given)],
+                [*prefix, sys.executable, "-W", "error", _SERVED, *binding, json.dumps(given)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -209,6 +234,7 @@ def grounded(
         )
         stack.callback(process.kill)
         ground = Ground(binding, process, trusted, stack)
+        ground.between = between
         yield ground
         ground.judge()
         errors.seek(0)

@@ -1,10 +1,10 @@
 """A server in a process of its own, for tests that do harm to it.
 
-    python tests/served.py BINDING OPTIONS
+    python tests/served.py PACKAGE SCHEME OPTIONS
 
-prints where it listens, answers each line on its input with what it holds, and closes on SIGTERM.  OPTIONS, in JSON, are
-those of `Links`; `bounds`, as for `Bounds`; `host`; `path` for a Unix socket; `certificate`, a file; and `spare`: how
-many descriptors it may have beside those it begins with.
+prints where it listens, answers each line on its input with what it holds, and closes on SIGTERM.  PACKAGE is one of
+`improto.bindings`, and OPTIONS, in JSON, are those of `Links`; `bounds`, as for `Bounds`; `host`; `path` for a Unix
+socket; `certificate`, a file; and `spare`: how many descriptors it may have beside those it begins with.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import signal
 import ssl
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from improto.bindings import threads, websocket
@@ -27,7 +28,7 @@ from improto.service import Bounds, Peer, Service
 
 def service(options: dict[str, Any]) -> Service:
     """Make what is served."""
-    given: dict[str, Any] = {"linger": 0.2, "flush": 2.0, **options.pop("bounds", {})}
+    given: dict[str, Any] = {"linger": 0.2, "flush": 2.0, **options.get("bounds", {})}
     bounds = Bounds(**given)
     return Service(Hub(Policy(settle=0.01)), [load(name) for name in available()], bounds=bounds)
 
@@ -52,25 +53,29 @@ def listening(url: str, spare: int | None) -> None:
     print(url, flush=True)
 
 
-async def serve(binding: str, options: dict[str, Any]) -> None:
+def secure(options: dict[str, Any]) -> ssl.SSLContext:
+    """Make what is needed for TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(options["certificate"])
+    return context
+
+
+def limits(options: dict[str, Any]) -> dict[str, Any]:
+    """Give what `Links` is to be limited to."""
+    return {name: options[name] for name in ("connections", "per_address") if name in options}
+
+
+async def serve(scheme: str, options: dict[str, Any]) -> None:
     """Serve on asyncio until SIGTERM."""
-    host, path = options.pop("host", "127.0.0.1"), options.pop("path")
-    certificate, spare = options.pop("certificate"), options.pop("spare", None)
-    server = Server(service(options), **options)
-    if binding == "unix":
-        await server.listen_unix(path)
-        url = f"unix:{path}"
-    elif binding == "websocket":
-        _, port = await websocket.listen(server, host, 0)
-        url = f"ws://{host}:{port}"
-    elif binding == "tls":
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        _, port = await server.listen(host, 0, tls=context)
-        url = f"tls://{host}:{port}"
+    server = Server(service(options), **limits(options))
+    if scheme == "unix":
+        await server.listen_unix(options["path"])
+        url = f"unix:{options['path']}"
     else:
-        _, port = await server.listen(host, 0)
-        url = f"tcp://{host}:{port}"
+        tls = secure(options) if scheme in ("tls", "wss") else None
+        listen = partial(websocket.listen, server) if scheme in ("ws", "wss") else server.listen
+        host, port = await listen(options["host"], 0, tls=tls)
+        url = f"{scheme}://{host}:{port}"
 
     def answer() -> None:
         if os.read(0, 1000):
@@ -82,20 +87,23 @@ async def serve(binding: str, options: dict[str, Any]) -> None:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_reader(0, answer)
-    listening(url, spare)
+    listening(url, options.get("spare"))
     await stop.wait()
     await server.close()
 
 
-def serve_threads(options: dict[str, Any]) -> None:
+def serve_threads(scheme: str, options: dict[str, Any]) -> None:
     """Serve with threads until SIGTERM."""
-    host, spare = options.pop("host", "127.0.0.1"), options.pop("spare", None)
-    del options["path"], options["certificate"]
-    server = threads.Server(service(options), **options)
-    _, port = server.listen(host, 0)
+    server = threads.Server(service(options), **limits(options))
+    if scheme == "unix":
+        server.listen_unix(options["path"])
+        url = f"unix:{options['path']}"
+    else:
+        host, port = server.listen(options["host"], 0, tls=secure(options) if scheme == "tls" else None)
+        url = f"{scheme}://{host}:{port}"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
-        listening(f"tcp://{host}:{port}", spare)
+        listening(url, options.get("spare"))
         while os.read(0, 1000):
             print(held(), flush=True)
         signal.pause()
@@ -103,8 +111,8 @@ def serve_threads(options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    binding, given = sys.argv[1], json.loads(sys.argv[2])
-    if binding == "threads":
-        serve_threads(given)
+    package, scheme, given = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    if package == "threads":
+        serve_threads(scheme, given)
     else:
-        asyncio.run(serve(binding, given))
+        asyncio.run(serve(scheme, given))

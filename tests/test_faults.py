@@ -8,7 +8,7 @@ from faults import FAULTS, Fault, page
 from ground import Binding, grounded
 
 TRIED = [
-    pytest.param(fault, binding, id=f"{fault.name}-{binding.name}")
+    pytest.param(fault, binding, id=f"{fault.name} on {binding}")
     for fault in FAULTS
     for binding in fault.bindings
 ]
@@ -17,7 +17,7 @@ TRIED = [
 @pytest.mark.parametrize(("fault", "binding"), TRIED)
 def test_fault(fault: Fault, binding: Binding) -> None:
     """The server keeps what it promises, serves on, and holds nothing any more."""
-    with grounded(binding, fault.options, fault.said) as ground:
+    with grounded(binding, fault.options, fault.said, networked=fault.networked) as ground:
         fault.run(ground)
 
 

@@ -132,6 +132,8 @@ class Server:
     def _connected(self, connection: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
         try:
             watch(connection, self.service.bounds.write)
+            if connection.family != socket.AF_UNIX:  # nothing small waits for an acknowledgement
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
                 connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         except OSError:  # the peer has gone already

@@ -1,0 +1,89 @@
+"""A network of two hosts that faults can be done to: this one, and a namespace of the system with a cable to it."""
+
+import json
+import os
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+
+__all__ = ["Network", "network"]
+
+_HERE: Final = "198.18.77.1"  # of the addresses for tests of networks (RFC 2544)
+_THERE: Final = "198.18.77.2"
+
+
+class Network:
+    """The cable; `network` makes it."""
+
+    host = _THERE
+    """Where a server in the namespace listens."""
+
+    def __init__(self) -> None:
+        """Name the namespace and the ends of the cable."""
+        self._namespace = f"improto{os.getpid()}"
+        self._here, self._there = f"im{os.getpid()}a", f"im{os.getpid()}b"
+
+    @property
+    def prefix(self) -> list[str]:
+        """What a command begins with that is to run in the namespace."""
+        return ["ip", "netns", "exec", self._namespace]
+
+    def lay(self) -> None:
+        """Make namespace and cable; CalledProcessError or FileNotFoundError if that is not permitted."""
+        _run("ip", "netns", "add", self._namespace)
+        _run("ip", "link", "add", self._here, "type", "veth", "peer", self._there, "netns", self._namespace)
+        for command, end, address in (
+            (["ip"], self._here, _HERE),
+            (["ip", "-n", self._namespace], self._there, _THERE),
+        ):
+            _run(*command, "addr", "add", f"{address}/30", "dev", end)
+            _run(*command, "link", "set", end, "up")
+
+    def remove(self) -> None:
+        """Remove what was made of it."""
+        subprocess.run(["ip", "netns", "del", self._namespace], capture_output=True, check=False)
+        subprocess.run(["ip", "link", "del", self._here], capture_output=True, check=False)
+
+    def cut(self) -> None:
+        """Cut the cable."""
+        _run("ip", "link", "set", self._here, "down")
+
+    def mend(self) -> None:
+        """Mend it."""
+        _run("ip", "link", "set", self._here, "up")
+
+    def lose(self) -> None:
+        """Have packets get lost, both ways, because the cable takes a few at a time only."""
+        rule = ("root", "tbf", "rate", "40mbit", "burst", "3100", "limit", "15000")
+        for command, end in (([], self._here), (self.prefix, self._there)):
+            _run(*command, "ip", "link", "set", end, "gso_max_segs", "1")  # else all of a write is one packet
+            _run(*command, "tc", "qdisc", "add", "dev", end, *rule)
+
+    def lost(self) -> int:
+        """Tell how many packets the namespace's end has lost."""
+        told = _run(*self.prefix, "tc", "-s", "-j", "qdisc", "show", "dev", self._there)
+        return int(json.loads(told)[0]["drops"])
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@contextmanager
+def network() -> Generator[Network]:
+    """Give a network; the test is skipped where there can be none."""
+    made = Network()
+    try:
+        try:
+            made.lay()
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(
+                f"no network namespaces: they need iproute2, root and a system that has them ({error})"
+            )
+        yield made
+    finally:
+        made.remove()
