@@ -9,8 +9,10 @@ from improto.messages import (
     Join,
     Leave,
     ListConversations,
+    Message,
     OnlineUsers,
     Register,
+    SendMessage,
 )
 from improto_conformance.check import Complaints, check
 from improto_conformance.stage import Stage
@@ -104,3 +106,47 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [], since="in time")
     if not seen.lists("ann", since="in time"):
         yield "ann was to be served beyond the time to register"
+
+
+@check("ORDER-2", "what is said in two conversations in one write comes in that order")
+def said_by_turns(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    second = stage.invite(ann, bo)
+    for party in (ann, bo):
+        party.send(Join(second))
+        party.barrier()
+    stage.mark("said")
+    ann.send(*_by_turns(stage.transcript))
+    stage.barrier(ann, bo)
+
+
+def _by_turns(seen: Transcript) -> list[SendMessage]:
+    return [SendMessage(seen.conversations[number % 2], str(number)) for number in range(6)]
+
+
+@said_by_turns.judge
+def _(seen: Transcript) -> Complaints:
+    said = [Message(each.conversation, seen.name("ann"), each.text) for each in _by_turns(seen)]
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, said, since="said")
+
+
+@check("GOODBYE-5", "who says something and then GOODBYE in one write is heard, and hears it")
+def last_words(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("said")
+    ann.send(
+        SendMessage(stage.transcript.conversation, "a"),
+        SendMessage(stage.transcript.conversation, "b"),
+        Goodbye(),
+    )
+    ann.read_to_end()
+    bo.barrier()
+
+
+@last_words.judge
+def _(seen: Transcript) -> Complaints:
+    said = [Message(seen.conversation, seen.name("ann"), text) for text in "ab"]
+    yield from seen.expect("ann", said, since="said")
+    yield from seen.expect("bo", said, since="said")
+    yield from seen.expect_closed("ann")
