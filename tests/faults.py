@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from ground import BINDINGS, Binding, Ground
@@ -33,7 +34,7 @@ from improto.messages import (
     Register,
     SendMessage,
 )
-from improto_conformance.party import Party, Stuck
+from improto_conformance.party import Party
 from improto_conformance.transcript import Event
 from test_websocket_binding import TEXT, frame
 
@@ -105,6 +106,17 @@ def codes(ground: Ground, label: str) -> list[str]:
 def hear(party: Party, text: str) -> None:
     """Receive up to a certain text."""
     party.wait(lambda message: isinstance(message, Message) and message.text == text, text[:20])
+
+
+def heard_last(party: Party, text: str) -> bool:
+    """Receive up to a certain text, or to the server's last word, after which the party closes."""
+    found = party.wait(
+        lambda message: isinstance(message, Error) or (isinstance(message, Message) and message.text == text),
+        f"{text[:20]} or an ERROR",
+    )
+    if isinstance(found, Error):
+        party.close()
+    return isinstance(found, Error)
 
 
 # -- connections that break ---------------------------------------------------------------------------------------
@@ -189,6 +201,25 @@ def stall(ground: Ground) -> None:
 
 
 # -- many connections -----------------------------------------------------------------------------------------------
+
+
+@fault(
+    "many readers that stall",
+    "No more waits for all of them together than the bound, here 1 MB: those for whom most waits are closed.",
+    bounds={"flush": 0.1, "events": 1 << 30, "all_queues": 1_000_000},
+)
+def many_stall(ground: Ground) -> None:
+    """Of five members four stop reading, and the last one goes on to speak until two of them are closed."""
+    (ann, *_), _ = ground.talk("ann", *(f"slow{number}" for number in range(4)))
+    id = ground.stage.transcript.conversation
+    for number in range(2500):
+        ann.send(SendMessage(id, f"{number} {_LONG}"))
+        hear(ann, f"{number} {_LONG}")
+        if number % 20 == 0:
+            assert ground.held().queued < 1_000_000 + len(_LONG)
+        if len(ann.roster) <= 3:
+            break
+    assert len(ann.roster) <= 3
 
 
 @fault(
@@ -373,24 +404,25 @@ def killed(ground: Ground) -> None:
     "SIGTERM under load",
     "Every message that its sender has back reaches all receivers that read on, in one order, before the last word; "
     "the exit code is 0.",
+    bounds={"linger": 60.0, "flush": 60.0},
 )
 def terminated(ground: Ground) -> None:
     """The server is told to end while eight members send all the time."""
     labels = [f"user{number}" for number in range(8)]
     parties, _ = ground.talk(*labels)
     id = ground.stage.transcript.conversation
+    first = Lock()
 
     def load(party: Party) -> None:
         sent: list[str] = []
-        with suppress(Stuck):  # the server has closed
-            for number in range(1_000_000):
-                burst = [f"{party.label} {number} {each} {_LONG[:4000]}" for each in range(5)]
-                party.send(*(SendMessage(id, text) for text in burst))
-                if sent:
-                    hear(party, sent[-1])  # what is sent after that is always on its way
-                sent = burst
-                if party.label == labels[0] and number == 20:
-                    ground.process.terminate()
+        for number in range(1_000_000):
+            burst = [f"{party.label} {number} {each} {_LONG[:4000]}" for each in range(5)]
+            party.send(*(SendMessage(id, text) for text in burst))
+            if sent and heard_last(party, sent[-1]):  # what was sent after that is on its way
+                return
+            sent = burst
+            if number == 20 and first.acquire(blocking=False):
+                ground.process.terminate()
 
     with ThreadPoolExecutor(len(parties)) as threads:
         list(threads.map(load, parties))

@@ -233,8 +233,9 @@ class StreamLink(Link, asyncio.Protocol):
 
     def _finish(self, now: float) -> None:
         transport = self._transport
-        if self.phase is Phase.FLUSHING and not transport.is_closing():
+        if self.phase is not Phase.OVER:
             transport.resume_reading()
+        if self.phase is Phase.FLUSHING and not transport.is_closing():
             transport.set_write_buffer_limits(
                 1, 0
             )  # to be paused until all is out; with TLS, 0 would pause for ever
