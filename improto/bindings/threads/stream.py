@@ -32,6 +32,7 @@ class Stream:
         connection.setblocking(False)
         self.socket = connection
         self._lock = threading.Lock()
+        self._over = False  # nothing that comes is looked at
 
     def handshake(self, timeout: float) -> None:
         """Begin TLS, if it is to be spoken.  OSError, also TimeoutError, if that fails."""
@@ -40,7 +41,7 @@ class Stream:
 
     def recv(self, size: int, timeout: float | None = None) -> bytes:
         """Wait for bytes, b"" at the end.  TimeoutError if there are none in time."""
-        return self._do(partial(self.socket.recv, size), select.POLLIN, timeout)
+        return self._do(partial(self._take, size), select.POLLIN, timeout)
 
     def sendall(self, data: bytes | memoryview, timeout: float | None = None) -> None:
         """Write all.  TimeoutError if the peer takes nothing for so long."""
@@ -49,13 +50,18 @@ class Stream:
             rest = rest[self._do(partial(self.socket.send, rest), select.POLLOUT, timeout) :]
 
     def shut_down(self, how: int) -> None:
-        """Say that nothing follows; or, with SHUT_RDWR, wake both threads with the end of the connection."""
+        """Say that nothing follows, and that nothing that comes counts; or, with SHUT_RDWR, wake both threads with the end."""
         if how == socket.SHUT_WR and isinstance(self.socket, ssl.SSLSocket):
             with self._lock, suppress(OSError, ValueError):
+                self._over = True
                 self.socket.unwrap()  # says so, and does not wait for the peer's word
         with suppress(OSError):  # the peer may be gone
             # The method of SSLSocket would leave the other thread with a plain socket.
             socket.socket.shutdown(self.socket, how)
+
+    def _take(self, size: int) -> bytes:
+        # Behind our last word what still comes is an error to OpenSSL, and closing at once could destroy that word.
+        return socket.socket.recv(self.socket, size) if self._over else self.socket.recv(size)
 
     def close(self) -> None:
         """Close, when neither thread uses it any more."""
