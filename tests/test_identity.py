@@ -11,18 +11,14 @@ from pathlib import Path
 import pytest
 import trustme
 
-from improto.bindings.asyncio import Server, connect
+from improto.bindings.asyncio import Server, StreamLink, connect
 from improto.bindings.sockets import certified_name, free_path
 from improto.codec import available, load
 from improto.errors import CannotConnect, Lost, Refused, UsageError
+from improto.links import Phase
 from improto.messages import Register
 from improto.server import Hub, Policy
 from improto.service import Bounds, Peer, Service
-from improto_conformance.addresses import Tls
-from improto_conformance.checks import CHECKS
-from improto_conformance.profile import Profile
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import opened
 from test_asyncio_binding import on_loop
 
 CA = trustme.CA()
@@ -141,28 +137,25 @@ async def test_plain_words_to_tls() -> None:
         assert await online(url, "ann", tls=client_side()) == ["ann"]
 
 
-def check_ours(url: str, codec: str, ca: str) -> None:
-    """Run the checks that fit and expect that all pass, and that nothing is waited for in vain."""
-    with opened(url, Tls(ca)) as target:
-        results = run(target, CHECKS, Settings(Profile([codec]), jobs=16))
-    assert len(results) > 200
-    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
-    assert not any(result.expired for result in results)
+@on_loop
+async def test_end_in_several_ways_at_once() -> None:
+    """A connection of which the server learns in one turn, in several ways, that it is over is closed as any other."""
+    made: list[StreamLink] = []
 
+    def link() -> StreamLink:
+        made.append(StreamLink(server))
+        return made[-1]
 
-@pytest.mark.parametrize(("kind", "codec"), [("tls", "json"), ("unix", "ascii")])
-def test_all_checks(tmp_path: Path, kind: str, codec: str) -> None:
-    """All checks that fit pass on the binding's own TLS and Unix sockets."""
-    CA.cert_pem.write_to_path(tmp_path / "ca.pem")
-
-    async def serve() -> None:
-        async with tls_server(server_side(demanding=False)) as (server, url):
-            if kind == "unix":
-                url = f"unix:{tmp_path / 'socket'}"
-                await server.listen_unix(str(tmp_path / "socket"))
-            await asyncio.to_thread(check_ours, url, codec, str(tmp_path / "ca.pem"))
-
-    asyncio.run(serve())
+    async with tls_server(server_side(demanding=False)) as (server, _):
+        _, port = await server.listen("127.0.0.1", 0, tls=server_side(demanding=False), link=link)
+        async with connect(f"tls://localhost:{port}", "ann", tls=client_side()) as ann:
+            for _ in range(3):
+                made[0].broken()
+            server.wake()
+            with pytest.raises(Lost):
+                async for _ in ann:
+                    pass
+    assert made[0].phase is Phase.OVER
 
 
 @asynccontextmanager

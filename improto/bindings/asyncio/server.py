@@ -233,9 +233,10 @@ class StreamLink(Link, asyncio.Protocol):
 
     def _finish(self, now: float) -> None:
         transport = self._transport
-        if self.phase is not Phase.OVER:
-            transport.resume_reading()
-        if self.phase is Phase.FLUSHING and not transport.is_closing():
+        if transport.is_closing():
+            return  # for TLS, asyncio's breaks when it is closed twice and then asked anything
+        transport.resume_reading()  # to see the peer's end; and for TLS, asyncio's does not close while it is paused
+        if self.phase is Phase.FLUSHING:
             transport.set_write_buffer_limits(
                 1, 0
             )  # to be paused until all is out; with TLS, 0 would pause for ever

@@ -104,8 +104,9 @@ class _WebSocket(StreamLink):
 
     def received(self, data: bytes) -> None:
         self._heard = True
-        self._raw += data
-        self._parse()
+        if self.phase is not Phase.OVER:
+            self._raw += data
+            self._parse()
 
     def ended(self) -> None:
         self._at_end = True
@@ -134,7 +135,7 @@ class _WebSocket(StreamLink):
         super().refresh()
         if self._raw and self.phase is not Phase.OVER:
             self._transport.pause_reading()
-            if self.reading:
+            if self.reading or self.phase is not Phase.OPEN:  # the peer's end is behind what does not count
                 self._parse()
                 self.links.touch(self)  # to read on
 
