@@ -111,8 +111,9 @@ class Ground:
         self._trusted = trusted
         self._stack = stack
         self._cables: list[Cable] = []
-        self._url = self._line()
-        dial = Dialer(self._dial, self._url) if binding.frames else self._dial
+        self.url = self._line()
+        """Where the server listens."""
+        dial = Dialer(self._dial, self.url) if binding.frames else self._dial
         self.stage = Stage(dial, load("json"), "", Waits(DEADLINE))
         self._stack.callback(self.stage.close)
         self.idle = self.held()
@@ -136,10 +137,10 @@ class Ground:
         """Connect, and begin with nothing, neither TLS nor WebSocket."""
         if self.binding.scheme == "unix":
             made = socket.socket(socket.AF_UNIX)
-            where: Any = self._url.removeprefix("unix:")
+            where: Any = self.url.removeprefix("unix:")
         else:
             made = socket.socket()
-            host, port = self._url.partition("://")[2].split(":")
+            host, port = self.url.partition("://")[2].split(":")
             where = host, int(port)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
         self._stack.callback(made.close)

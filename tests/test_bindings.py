@@ -1,0 +1,65 @@
+"""All checks of a server, in each codec, on each binding; and the table of them in the page about bindings.
+
+    python tests/test_bindings.py docs/bindings.md
+
+runs them and writes the table.
+"""
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from ground import BINDINGS, Binding, grounded
+from improto.codec import available, load
+from improto.server import Hub
+from improto.service import Service
+from improto_conformance.addresses import Tls
+from improto_conformance.checks import CHECKS
+from improto_conformance.profile import Profile
+from improto_conformance.results import Result, Verdict
+from improto_conformance.runner import Settings, run
+from improto_conformance.targets import in_process, opened
+
+PAGE: Final = Path("docs/bindings.md")
+MEMORY: Final = Binding("memory", "inproc")
+ALL: Final = (MEMORY, *BINDINGS, Binding("websocket", "wss"))
+_HEADS: Final = ["binding", "URL", *available(), "failed"]
+_TABLE: Final = re.compile(rf"(?<=^\| {re.escape(' | '.join(_HEADS))} \|\n)(\|.*\n)*", re.MULTILINE)
+# Where no client can end its stream alone, whoever made a fatal fault is read from for so long.
+_OPTIONS: Final = {"bounds": {"linger": 0.01}, "connections": 1000}
+
+
+def checked(binding: Binding) -> list[Result]:
+    """Run all checks that fit, in all codecs."""
+    settings = Settings(Profile(), jobs=16)
+    if binding is MEMORY:
+        return run(in_process(lambda: Service(Hub(), [load(name) for name in available()])), CHECKS, settings)
+    with grounded(binding, dict(_OPTIONS)) as ground, opened(ground.url, Tls(insecure=True)) as target:
+        return run(target, CHECKS, settings)
+
+
+def row(binding: Binding, results: list[Result]) -> str:
+    """Give a binding's line of the table."""
+    counts = Counter(result.codec for result in results)
+    failed = sum(result.verdict is not Verdict.PASSED for result in results)
+    cells = [binding.package, binding.scheme, *(str(counts[name]) for name in available()), str(failed)]
+    return f"| {' | '.join(cells)} |\n"
+
+
+@pytest.mark.parametrize("binding", ALL, ids=str)
+def test_all_checks(binding: Binding) -> None:
+    """All checks that fit pass in each codec, as the page says, with nothing waited for in vain and nothing left."""
+    results = checked(binding)
+    assert {(each.how, each.check.name): each.complaints for each in results if each.complaints} == {}
+    assert not any(each.expired for each in results)
+    assert row(binding, results) in PAGE.read_text(), "python tests/test_bindings.py docs/bindings.md"
+
+
+if __name__ == "__main__":
+    page = Path(sys.argv[1])
+    rows = "".join([f"|{'---|' * len(_HEADS)}\n", *(row(binding, checked(binding)) for binding in ALL)])
+    page.write_text(_TABLE.sub(lambda _: rows, page.read_text()))
