@@ -105,6 +105,11 @@ class Programs:
         server = self.start("serve", "--port", "0", "--settle", "0", *options)
         return server, server.expect(r"improto: listening on (tcp://127\.0\.0\.1:\d+)")[1]
 
+    def addresses(self, *options: str) -> list[str]:
+        """Run a server on several listeners, and give their addresses."""
+        server = self.start("serve", "--port", "0", "--settle", "0", *options)
+        return server.expect(r"improto: listening on (.*)")[1].split(" ")
+
     def chat(self, url: str, name: str, *options: str) -> Program:
         """Run a client."""
         return self.start("chat", url, name, *(options or ("--codec", "json")))

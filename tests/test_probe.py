@@ -16,8 +16,7 @@ from improto.server import Hub
 from improto.service import Peer, Service
 from improto_conformance.probe import probe
 from improto_conformance.targets import NoTarget, Target, in_process, opened, tcp
-from programs import DEADLINE
-from relays import relays
+from programs import DEADLINE, Programs
 
 ROSTERS_IN_WRONG_FORMS = [
     b'{"type":"ONLINE_USERS","users":[["ann",""]]}\n',
@@ -71,12 +70,13 @@ def fails(target: Target, codec: str, match: str, timeout: float = DEADLINE) -> 
         probe(target, load(codec), "ann", timeout)
 
 
-def test_server() -> None:
+def test_server(programs: Programs) -> None:
     """A server is recognised, and its user is gone afterwards."""
-    with relays() as server:
+    _, url = programs.serve()
+    with opened(url) as target:
         for _ in range(2):
             for codec in ("ascii", "json", "msgpack", "pickle"):
-                probe(tcp("127.0.0.1", server.port), load(codec), codec, DEADLINE)
+                probe(target, load(codec), codec, DEADLINE)
 
 
 @pytest.mark.parametrize("answer", ROSTERS_IN_WRONG_FORMS)
@@ -119,20 +119,25 @@ def test_nobody() -> None:
     fails(tcp("127.0.0.1", 1), "json", r"cannot be reached \(Connection refused\); is it running")
 
 
-def test_tls_by_mistake() -> None:
+def mistaken(url: str, match: str) -> None:
+    """Expect that the probe says that an address is wrong."""
+    with opened(url) as target:
+        fails(target, "json", match)
+
+
+def test_tls_by_mistake(programs: Programs, tmp_path: Path) -> None:
     """A port of TLS that is spoken to without is told of, and the other way round."""
-    with relays() as server:
-        fails(tcp("127.0.0.1", server.tls(trustme.CA())), "json", "TLS")
-        with opened(f"tls://127.0.0.1:{server.port}") as target:
-            fails(target, "json", r"does not speak TLS .*; write tcp://")
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
+    plain, tls = programs.addresses("--tls-cert", str(tmp_path / "cert.pem"), "--tls-port", "0")
+    mistaken(tls.replace("tls:", "tcp:"), "TLS")
+    mistaken(plain.replace("tcp:", "tls:"), r"does not speak TLS .*; write tcp://")
 
 
-def test_websocket_by_mistake() -> None:
+def test_websocket_by_mistake(programs: Programs) -> None:
     """A port of WebSocket that is spoken to without is told of, and the other way round."""
-    with relays() as server:
-        fails(tcp("127.0.0.1", server.websocket()), "json", r"without a word; .* WebSocket \(ws://\)")
-        with opened(f"ws://127.0.0.1:{server.port}") as target:
-            fails(target, "json", "is no WebSocket for this")
+    plain, websocket = programs.addresses("--websocket", "0")
+    mistaken(websocket.replace("ws:", "tcp:"), "HTTP server; for WebSocket write ws://")
+    mistaken(plain.replace("tcp:", "ws:"), "is no WebSocket for this")
 
 
 def test_codec_that_is_not_spoken() -> None:

@@ -1,9 +1,10 @@
 """Tests of checks on a server that others use."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
+from improto.bindings.asyncio import Server
 from improto.codec import load
 from improto.messages import (
     AnyMessage,
@@ -21,12 +22,13 @@ from improto.messages import (
     SendMessage,
     Status,
 )
+from improto.server import Hub, Policy
+from improto.service import Service
 from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
+from improto_conformance.results import Result
 from improto_conformance.runner import Settings, run
 from improto_conformance.targets import tcp
-from programs import DEADLINE
-from relays import Relays, relays
 
 JSON = load("json")
 CROWD = [f"user {number}" for number in range(8)]
@@ -83,33 +85,35 @@ class Somebody:
         return heard
 
 
-@contextmanager
-def crowded(server: Relays) -> Generator[list[Somebody]]:
+@asynccontextmanager
+async def crowded(port: int) -> AsyncGenerator[list[Somebody]]:
     """Have a crowd on a server."""
     crowd = [Somebody(name) for name in CROWD]
-
-    async def come() -> list["asyncio.Task[None]"]:
-        return [asyncio.ensure_future(each.live(server.port)) for each in crowd]
-
-    async def go(tasks: list["asyncio.Task[None]"]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    tasks = asyncio.run_coroutine_threadsafe(come(), server.loop).result(DEADLINE)
+    tasks = [asyncio.create_task(each.live(port)) for each in crowd]
     try:
         yield crowd
         assert not any(task.done() for task in tasks)
     finally:
-        with suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(go(tasks), server.loop).result(DEADLINE)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def checked() -> tuple[list[Result], int]:
+    """Run the checks beside a crowd; give the results, and how often each of it has come and gone meanwhile at least."""
+    server = Server(Service(Hub(Policy(settle=0.02)), [JSON]))
+    _, port = await server.listen("127.0.0.1", 0)
+    async with crowded(port) as crowd:
+        settings = Settings(Profile(["json"]), shared=True)
+        results = await asyncio.to_thread(run, tcp("127.0.0.1", port), CHECKS, settings)
+        visits = min(each.visits for each in crowd)
+    await server.close()
+    return results, visits
 
 
 def test_crowd() -> None:
     """While a crowd comes and talks and goes, all checks that need not be alone pass, and nobody is harmed."""
-    with relays() as server, crowded(server) as crowd:
-        results = run(tcp("127.0.0.1", server.port), CHECKS, Settings(Profile(["json"]), shared=True))
-        before = [each.visits for each in crowd]
+    results, visits = asyncio.run(checked())
     assert {result.check.name: result.complaints for result in results if result.complaints} == {}
     assert not any(result.check in [check for check in CHECKS if check.alone] for result in results)
-    assert min(before) > 1
+    assert visits > 1

@@ -2,7 +2,6 @@
 
 import socket
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +18,9 @@ from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
 from improto_conformance.probe import probe
 from improto_conformance.profile import Profile
-from improto_conformance.results import Result
 from improto_conformance.runner import Settings, run
 from improto_conformance.targets import NoTarget, free_port, in_process, opened
-from programs import DEADLINE, IMPROTO
-from relays import Relays, relays
+from programs import DEADLINE, IMPROTO, Programs
 
 IN_PROCESS = in_process(lambda: Service(Hub(), [load("json")]))
 
@@ -55,27 +52,6 @@ def test_what_does_not_fit_is_left_out() -> None:
     assert not any(isinstance(result.check, Check) and result.check.half_close for result in results)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Relays]:
-    """Give the reference and its relays."""
-    with relays() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    """Give an authority that signs certificates."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def trusted(ca: trustme.CA, tmp_path: Path) -> str:
-    """Give the file with the authority's own certificate."""
-    path = tmp_path / "ca.pem"
-    ca.cert_pem.write_to_path(path)
-    return str(path)
-
-
 @pytest.mark.parametrize(("target", "port"), [("tcp://localhost", 6666), ("tcp://localhost:7", 7)])
 def test_default_port(target: str, port: int) -> None:
     """Where no port is given, the one is meant on which servers listen (CONN-3)."""
@@ -83,41 +59,21 @@ def test_default_port(target: str, port: int) -> None:
         assert found.address == ("localhost", port)
 
 
-def check_all(target: str, codec: str, tls: Tls) -> list[Result]:
-    """Run all checks that fit and expect that they pass, and that nothing is waited for in vain."""
-    with opened(target, tls) as found:
-        results = run(found, CHECKS, Settings(Profile([codec]), jobs=16))
-        left_out = [check.half_close for check in CHECKS if not found.fits(check)]
-    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
-    assert not any(result.expired for result in results)
-    assert any(left_out) is target.startswith("tls:")
-    return results
-
-
-def test_tls(server: Relays, ca: trustme.CA, trusted: str) -> None:
-    """All checks that fit pass behind TLS, with a certificate that is trusted; those that half-close do not fit."""
-    check_all(f"tls://localhost:{server.tls(ca)}", "msgpack", Tls(trusted))
-
-
-def test_unix(server: Relays, tmp_path: Path) -> None:
-    """All checks pass on a Unix socket."""
-    path = str(tmp_path / "socket")
-    server.unix(path)
-    check_all(f"unix:{path}", "pickle", Tls())
-
-
 @pytest.mark.parametrize("tls", [Tls(insecure=True), Tls(server_name="localhost")], ids=["insecure", "name"])
-@pytest.mark.parametrize("scheme", ["tls", "wss"])
-def test_names_in_certificates(server: Relays, ca: trustme.CA, trusted: str, scheme: str, tls: Tls) -> None:
+def test_names_in_certificates(programs: Programs, tmp_path: Path, tls: Tls) -> None:
     """A certificate for another name is trusted if that name is given, and without it if any is."""
-    port = server.tls(ca) if scheme == "tls" else server.websocket(ca=ca)
-    with opened(f"{scheme}://127.0.0.1:{port}", tls if tls.insecure else replace(tls, ca=trusted)) as target:
-        probe(target, load("json"), "ann", DEADLINE)
-    with (
-        opened(f"{scheme}://127.0.0.1:{port}", Tls(trusted)) as target,
-        pytest.raises(NoTarget, match=r"certificate .* not trusted .*IP address mismatch.*--server-name"),
-    ):
-        probe(target, load("json"), "ann", DEADLINE)
+    ca = trustme.CA()
+    ca.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    trusted = str(tmp_path / "ca.pem")
+    for url in programs.addresses("--tls-cert", str(tmp_path / "cert.pem"), "--websocket", "0"):
+        with opened(url, tls if tls.insecure else replace(tls, ca=trusted)) as target:
+            probe(target, load("json"), "ann", DEADLINE)
+        with (
+            opened(url, Tls(trusted)) as target,
+            pytest.raises(NoTarget, match=r"certificate .* not trusted .*IP address mismatch.*--server-name"),
+        ):
+            probe(target, load("json"), "ann", DEADLINE)
 
 
 @pytest.mark.parametrize(

@@ -1,52 +1,45 @@
-"""Tests of checks over WebSocket, against relays that are right, and wrong in one way."""
+"""Tests of checks over WebSocket, against servers that are wrong in one way."""
 
-from collections.abc import Iterator
+import asyncio
 
 import pytest
 
+from faulty_websocket import FAULTS, faulty
 from improto.codec import load
 from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
-from improto_conformance.results import Verdict
+from improto_conformance.results import Result, Verdict
 from improto_conformance.runner import Settings, run
 from improto_conformance.targets import opened
 from improto_conformance.websocket import subprotocol
-from relays import FAULTS, Relays, relays
 
 OWN = [check for check in CHECKS if check.transport == "websocket"]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Relays]:
-    """Give the reference."""
-    with relays() as started:
-        yield started
+def found(fault: str, clause: str) -> list[Result]:
+    """Run the checks of a clause, or of all of WebSocket's own, against a server with a fault."""
+    checks = [check for check in OWN if clause in ("", check.clause)]
 
+    async def serve() -> list[Result]:
+        async with faulty(fault) as port:
+            with opened(f"ws://127.0.0.1:{port}") as target:
+                settings = Settings(Profile(["json"]), timeout=0.5)
+                return await asyncio.to_thread(run, target, checks, settings)
 
-def test_checks(server: Relays) -> None:
-    """All checks that fit pass over WebSocket, in json."""
-    with opened(f"ws://127.0.0.1:{server.websocket()}/chat") as target:
-        results = run(target, CHECKS, Settings(Profile(["json"]), jobs=16))
-    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
-    assert {check.name for check in OWN} <= {result.check.name for result in results}
-    assert not any(result.expired for result in results)
-
-
-def test_own_checks_in_other_codecs(server: Relays) -> None:
-    """The checks of WebSocket itself pass in ascii and msgpack too."""
-    with opened(f"ws://127.0.0.1:{server.websocket()}") as target:
-        results = run(target, OWN, Settings(Profile(["ascii", "msgpack"])))
-    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
+    return asyncio.run(serve())
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_faults(server: Relays, fault: str) -> None:
+def test_faults(fault: str) -> None:
     """A server that does WebSocket wrongly fails a check of the clause that it violates."""
-    checks = [check for check in OWN if check.clause == FAULTS[fault]]
-    with opened(f"ws://127.0.0.1:{server.websocket(fault)}") as target:
-        results = run(target, checks, Settings(Profile(["json"]), timeout=0.5))
-    assert Verdict.FAILED in {result.verdict for result in results}
-    assert Verdict.BROKEN not in {result.verdict for result in results}
+    verdicts = {result.verdict for result in found(fault, FAULTS[fault])}
+    assert Verdict.FAILED in verdicts
+    assert Verdict.BROKEN not in verdicts
+
+
+def test_no_fault() -> None:
+    """The same server without a fault passes: what is found is the fault."""
+    assert {result.check.name: result.complaints for result in found("", "") if result.complaints} == {}
 
 
 def test_subprotocol() -> None:
