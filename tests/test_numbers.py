@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from improto.cli.numbers import amount, wait
+from improto.cli.numbers import amount, port, wait
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0.0), ("2.5", 2.5), ("1e-3", 0.001)])
@@ -25,3 +25,11 @@ def test_wait() -> None:
     assert wait("0.1") == 0.1
     with pytest.raises(argparse.ArgumentTypeError, match="more than 0"):
         wait("0")
+
+
+@pytest.mark.parametrize("text", ["-1", "65536", "99999", "1.0", "", "x", "9" * 5000])
+def test_no_port(text: str) -> None:
+    """What is no port is refused, and not taken for another one, as the system does; the last one is one."""
+    assert port("65535") == 65535
+    with pytest.raises(argparse.ArgumentTypeError, match="is no port from 0 to 65535"):
+        port(text)

@@ -2,7 +2,7 @@
 
 import argparse
 
-__all__ = ["amount", "wait"]
+__all__ = ["amount", "port", "wait"]
 
 _MOST = 1e6  # more than eleven days, if it is seconds
 
@@ -24,3 +24,10 @@ def wait(text: str) -> float:
     if not number:
         raise argparse.ArgumentTypeError("it has to be more than 0")
     return number
+
+
+def port(text: str) -> int:
+    """Give a port, 0 for a free one; ArgumentTypeError if it is none, of which the system would take a part."""
+    if not (text.isdecimal() and text.isascii() and len(text) <= 5 and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!a} is no port from 0 to 65535")
+    return int(text)

@@ -13,7 +13,7 @@ from typing import Final
 from improto.addresses import PORT, Address
 from improto.bindings.asyncio import Server
 from improto.bindings.sockets import system_reason
-from improto.cli.numbers import amount, wait
+from improto.cli.numbers import amount, port, wait
 from improto.cli.text import escaped
 from improto.codec import Codec, available, load
 from improto.errors import RegistryError, UsageError
@@ -32,11 +32,11 @@ _log = logging.getLogger("improto.serve")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `serve`."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=PORT, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=PORT, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--unix", metavar="PATH", help="listen on a Unix socket, too")
     parser.add_argument("--tls-cert", metavar="FILE", help="listen behind TLS, with this certificate in PEM")
     parser.add_argument("--tls-key", metavar="FILE", help="its key, unless that is in the same file")
-    parser.add_argument("--tls-port", type=int, metavar="PORT", help="TLS here, and not at --port")
+    parser.add_argument("--tls-port", type=port, metavar="PORT", help="TLS here, and not at --port")
     parser.add_argument(
         "--require-client-cert",
         metavar="FILE",
@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--websocket",
-        type=int,
+        type=port,
         metavar="PORT",
         help="listen for WebSocket, too, and serve browsers a page to talk on; behind TLS with --tls-cert",
     )
@@ -124,12 +124,12 @@ _Listeners = list[tuple[Address, ssl.SSLContext | None]]
 def _listeners(arguments: argparse.Namespace) -> _Listeners:
     """Say where to listen, and with what.  UsageError if the options do not fit."""
     tls = _tls(arguments.tls_cert, arguments.tls_key, arguments.require_client_cert)
-    host, port, tls_port = arguments.host, arguments.port, arguments.tls_port
+    host, plain_port, tls_port = arguments.host, arguments.port, arguments.tls_port
     found: _Listeners = []
     if tls is None or tls_port is not None:
-        found.append((Address("tcp", host, port), None))
+        found.append((Address("tcp", host, plain_port), None))
     if tls is not None:
-        found.append((Address("tls", host, port if tls_port is None else tls_port), tls))
+        found.append((Address("tls", host, plain_port if tls_port is None else tls_port), tls))
     if arguments.unix:
         found.append((Address("unix", path=arguments.unix), None))
     if arguments.websocket is not None:
