@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import sys
 from contextlib import closing
+from pathlib import Path
 
 from improto.bindings.asyncio import Server
 from improto.codec import available, load
@@ -21,7 +22,7 @@ from improto.service import Peer, Service
 
 
 async def main(database: str, path: str) -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM or SIGINT."""
 
     def look_up(uid: int, username: str) -> bool:
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
@@ -41,11 +42,14 @@ async def main(database: str, path: str) -> None:
     server = Server(service, admit=admit)
     await server.listen_unix(path)
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     print(f"listening on unix:{path}", flush=True)
     await stop.wait()
     await server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    if len(sys.argv) != 3 or not Path(sys.argv[1]).exists():
+        sys.exit(f"usage: {sys.argv[0]} DATABASE SOCKET, where the database is a file that is there")
+    asyncio.run(main(sys.argv[1], sys.argv[2]))
