@@ -82,7 +82,7 @@ def test_the_server_is_to_blame(name: str, session: str, drivers: Sequence[Drive
 
 
 WRONG = {
-    "CLIENT-13": ("self.session.send(request)", "self.session.send(shortened(request))"),
+    "CLIENT-13": ("self.session.request(request)", "self.session.request(shortened(request))"),
     "CLIENT-15": (
         "tell(event=EVENTS[item.COMMAND], **{",
         'item.COMMAND == "ERROR" or tell(event=EVENTS[item.COMMAND], **{',

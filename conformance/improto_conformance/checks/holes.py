@@ -121,7 +121,9 @@ def said_by_turns(stage: Stage) -> None:
 
 
 def _by_turns(seen: Transcript) -> list[SendMessage]:
-    return [SendMessage(seen.conversations[number % 2], str(number)) for number in range(6)]
+    return [
+        SendMessage(id, f"{turn}.{place}") for turn in range(3) for place, id in enumerate(seen.conversations)
+    ]
 
 
 @said_by_turns.judge
