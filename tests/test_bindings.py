@@ -8,6 +8,7 @@ runs them and writes the table.
 import re
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from improto_conformance.runner import Settings, run
 from improto_conformance.targets import in_process, opened
 
 PAGE: Final = Path("docs/bindings.md")
+COMMAND: Final = "the page is stale: python tests/test_bindings.py docs/bindings.md"
 MEMORY: Final = Binding("memory", "inproc")
 ALL: Final = (MEMORY, *BINDINGS, Binding("websocket", "wss"))
 _HEADS: Final = ["binding", "URL", *available(), "failed"]
@@ -33,9 +35,9 @@ _TABLE: Final = re.compile(rf"(?<=^\| {re.escape(' | '.join(_HEADS))} \|\n)(\|.*
 _OPTIONS: Final = {"bounds": {"linger": 0.01}, "connections": 1000}
 
 
-def checked(binding: Binding) -> list[Result]:
-    """Run all checks that fit, in all codecs."""
-    settings = Settings(Profile(), jobs=16)
+def checked(binding: Binding, codecs: Sequence[str]) -> list[Result]:
+    """Run all checks that fit, in these codecs."""
+    settings = Settings(Profile(), jobs=16, codecs=codecs)
     if binding is MEMORY:
         return run(in_process(lambda: Service(Hub(), [load(name) for name in available()])), CHECKS, settings)
     with grounded(binding, dict(_OPTIONS)) as ground, opened(ground.url, Tls(insecure=True)) as target:
@@ -52,14 +54,21 @@ def row(binding: Binding, results: list[Result]) -> str:
 
 @pytest.mark.parametrize("binding", ALL, ids=str)
 def test_all_checks(binding: Binding) -> None:
-    """All checks that fit pass in each codec, as the page says, with nothing waited for in vain and nothing left."""
-    results = checked(binding)
+    """All checks that fit pass, as many as the page says, with nothing waited for in vain and nothing left.
+
+    Behind TLS that is in one codec only: the page has them all, but a handshake for each connection takes its time.
+    """
+    codecs = ["json"] if binding.scheme in ("tls", "wss") else available()
+    results = checked(binding, codecs)
     assert {(each.how, each.check.name): each.complaints for each in results if each.complaints} == {}
     assert not any(each.expired for each in results)
-    assert row(binding, results) in PAGE.read_text(), "python tests/test_bindings.py docs/bindings.md"
+    if codecs == available():
+        assert row(binding, results) in PAGE.read_text(), COMMAND
 
 
 if __name__ == "__main__":
     page = Path(sys.argv[1])
-    rows = "".join([f"|{'---|' * len(_HEADS)}\n", *(row(binding, checked(binding)) for binding in ALL)])
+    rows = "".join(
+        [f"|{'---|' * len(_HEADS)}\n", *(row(binding, checked(binding, available())) for binding in ALL)]
+    )
     page.write_text(_TABLE.sub(lambda _: rows, page.read_text()))
