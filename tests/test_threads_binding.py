@@ -324,3 +324,26 @@ def test_leaving_while_there_is_no_connection() -> None:
         assert ann.state is State.CLOSED
         with pytest.raises(UsageError):
             ann.request(Join("1"))
+
+
+@pytest.mark.parametrize("spared", [0, 1])
+def test_no_more_threads(spared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes when the system gives no more threads is closed, and who comes later is served."""
+    begin = threading.Thread.start
+    left = [spared]
+
+    def start(thread: threading.Thread) -> None:
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        begin(thread)
+
+    with serving() as (server, port):
+        monkeypatch.setattr(threading.Thread, "start", start)
+        with socket.create_connection(("127.0.0.1", port), 15.0) as refused:
+            assert refused.recv(1) == b""
+        monkeypatch.undo()
+        with connect(f"tcp://127.0.0.1:{port}", "ann", codec="ascii") as me:
+            assert list(me.view.online) == ["ann"]
+        with server.lock:
+            assert len(server.links) <= 1

@@ -145,7 +145,10 @@ class Server:
             link.opened(self.now(), f"uid {seen.uid}" if seen else address)
             link.peer.credentials = seen
             self.wake()
-        start(link.run)
+        try:
+            start(link.run)
+        except RuntimeError:  # the system gives no more threads: this peer is not served, and others go on
+            link.end()
 
 
 class _Link(Link):
@@ -169,9 +172,17 @@ class _Link(Link):
             connection = self._stream.socket
             if isinstance(connection, ssl.SSLSocket):
                 self.peer.certified = certified_name(connection.getpeercert())
-            writer = start(self._write)
-            self._read()
-            writer.join()
+            try:
+                writer = start(self._write)
+            except RuntimeError:
+                self._break()
+            else:
+                self._read()
+                writer.join()
+        self.end()
+
+    def end(self) -> None:
+        """Close the connection, and forget it."""
         self._stream.close()
         with self._server.lock:
             self.lost()
