@@ -7,15 +7,18 @@ import socket
 import ssl
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from improto.addresses import Address
-from improto.errors import CannotConnect
-from improto.service import Credentials
+from improto.errors import CannotConnect, UsageError
+from improto.messages import Register
+from improto.service import Credentials, Peer, Service
 
 __all__ = [
+    "UNDECIDED",
     "Shortage",
+    "ask_first",
     "cannot_connect",
     "certified_name",
     "credentials",
@@ -29,6 +32,9 @@ _LONGEST: Final = 32_767  # seconds that the system takes
 _RETRY: Final = 0.1  # seconds until another try to accept when the system had no descriptor
 _AGAIN: Final = 60.0  # … and until that is reported once more
 _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+UNDECIDED: Final = "nobody can decide about you now; try again later"
+"""Why somebody is refused for whom the hook has failed."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +54,13 @@ class Shortage:
             self._report_at = now + _AGAIN
             _log.error("no descriptors for more connections (%s); they wait", error.strerror)
         return _RETRY
+
+
+def ask_first(service: Service, ask: Callable[[Peer, Register], None]) -> None:
+    """Have `ask` told of each REGISTER that is to be decided about.  UsageError if there will be none."""
+    if not service.hub.policy.ask:
+        raise UsageError("`admit` is asked for nothing: give the hub Policy(ask=True)")
+    service.on_ask = ask
 
 
 def watch(sock: socket.socket, seconds: float) -> None:

@@ -14,8 +14,7 @@ from functools import partial
 from typing import Final, cast
 
 from improto.bindings.asyncio.accepting import Acceptor
-from improto.bindings.sockets import certified_name, credentials, free_path, watch
-from improto.errors import UsageError
+from improto.bindings.sockets import UNDECIDED, ask_first, certified_name, credentials, free_path, watch
 from improto.links import Link, Links, Phase
 from improto.messages import Register
 from improto.service import Peer, Service
@@ -52,8 +51,6 @@ class Server:
         `admit` decides about each REGISTER, if the hub has `Policy(ask=True)`; UsageError if it has not.  Whoever it
         fails for is refused, and the loop's exception handler is told.
         """
-        if admit is not None and not service.hub.policy.ask:
-            raise UsageError("`admit` is asked for nothing: give the hub Policy(ask=True)")
         self.service = service
         self.links = Links(service, connections=connections, per_address=per_address, gap=gap)
         self._loop = asyncio.get_running_loop()
@@ -65,7 +62,7 @@ class Server:
         self._admit = admit
         self._deciding = set[asyncio.Task[None]]()
         if admit is not None:
-            service.on_ask = self._ask
+            ask_first(service, self._ask)
 
     async def listen(
         self,
@@ -143,7 +140,7 @@ class Server:
             refusal = await self._admit(peer, request)
         except Exception as error:
             self._loop.call_exception_handler({"message": "admission failed", "exception": error})
-            refusal = "nobody can decide about you now; try again later"
+            refusal = UNDECIDED
         self.service.decide(peer, refusal, self.now())
         self.wake()
 

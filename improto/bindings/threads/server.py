@@ -11,14 +11,30 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, cast
 
-from improto.bindings.sockets import Shortage, certified_name, credentials, free_path, watch
+from improto.bindings.sockets import (
+    UNDECIDED,
+    Shortage,
+    ask_first,
+    certified_name,
+    credentials,
+    free_path,
+    watch,
+)
 from improto.bindings.threads.stream import Stream
 from improto.links import Link, Links, Phase
-from improto.service import Service
+from improto.messages import Register
+from improto.service import Peer, Service
 
-__all__ = ["Server"]
+__all__ = ["Admit", "Server"]
+
+Admit = Callable[[Peer, Register], str | None]
+"""Decides about a REGISTER: gives why it is refused, or None.
+
+It is called in a thread of its own and may block, up to `Bounds.register`.
+"""
 
 _HANDSHAKE: Final = 10.0  # seconds that TLS may take to go on
 
@@ -27,11 +43,20 @@ class Server:
     """Runs one `Service` on any number of listening sockets."""
 
     def __init__(
-        self, service: Service, *, connections: int = 1_000, per_address: int = 1_000, gap: float = 0.0
+        self,
+        service: Service,
+        *,
+        connections: int = 1_000,
+        per_address: int = 1_000,
+        gap: float = 0.0,
+        admit: Admit | None = None,
     ) -> None:
         """Serve with the limits of `Links`.  Each connection costs two threads.
 
         Hold `lock` when you call `service` yourself, and then `wake`.
+
+        `admit` decides about each REGISTER, if the hub has `Policy(ask=True)`; UsageError if it has not.  Whoever it
+        fails for is refused, and `threading.excepthook` is told.
         """
         self.service = service
         self.links = Links(service, connections=connections, per_address=per_address, gap=gap)
@@ -42,6 +67,9 @@ class Server:
         self._closing = False
         self._listeners: list[socket.socket] = []
         self._paths: list[str] = []
+        self._admit = admit
+        if admit is not None:
+            ask_first(service, self._ask)
         self._threads = [start(self._turns)]
 
     def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
@@ -101,6 +129,22 @@ class Server:
         self.wake()
         if not self.links:
             self._closed.notify_all()
+
+    def _ask(self, peer: Peer, request: Register) -> None:
+        try:
+            start(partial(self._decide, peer, request))
+        except RuntimeError:  # the system gives no more threads
+            self.service.decide(peer, UNDECIDED, self.now())
+
+    def _decide(self, peer: Peer, request: Register) -> None:
+        assert self._admit is not None
+        refusal: str | None = UNDECIDED
+        try:
+            refusal = self._admit(peer, request)
+        finally:
+            with self.lock:
+                self.service.decide(peer, refusal, self.now())
+                self.wake()
 
     def _turns(self) -> None:
         while True:

@@ -1,0 +1,260 @@
+"""Tests of the hook that decides who may register: with threads, on asyncio and on WebSocket."""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from improto.bindings import asyncio as on_asyncio
+from improto.bindings import websocket
+from improto.bindings.threads import Server, connect, dial
+from improto.codec import available, load
+from improto.errors import Refused, UsageError
+from improto.messages import Register
+from improto.server import Hub, Policy
+from improto.service import Bounds, Peer, Service
+from test_asyncio_binding import on_loop
+from test_identity import client_side, server_side
+
+CODECS = [load(name) for name in available()]
+DEADLINE = 15.0
+
+
+def asking(bounds: Bounds | None = None) -> Service:
+    """Make what asks about each REGISTER."""
+    return Service(Hub(Policy(ask=True)), CODECS, bounds=bounds or Bounds(linger=0.2))
+
+
+class Door:
+    """A hook that takes its time with `ann`, fails for `bad`, and otherwise takes in whoever is called `bo`."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.thread: threading.Thread | None = None
+        self.seen: list[Peer] = []
+
+    def __call__(self, peer: Peer, request: Register) -> str | None:
+        self.seen.append(peer)
+        if request.username == "ann":
+            self.thread = threading.current_thread()
+            assert self.open.wait(DEADLINE)
+            return None
+        if request.username == "bad":
+            raise ZeroDivisionError
+        return None if request.username == "bo" else "you are not on the list"
+
+    def knocked(self) -> threading.Thread:
+        """Wait until it is asked about `ann`, and give the thread in which it is."""
+        while self.thread is None:
+            pass
+        return self.thread
+
+
+@contextmanager
+def serving(door: Door, bounds: Bounds | None = None) -> Generator[tuple[Server, int]]:
+    """Run a server with threads."""
+    server = Server(asking(bounds), admit=door)
+    _, port = server.listen("127.0.0.1", 0)
+    try:
+        yield server, port
+    finally:
+        server.close()
+
+
+def names(url: str, name: str) -> list[str]:
+    """Register and give who is there then."""
+    with connect(url, name) as me:
+        return list(me.view.online)
+
+
+def online(server: Server) -> list[str]:
+    """Give who is online."""
+    with server.lock:
+        return list(server.service.hub.online)
+
+
+def test_admitted(tmp_path: Path) -> None:
+    """The hook may take its time while others are served, and sees who is at the other end (REGISTER-8, REGISTER-9)."""
+    door = Door()
+    with serving(door) as (server, port):
+        server.listen_unix(str(tmp_path / "socket"))
+        ann = dial(f"unix:{tmp_path / 'socket'}")
+        ann.request(Register("ann", ""))
+        door.knocked()
+        assert names(f"tcp://127.0.0.1:{port}", "bo") == ["bo"]
+        assert online(server) == []
+        door.open.set()
+        assert ann.receive(DEADLINE) is not None
+        assert online(server) == ["ann"]
+        ann.goodbye()
+        assert door.seen[0].credentials is not None
+        assert door.seen[1].address == "127.0.0.1"
+
+
+def test_refused() -> None:
+    """Who is refused is told the reason, and may try another name (REGISTER-10)."""
+    with serving(Door()) as (_, port):
+        me = dial(f"tcp://127.0.0.1:{port}")
+        with pytest.raises(Refused, match="not on the list") as refused:
+            me.register("cy")
+        assert refused.value.code == "forbidden"
+        assert list(me.register("bo").users) == ["bo"]
+        me.goodbye()
+
+
+def test_certified() -> None:
+    """The hook sees the name in the certificate that was shown."""
+    door = Door()
+    with serving(door) as (server, _):
+        _, port = server.listen("127.0.0.1", 0, tls=server_side())
+        with connect(f"tls://localhost:{port}", "bo", tls=client_side("bo")):
+            assert [peer.certified for peer in door.seen] == ["bo"]
+
+
+def test_answer_after_a_reset() -> None:
+    """An answer about somebody who has gone meanwhile has no effect, and nothing is left of the connection."""
+    door = Door()
+    with serving(door) as (server, port):
+        gone = socket.create_connection(("127.0.0.1", port))
+        gone.sendall(b"REGISTER ann x\n")
+        deciding = door.knocked()
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()
+        door.open.set()
+        deciding.join(DEADLINE)
+        while len(server.links):
+            pass
+        assert names(f"tcp://127.0.0.1:{port}", "bo") == ["bo"]
+
+
+def test_answer_after_the_time_to_register() -> None:
+    """Who is not decided about in time is told so and closed, and an answer after that has no effect (CONN-17)."""
+    door = Door()
+    with serving(door, Bounds(register=0.1, linger=0.1)) as (server, port):
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as late:
+            late.sendall(b"REGISTER ann x\n")
+            assert b"timeout" in b"".join(iter(lambda: late.recv(1000), b""))
+        while len(server.links):
+            pass
+        door.open.set()
+        door.knocked().join(DEADLINE)
+        assert online(server) == []
+
+
+def test_hook_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever the hook fails for is refused, and `threading.excepthook` is told."""
+    told: list[object] = []
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        told.append(arguments.exc_type)
+
+    monkeypatch.setattr(threading, "excepthook", hook)
+    with serving(Door()) as (_, port):
+        with pytest.raises(Refused, match="try again later"):
+            names(f"tcp://127.0.0.1:{port}", "bad")
+        assert names(f"tcp://127.0.0.1:{port}", "bo") == ["bo"]
+    assert told == [ZeroDivisionError]
+
+
+def test_no_thread_to_decide_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes when the system gives no more threads is refused, and may try again."""
+    begin = threading.Thread.start
+    with serving(Door()) as (_, port):
+        me = dial(f"tcp://127.0.0.1:{port}")
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as other:  # … which is served by now
+            other.sendall(b"LIST_CONVERSATIONS\n")
+            assert b"not-registered" in other.recv(1000)
+
+        def start(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+        with pytest.raises(Refused, match="try again later"):
+            me.register("bo")
+        monkeypatch.setattr(threading.Thread, "start", begin)
+        assert list(me.register("bo").users) == ["bo"]
+        me.goodbye()
+
+
+def test_closing_while_undecided() -> None:
+    """A server that closes does not wait for decisions."""
+    door = Door()
+    with serving(door) as (server, port):
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as waiting:
+            waiting.sendall(b"REGISTER ann x\n")
+            deciding = door.knocked()
+            closing = threading.Thread(target=server.close)
+            closing.start()
+            assert b"shutting-down" in b"".join(iter(lambda: waiting.recv(1000), b""))
+        closing.join(DEADLINE)
+        assert not closing.is_alive()
+        assert deciding.is_alive()
+        door.open.set()
+        deciding.join(DEADLINE)
+
+
+def test_nothing_to_admit() -> None:
+    """A hook that would never be asked is a mistake, and no thread is begun."""
+    before = threading.active_count()
+    with pytest.raises(UsageError, match="ask=True"):
+        Server(Service(Hub(), CODECS), admit=Door())
+    assert threading.active_count() == before
+
+
+async def reset(url: str) -> None:
+    """Ask for `ann` on a TCP connection, and reset it."""
+    host, port = url.removeprefix("tcp://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"REGISTER ann x\n")
+    await writer.drain()
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@on_loop
+async def test_answer_after_a_reset_on_asyncio() -> None:
+    """On asyncio, too, an answer about somebody who has gone meanwhile has no effect."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def admit(peer: Peer, request: Register) -> str | None:
+        if request.username == "ann":
+            asked.set()
+            await answer.wait()
+        return None
+
+    server = on_asyncio.Server(asking(), admit=admit)
+    host, port = await server.listen("127.0.0.1", 0)
+    await reset(f"tcp://{host}:{port}")
+    await asked.wait()
+    answer.set()
+    while len(server.links):
+        await asyncio.sleep(0)
+    async with on_asyncio.connect(f"tcp://{host}:{port}", "bo") as me:
+        assert list(me.view.online) == ["bo"]
+    await server.close()
+
+
+@on_loop
+async def test_websocket() -> None:
+    """On WebSocket the hook of the server that listens there decides, and sees the address."""
+    seen: list[str] = []
+
+    async def admit(peer: Peer, request: Register) -> str | None:
+        seen.append(peer.address)
+        return None if request.username == "bo" else "you are not on the list"
+
+    server = on_asyncio.Server(asking(), admit=admit)
+    host, port = await websocket.listen(server, "127.0.0.1", 0)
+    url = f"ws://{host}:{port}"
+    async with websocket.connect(url, "bo") as me:
+        assert list(me.view.online) == ["bo"]
+        with pytest.raises(Refused, match="not on the list"):
+            async with websocket.connect(url, "cy"):
+                pass
+    assert seen == ["127.0.0.1"] * 2
+    await server.close()
