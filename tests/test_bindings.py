@@ -31,8 +31,7 @@ MEMORY: Final = Binding("memory", "inproc")
 ALL: Final = (MEMORY, *BINDINGS, Binding("websocket", "wss"))
 _HEADS: Final = ["binding", "URL", *available(), "failed"]
 _TABLE: Final = re.compile(rf"(?<=^\| {re.escape(' | '.join(_HEADS))} \|\n)(\|.*\n)*", re.MULTILINE)
-# Where no client can end its stream alone, whoever made a fatal fault is read from for so long.
-_OPTIONS: Final = {"bounds": {"linger": 0.01}, "connections": 1000}
+_OPTIONS: Final = {"connections": 1000}
 
 
 def checked(binding: Binding, codecs: Sequence[str]) -> list[Result]:

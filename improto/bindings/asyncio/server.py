@@ -246,10 +246,22 @@ class StreamLink(Link, asyncio.Protocol):
                 transport.close()
         elif self.phase is Phase.LINGERING and not self._shut:
             self._shut = True
-            with suppress(OSError):  # the peer may be gone, which the transport finds out by itself
-                if transport.can_write_eof():
+            if transport.can_write_eof():
+                with suppress(OSError):  # the peer may be gone, which the transport finds out by itself
                     transport.write_eof()
-                elif (
-                    self.peer.reason == "goodbye"
-                ):  # TLS: at least nothing is on its way that could cause a reset
-                    transport.close()
+            else:
+                # Once what has arrived is read, which was asked for above.
+                asyncio.get_running_loop().call_soon(self._end_tls)
+
+    def _end_tls(self) -> None:
+        """Say behind TLS that nothing follows, and read on: asyncio has no call for that.
+
+        To close would say so, too, but breaks off at once if the peer is still sending, and the reset that this causes
+        can destroy the last message.
+        """
+        transport = self._transport
+        if not transport.is_closing() and transport.is_reading():
+            with suppress(OSError):  # it does not wait for the peer's word
+                cast(ssl.SSLObject, transport.get_extra_info("ssl_object")).unwrap()
+            transport.pause_reading()
+            transport.resume_reading()  # writes what TLS has to say
