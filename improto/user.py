@@ -8,7 +8,8 @@ arrived and was not looked at yet, and going on with a new connection when one w
     user.request(request, now)     → the bytes to write; UsageError if it may not be sent now, Lost after the end
     user.call(request, now)        → a `Call`, whose reply goes to the caller alone, unless it is a roster
     user.read(data, now)           whatever arrived; b"" is the end of the stream
-    user.lost(why)                 the connection broke
+    user.broke(reason)             the connection broke
+    user.lost(why)                 the server counts as lost, since it takes or says nothing any more
     user.overdue(now)              → bytes to write to a server that has said nothing for long; may end in a loss
     user.close()                   the user ends it without another word
     user.next()                    → what arrived, one after the other, or None
@@ -53,6 +54,10 @@ _Sent = TypeVar("_Sent")
 
 NO_ANSWER: Final = "the server does not answer; is it an improto server, and the codec right?"
 """Why a silent server counts as lost."""
+_UNHEARD: Final = (
+    "before the server said anything; perhaps it wants a certificate (--cert FILE, or tls= in a program), "
+    "TLS (tls:// or wss://), or another codec"
+)
 _UNREAD: Final = 1024 * 1024
 """Bytes that may wait to be looked at …"""
 _UNREAD_BEFORE_A_REPLY: Final = 64 * 1024 * 1024
@@ -163,6 +168,7 @@ class User:
         self.view = self._session.view
         self.standing = True
         self._arrived = 0  # bytes since the last message was whole
+        self._heard = False  # whether there was one
         self._registering: Call | None = None
         # For each LIST_CONVERSATIONS who waits for its reply: a call, or (True) whoever takes what arrives, or nobody.
         self._lists: deque[Call | bool] = deque()
@@ -206,7 +212,7 @@ class User:
     def read(self, data: bytes, now: float) -> None:
         """Take in what arrived, or the end of the stream."""
         if not data:
-            self.lost("the server has closed the connection")
+            self._ended("the server has closed the connection")
         self._arrived += len(data)
         self._session.feed(data)
         while self.standing and (item := self._next(now)) is not None:
@@ -214,6 +220,7 @@ class User:
                 self._inbox.append((item, self._arrived))
                 self._unread += self._arrived
             self._arrived = 0
+            self._heard = True
             if isinstance(item, Fault) and item.fatal:  # CLIENT-18
                 self._end(Lost("the server sends what this codec cannot read; try another codec"))
 
@@ -250,6 +257,13 @@ class User:
             self._inbox.append((Reconnected(self._joined), 0))
         else:
             self._end(call.error)
+
+    def broke(self, reason: str) -> None:
+        """Note that the connection broke, for the system's reason."""
+        self._ended(f"the connection broke ({reason})")
+
+    def _ended(self, why: str) -> None:
+        self.lost(why if self._heard else f"{why} {_UNHEARD}")
 
     def lost(self, why: str) -> None:
         """Note the end of the connection, which is in order after GOODBYE (CLIENT-16, CLIENT-20)."""

@@ -1,6 +1,7 @@
 """Tests of `improto serve` as a program: what it prints, how it ends, what it logs."""
 
 import asyncio
+import re
 import signal
 import socket
 import ssl
@@ -157,6 +158,10 @@ def test_client_certificates(programs: Programs, tmp_path: Path, scheme: str) ->
     options = ("--ca", str(tmp_path / "ca.pem"), "--cert", own)
     url = listening[scheme].replace("127.0.0.1", "localhost")
     programs.registered(url, "ann", *options)
+    _, lines = programs.chat(url, "ann", *options[:2]).end()
+    assert re.search("certificate .*--cert FILE", lines[-1])
+    _, lines = programs.chat(url, "ann", *options[2:]).end()
+    assert re.search("not trusted .*--ca FILE", lines[-1])
     other = programs.chat(url, "bo", *options)
     other.expect(r"! forbidden: your certificate is for 'ann'; register as that")
     assert other.end()[0] == 1

@@ -56,6 +56,21 @@ def test_register() -> None:
     assert user.state is State.REGISTERED
 
 
+@pytest.mark.parametrize("heard", [b"", line(ROSTER)])
+def test_end_before_anything_was_said(heard: bytes) -> None:
+    """Who is closed or broken off without a word is told what the server may want; who has heard it is not."""
+    closed, broken = User(JSON, 0.0), User(JSON, 0.0)
+    for user in (closed, broken):
+        user.call(Register("ann", ""), 0.0)
+        if heard:
+            user.read(heard, 0.0)
+    closed.read(b"", 0.0)
+    broken.broke("reset")
+    for user in (closed, broken):
+        assert isinstance(user.error, Lost)
+        assert ("certificate (--cert FILE, or tls=" in str(user.error)) is (not heard)
+
+
 def test_refused() -> None:
     """A refusal goes to the call alone, with its code, and another name may be tried on the same connection."""
     user = User(JSON, 0.0)

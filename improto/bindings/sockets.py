@@ -17,6 +17,7 @@ from improto.service import Credentials, Peer, Service
 
 __all__ = [
     "UNDECIDED",
+    "WANTED",
     "Shortage",
     "ask_first",
     "cannot_connect",
@@ -35,6 +36,8 @@ _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 UNDECIDED: Final = "nobody can decide about you now; try again later"
 """Why somebody is refused for whom the hook has failed."""
+WANTED: Final = "does it want a certificate (--cert FILE, or tls= in a program)?"
+"""What a server may lack that breaks off while TLS begins."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,11 +92,11 @@ def cannot_connect(address: Address | str, error: OSError) -> CannotConnect:
         case ssl.SSLCertVerificationError():
             return CannotConnect(
                 f"the certificate of {address} is not trusted ({error.verify_message}); check the address, "
-                "or trust the authority that has signed it"
+                "or trust the authority that has signed it (--ca FILE, or tls= in a program)"
             )
         case ssl.SSLError() | ConnectionResetError() | ConnectionAbortedError() if _secure(address):
             return CannotConnect(
-                f"no TLS with {address} ({system_reason(error)}); is it tcp:// or ws:// there?"
+                f"no TLS with {address} ({system_reason(error)}); is it tcp:// or ws:// there, or {WANTED}"
             )
         case TimeoutError() if error.errno is None:
             return CannotConnect(f"{address} does not answer; check the address")
@@ -111,6 +114,8 @@ def system_reason(error: OSError) -> str:
     """Give the system's reason; asyncio puts a sentence of its own around that."""
     if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
     return error.strerror or str(error) or "it breaks off"
 
 

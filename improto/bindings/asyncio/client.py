@@ -8,7 +8,7 @@ from random import random
 from typing import Any, Final, cast
 
 from improto.addresses import parse_address
-from improto.bindings.sockets import cannot_connect
+from improto.bindings.sockets import cannot_connect, system_reason
 from improto.client import WAIT, Client
 from improto.codec import Codec, load
 from improto.errors import CannotConnect, Lost
@@ -177,7 +177,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
                     user.read(await self._reader.read(64 * 1024), self._loop.time())
             except OSError as error:
                 if not look.expired():  # a connection can time out, too
-                    user.lost(f"the connection broke: {error}")
+                    user.broke(system_reason(error))
             self._writer.write(user.overdue(self._loop.time()))
             self._tell()
 

@@ -10,7 +10,7 @@ from random import random
 from typing import Final, cast
 
 from improto.addresses import parse_address
-from improto.bindings.sockets import cannot_connect
+from improto.bindings.sockets import cannot_connect, system_reason
 from improto.bindings.threads.stream import WRITE, Stream, open_stream
 from improto.client import WAIT, Client
 from improto.codec import Codec, load
@@ -186,14 +186,14 @@ class Session(Calls[None]):
             try:
                 data = self._stream.recv(64 * 1024, _LOOK)
             except TimeoutError as error:
-                why = str(error) if error.errno else ""  # else it is only time to look
+                why = system_reason(error) if error.errno else ""  # else it is only time to look
             except OSError as error:
-                why = str(error)
+                why = system_reason(error)
             with self._changed:
                 if data is not None:
                     user.read(data, time.monotonic())
                 elif why:
-                    user.lost(f"the connection broke: {why}")
+                    user.broke(why)
                 self._changed.notify_all()
             # Whoever sends just now is a sign of life to the server, and its own write finds out about it.
             if data is None and self._sending.acquire(blocking=False):

@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from improto.bindings.asyncio.client import Session, registered
-from improto.bindings.sockets import cannot_connect
+from improto.bindings.sockets import WANTED, cannot_connect
 from improto.bindings.websocket.framing import kind, messages
 from improto.codec import Codec, LengthCodec, load
 from improto.errors import CannotConnect, UsageError
@@ -175,7 +175,7 @@ async def dial(
 def _answer(error: WebSocketException) -> str:
     if isinstance(error, InvalidStatus):
         return f"{error}; check the address, and the codec"
-    return f"{error}; is there a server for WebSocket?"
+    return f"{error}; is there a server for WebSocket, or {WANTED}"
 
 
 @asynccontextmanager
