@@ -123,6 +123,7 @@ def conversation(ann: Program, bo: Program) -> str:
     bo.expect(rf"\* ann invites you to conversation {id}: /join {id}")
     for program in (bo, ann):
         program.type(f"/join {id}", "/list")
+        program.expect(rf"\* you are in conversation {id}; what you type goes there now")
         program.expect(rf"\* conversation {id}: .*\(you are in it\)")
     return id
 
@@ -163,7 +164,7 @@ def test_refusals_by_the_server(programs: Programs) -> None:
     ann.expect(r"! you are in no conversation.*")
     code, lines = ann.end()
     assert code == 0
-    assert not any("not-member" in line for line in lines)
+    assert not any("not-member" in line or "you are in conversation" in line for line in lines)
 
 
 def test_left(programs: Programs) -> None:
@@ -319,7 +320,10 @@ def test_terminal_escapes(programs: Programs, fake: FakeServer) -> None:
         ann.expect(r"\* b\\no invites you to conversation 7: /join 7")
         ann.expect(r"! invalid: \\x07")
         ann.type("/join 7")
-        assert connection.recv(4096) == b'{"type":"JOIN","conversation":"7"}\n'
+        received = b""
+        while not received.endswith(b'{"type":"LIST_CONVERSATIONS"}\n'):
+            received += connection.recv(4096)
+        assert received.startswith(b'{"type":"JOIN","conversation":"7"}\n')
         connection.sendall(
             b'{"type":"MESSAGE","conversation":"7","sender":"bo","text":"\\u001b]0;x\\u0007 \\u00e9"}\n'
         )

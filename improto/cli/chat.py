@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Final
 
 from improto.addresses import PORT
@@ -160,14 +161,6 @@ def listing(
     return lines or ["* there are no conversations; begin one with /invite NAME …"]
 
 
-class _List(Enum):
-    """Why LIST_CONVERSATIONS was sent."""
-
-    SHOW = "the user has asked"
-    PUT_RIGHT = "something was refused: what is true?"
-    SETTLE = "after its reply, all is answered"
-
-
 class Chat:
     """One user at one terminal."""
 
@@ -177,7 +170,8 @@ class Chat:
         self._username = session.view.username
         self._roster: Mapping[str, str] = {self._username: session.view.status}
         self._chosen: str | None = None
-        self._lists: deque[_List] = deque()
+        # What is to be done at each reply to LIST_CONVERSATIONS: all that was sent before has been handled then.
+        self._lists: deque[Callable[[], object]] = deque()
         self._settled = asyncio.Event()
 
     async def run(self) -> None:
@@ -204,7 +198,7 @@ class Chat:
                 return
             await self._session.drain()
             await asyncio.sleep(0)  # a long file must not keep us from listening (CLIENT-17)
-        self._ask(_List.SETTLE)
+        self._ask(self._settled.set)
         await asyncio.wait([asyncio.create_task(self._settled.wait())], timeout=_LAST_REPLIES)
 
     def _do(self, line: bytes) -> bool:
@@ -226,7 +220,7 @@ class Chat:
             case Complaint(text):
                 _say(f"! {text}")
             case ListConversations():
-                self._ask(_List.SHOW)
+                self._ask(self._list)
             case _:
                 self._send(understood)
         return True
@@ -241,14 +235,13 @@ class Chat:
         except ImprotoError as error:
             _say(f"! {error}")
             return
-        if isinstance(request, Join):
+        _prompt()
+        if isinstance(request, Join):  # it has no reply
             self._chosen = request.conversation
-            _say(f"* what you type goes to conversation {request.conversation} now")
-        else:
-            _prompt()
+            self._ask(partial(self._joined, request.conversation))
 
-    def _ask(self, why: _List) -> None:
-        self._lists.append(why)
+    def _ask(self, then: Callable[[], object]) -> None:
+        self._lists.append(then)
         self._send(ListConversations())
 
     def _show(self, item: Item) -> None:
@@ -266,24 +259,25 @@ class Chat:
             case Message(id, sender, text):
                 _say(f"[{id}] {sender}: {text}")
             case Conversations():
-                self._listed()
+                self._lists.popleft()()
             case Error():
                 self._refused(item)
             case Fault(code, explanation, fatal):
                 _say(f"! {code}: {explanation}" if fatal else f"* ignored: {explanation}")
 
-    def _listed(self) -> None:
-        why = self._lists.popleft()
+    def _list(self) -> None:
         view = self._session.view
-        if why is _List.SHOW:
-            _say(*listing(view.conversations, view.joined, view.invitations))
-        elif why is _List.SETTLE:
-            self._settled.set()
+        _say(*listing(view.conversations, view.joined, view.invitations))
+
+    def _joined(self, id: str) -> None:
+        if id in self._session.view.joined:
+            here = "; what you type goes there now" if id == self._current() else ""
+            _say(f"* you are in conversation {id}{here}")
 
     def _refused(self, error: Error) -> None:
         _say(f"! {error.message}")
-        if error.code in (Code.NO_SUCH_CONVERSATION, Code.NOT_INVITED, Code.NOT_MEMBER, Code.TOO_MANY):
-            self._ask(_List.PUT_RIGHT)  # JOIN has no reply: else we would go on talking to nobody
+        if error.code in (Code.NO_SUCH_CONVERSATION, Code.NOT_MEMBER):
+            self._ask(_prompt)  # puts right what the session knows: else we would go on talking to nobody
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
