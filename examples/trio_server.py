@@ -118,12 +118,12 @@ class TrioLink(Link):
 
 
 async def main(port: int) -> None:
-    """Serve until SIGTERM, then tell everybody and wait until all connections are closed."""
+    """Serve until SIGTERM or SIGINT, then tell everybody and wait until all connections are closed."""
     server = Server(Service(Hub(), [load(name) for name in available()]))
     listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
     async with trio.open_nursery() as work:
         work.start_soon(server.turns)
-        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as accepting:
                 serve = partial(trio.serve_listeners, server.serve, listeners, handler_nursery=work)
                 accepting.start_soon(serve)

@@ -23,7 +23,8 @@ async def online(url: str, name: str) -> list[str]:
         return list(me.view.online)
 
 
-def test_members(programs: Programs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_members(programs: Programs, tmp_path: Path, signum: signal.Signals) -> None:
     """Who has connected with a user id gets the names that the file gives it, and no others."""
     with closing(sqlite3.connect(tmp_path / "members.db")) as database:
         database.execute("CREATE TABLE members (uid INTEGER, username TEXT)")
@@ -38,5 +39,5 @@ def test_members(programs: Programs, tmp_path: Path) -> None:
         with pytest.raises(Refused, match="not yours") as refused:
             asyncio.run(online(f"unix:{path}", name))
         assert refused.value.code == "forbidden"
-    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signum)
     assert server.end(stdin=False)[0] == 0

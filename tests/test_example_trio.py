@@ -30,13 +30,14 @@ def test_all_checks(codec: str) -> None:
     assert not any(result.expired for result in results)
 
 
-def test_drain(programs: Programs) -> None:
-    """SIGTERM ends it in order: everybody is told, and the exit code is 0 (ERROR-9)."""
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_drain(programs: Programs, signum: signal.Signals) -> None:
+    """SIGTERM and Ctrl-C end it in order: everybody is told, and the exit code is 0 (ERROR-9)."""
     server = programs.run(sys.executable, PROGRAM, "0")
     port = int(server.expect(r"listening on tcp://127\.0\.0\.1:(\d+)")[1])
     with socket.create_connection(("127.0.0.1", port), DEADLINE) as ann:
         ann.sendall(b"REGISTER ann x\n")
         assert ann.recv(1000).startswith(b"ONLINE_USERS")
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signum)
         assert b"shutting-down" in b"".join(iter(lambda: ann.recv(1000), b""))
     assert server.end(stdin=False)[0] == 0

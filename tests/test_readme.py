@@ -1,6 +1,7 @@
 """Tests of the programs in the README."""
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,4 +33,17 @@ def test_client(programs: Programs) -> None:
         ann.type("/list")
     ann.type("hello")
     ann.expect(rf"\[{id}\] echo: hello")
-    assert echo.process.poll() is None
+    echo.process.send_signal(signal.SIGINT)
+    assert echo.end(stdin=False) == (0, [])
+    ann.expect(r"\* echo went offline")
+
+
+def test_interrupted_server(programs: Programs) -> None:
+    """Ctrl-C ends the embedded server in order and without a traceback."""
+    server = programs.run(sys.executable, "-c", SERVER.replace("sleep(1)", "sleep(1000)"))
+    url = "tcp://" + server.expect(r"listening on (127\.0\.0\.1:\d+)")[1]
+    ann = programs.registered(url, "ann")
+    server.process.send_signal(signal.SIGINT)
+    ann.expect("! shutting-down: .*")
+    code, lines = server.end(stdin=False)
+    assert (code, len(lines)) == (0, 1)

@@ -301,7 +301,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Chat until /quit, the end of input or Ctrl-C: 0.  3 if there is no server, 1 if it refuses or is lost."""
+    """Chat until /quit or the end of input: 0.  3 if there is no server, 1 if it refuses or is lost."""
     try:
         return asyncio.run(_chat(arguments))
     except CannotConnect as error:
