@@ -4,7 +4,7 @@ import pytest
 
 from improto.messages import Invitation, Message, OnlineUsers, SendMessage
 from improto_conformance.complaints import Difference
-from improto_conformance.reports import failure
+from improto_conformance.reports import Run, failure, summary
 from improto_conformance.reports.sequence import diagram
 from improto_conformance.results import Aim, Result, Verdict
 from improto_conformance.transcript import Entry, Event, Transcript
@@ -100,6 +100,14 @@ def test_only_the_last() -> None:
     lines = list(diagram([SENT] * 40))
     assert lines[0] == "… 28 more before"
     assert len(lines) == 14
+
+
+def test_times_are_a_sum() -> None:
+    """What the checks of a codec took is said to be a sum: several run at once."""
+    results = [Result(AIM, "json", "whole", Verdict.PASSED, (), Transcript(), 1.5, 0.0)] * 2
+    assert (
+        next(summary(Run(results))) == "    json: 2 of 2 checks passed, 0 failed  (3.0 s, summed over checks)"
+    )
 
 
 def test_many_parties() -> None:

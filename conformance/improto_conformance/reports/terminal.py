@@ -49,7 +49,7 @@ def summary(run: Run) -> Iterator[str]:
         )
         yield (
             f"{name:>8}: {counts[Verdict.PASSED]} of {len(mine)} checks passed, "
-            f"{counts[Verdict.FAILED]} failed{further}  ({seconds:.1f} s)"
+            f"{counts[Verdict.FAILED]} failed{further}  ({seconds:.1f} s, summed over checks)"
         )
     yield from (f"STALE {escaped(line)}" for line in run.stale)
     yield f"{sum(result.expired for result in run.results):.1f} s in expired waits"
