@@ -128,11 +128,10 @@ class Links:
         """
         full = self._served >= self.connections or self._by_address[address] >= self.per_address
         refusal = "too many connections; try again later" if full else None
-        peer = self.service.connect(now, refusal, agreeing=agreeing)
+        peer = self.service.connect(now, refusal, agreeing=agreeing, address=address)
         if not full:
             self._served += 1
             self._by_address[address] += 1
-        peer.address = address
         self._links[peer.id] = link
         if self.closing:  # accepted while the listener closed
             self.service.shut_down(now)

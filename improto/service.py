@@ -70,8 +70,8 @@ class Observer:
     The numbers are those of `Peer.id`.  What a method raises comes out of `turn`, so let it raise nothing.
     """
 
-    def connected(self, peer: int) -> None:
-        """A connection was accepted."""
+    def connected(self, peer: int, address: str) -> None:
+        """A connection was accepted from `Peer.address`."""
 
     def received(self, peer: int, message: Request) -> None:
         """A request arrived that is in bounds and in order; the hub decides about it now."""
@@ -100,8 +100,8 @@ class Credentials(NamedTuple):
 class Peer:
     """One accepted connection.  A binding uses `id`, `flush`, `reason` and `take`; the rest is the service's.
 
-    The binding also notes, as soon as it is accepted, what the transport knows about who that is: `address`,
-    `certified`, `credentials`.
+    The binding also notes what the transport knows about who that is: `address` at once, `certified` and `credentials`
+    before anything is received.
     """
 
     __slots__ = (
@@ -225,21 +225,24 @@ class Service:
 
     # -- inputs -------------------------------------------------------------------------------------------
 
-    def connect(self, now: float, refusal: str | None = None, *, agreeing: bool = False) -> Peer:
-        """Take in a connection; with `refusal` only to say why it is not served, and to close (FLOW-13).
+    def connect(
+        self, now: float, refusal: str | None = None, *, agreeing: bool = False, address: str = ""
+    ) -> Peer:
+        """Take in a connection from an address; with `refusal` only to say why it is not served, and to close (FLOW-13).
 
         With `agreeing` the transport still has to agree on a codec: nothing is said to the peer before `agree`.
         """
         self._accepted += 1
         wire = Connection(Role.SERVER, self.codecs, self.hub.limits, self._rate, agreeing=agreeing)
         peer = Peer(self._accepted, wire, refusal)
+        peer.address = address
         self._peers[peer.id] = peer
         if refusal is None:
             self._register_by[peer.id] = now + self.bounds.register
         else:
             self._refuse_by[peer.id] = now + self.bounds.linger
             self._ready[peer.id] = peer
-        self._observer.connected(peer.id)
+        self._observer.connected(peer.id, address)
         return peer
 
     def agree(self, peer: Peer, codec: Codec) -> None:

@@ -1,6 +1,7 @@
 """Tests of `improto serve` as a program: what it prints, how it ends, what it logs."""
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -48,12 +49,22 @@ def test_log(programs: Programs, option: str, shown: bool) -> None:
     assert b"unknown-command" in answer
     server.process.send_signal(signal.SIGTERM)
     log = "\n".join(server.end(stdin=False)[1])
-    for word in ("connected", "REGISTER", "unknown-command", "goodbye"):
+    for word in (" 1 connected from 127.0.0.1", "REGISTER", "unknown-command", "goodbye"):
         assert word in log
     assert ("red" in log) is shown
     assert ("REDDISH" in log) is shown
     assert "→ REGISTER: 1" in log
     assert "\x1b" not in log
+
+
+@pytest.mark.parametrize("kind", ["unix", "ws"])
+def test_log_of_addresses(programs: Programs, tmp_path: Path, kind: str) -> None:
+    """-v says where each connection comes from: the user of a Unix socket, and the host on WebSocket, too."""
+    path = str(tmp_path / "socket")
+    server = programs.start("serve", "-v", "--port", "0", "--unix", path, "--websocket", "0")
+    urls = server.expect(r"improto: listening on (.*)")[1].split(" ")
+    programs.registered(next(url for url in urls if url.startswith(kind)), "ann")
+    server.expect(rf".* 1 connected from {f'uid {os.getuid()}' if kind == 'unix' else '127.0.0.1'}")
 
 
 def test_taken_port() -> None:

@@ -245,9 +245,9 @@ class _Log(Observer):
         self._texts = texts
         self._counts: Counter[str] = Counter()
 
-    def connected(self, peer: int) -> None:
+    def connected(self, peer: int, address: str) -> None:
         self._counts["connected"] += 1
-        _log.info("%d connected", peer)
+        _log.info("%d connected from %s", peer, escaped(address))
 
     def received(self, peer: int, message: Request) -> None:
         self._message(peer, "→", message)

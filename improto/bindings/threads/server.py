@@ -215,6 +215,7 @@ class _Link(Link):
         else:
             connection = self._stream.socket
             if isinstance(connection, ssl.SSLSocket):
+                # Without the lock, as nothing of the peer is looked at before something of it was received.
                 self.peer.certified = certified_name(connection.getpeercert())
             try:
                 writer = start(self._write)
