@@ -144,7 +144,7 @@ def reset(ground: Ground) -> None:
 @fault(
     "half-close",
     "All that came before the end is handled, and all replies arrive before the server closes.",
-    where=lambda binding: not binding.secure,
+    where=lambda binding: binding.frames or not binding.secure,
 )
 def half_close(ground: Ground) -> None:
     """A client asks for 2 MB of lists, ends its stream, on WebSocket with a close frame, and only then begins to read."""

@@ -63,6 +63,7 @@ BINDINGS: Final = (
     Binding("asyncio", "tls"),
     Binding("asyncio", "unix"),
     Binding("websocket", "ws"),
+    Binding("websocket", "wss"),
     Binding("threads", "tcp"),
     Binding("threads", "tls"),
     Binding("threads", "unix"),

@@ -28,7 +28,7 @@ from improto_conformance.targets import in_process, opened
 PAGE: Final = Path("docs/bindings.md")
 COMMAND: Final = "the page is stale: python tests/test_bindings.py docs/bindings.md"
 MEMORY: Final = Binding("memory", "inproc")
-ALL: Final = (MEMORY, *BINDINGS, Binding("websocket", "wss"))
+ALL: Final = (MEMORY, *BINDINGS)
 _HEADS: Final = ["binding", "URL", *available(), "failed"]
 _TABLE: Final = re.compile(rf"(?<=^\| {re.escape(' | '.join(_HEADS))} \|\n)(\|.*\n)*", re.MULTILINE)
 _OPTIONS: Final = {"connections": 1000}
