@@ -14,6 +14,7 @@ right, but for what was asked after the LIST_CONVERSATIONS that it answers.
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -33,12 +34,26 @@ from improto.messages import (
     Status,
 )
 
-__all__ = ["SILENCE", "WAIT", "Client", "Liveness"]
+__all__ = ["SILENCE", "WAIT", "Client", "Liveness", "Timeouts"]
 
 SILENCE: Final = 60.0
 """Seconds without a word from the server after which a client may ask for one (CONN-26)."""
 WAIT: Final = 30.0
 """Seconds after which a server that was asked and did not answer counts as lost (CONN-27)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How many seconds a client waits for its server before CannotConnect or Lost, whatever it waits for."""
+
+    connect: float = 10.0
+    """For a connection, with TLS and WebSocket begun, each time that one is made."""
+    reply: float = WAIT
+    """For the reply to a call.  A server that says nothing at all is lost after `WAIT` in any case (CLIENT-27)."""
+    write: float = 60.0
+    """For room for what is sent."""
+    goodbye: float = 1.0
+    """For the end of the connection after GOODBYE (CLIENT-20), and for room for that."""
 
 
 class Liveness(Enum):

@@ -23,7 +23,7 @@ arrived and was not looked at yet, and going on with a new connection when one w
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from improto.client import Liveness
 from improto.codec import Codec
@@ -32,28 +32,22 @@ from improto.messages import (
     Code,
     Conversations,
     Error,
-    Invite,
-    Join,
-    Leave,
     ListConversations,
     OnlineUsers,
     Register,
     Request,
     Response,
-    SendMessage,
-    Status,
 )
 from improto.session import Session
 from improto.states import State
 from improto.wire import Fault
 
-__all__ = ["NO_ANSWER", "Backoff", "Call", "Calls", "Item", "Reconnected", "User"]
-
-_Sent = TypeVar("_Sent")
-"""What a call gives: nothing, or what is to be awaited."""
+__all__ = ["NO_ANSWER", "NO_ROOM", "Backoff", "Call", "Item", "Reconnected", "User"]
 
 NO_ANSWER: Final = "the server does not answer; is it an improto server, and the codec right?"
 """Why a silent server counts as lost."""
+NO_ROOM: Final = "the server takes nothing of what is sent to it; connect again"
+"""Why a server that does not read counts as lost."""
 _UNHEARD: Final = (
     "before the server said anything; perhaps it wants a certificate (--cert FILE, or tls= in a program), "
     "TLS (tls:// or wss://), or another codec"
@@ -97,37 +91,6 @@ class Reconnected:
 
 Item = Response | Fault | Reconnected
 """What a program is told."""
-
-
-class Calls(Generic[_Sent]):
-    """The requests that have no sure reply, as calls that each binding's `Session` has.
-
-    What comes of them arrives, an Error if they had no effect.  Each waits until the system takes the request.
-    InvalidMessage or UsageError, and nothing is sent, if it may not be sent; Lost if there is no connection.
-    """
-
-    def invite(self, *usernames: str) -> _Sent:
-        """Begin a conversation; an Invitation arrives that tells its id."""
-        return self._send(Invite(usernames))
-
-    def join(self, conversation: str) -> _Sent:
-        """Become a member."""
-        return self._send(Join(conversation))
-
-    def leave(self, conversation: str) -> _Sent:
-        """Be a member no more, or decline an invitation."""
-        return self._send(Leave(conversation))
-
-    def send(self, conversation: str, text: str) -> _Sent:
-        """Say something to the members, of whom the user has to be one."""
-        return self._send(SendMessage(conversation, text))
-
-    def status(self, text: str) -> _Sent:
-        """Change the status."""
-        return self._send(Status(text))
-
-    def _send(self, request: Request) -> _Sent:
-        raise NotImplementedError
 
 
 class Call:

@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 
 from improto.bindings.asyncio import Session, connect, dial
+from improto.client import Timeouts
 from improto.errors import CannotConnect, Lost, Refused, UsageError
 from improto.messages import Invitation, Join, Message, OnlineUsers
 from improto.states import State
@@ -149,7 +150,7 @@ async def test_no_answer() -> None:
             socket.create_connection(("127.0.0.1", port)),
             pytest.raises(CannotConnect, match="does not answer"),
         ):
-            await dial(f"tcp://127.0.0.1:{port}", timeout=0.2)
+            await dial(f"tcp://127.0.0.1:{port}", timeouts=Timeouts(connect=0.2))
 
 
 @on_loop

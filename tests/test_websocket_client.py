@@ -14,6 +14,7 @@ from websockets.typing import Subprotocol
 from improto.bindings import asyncio as asyncio_binding
 from improto.bindings.asyncio import Server
 from improto.bindings.websocket import connect, dial, listen
+from improto.client import Timeouts
 from improto.codec import available
 from improto.errors import CannotConnect, Lost, UsageError
 from improto.messages import Invitation, Message, OnlineUsers
@@ -126,7 +127,7 @@ async def test_silent_handshake() -> None:
         socket.create_server(("127.0.0.1", 0)) as silent,
         pytest.raises(CannotConnect, match="does not answer"),
     ):
-        await dial(f"ws://127.0.0.1:{silent.getsockname()[1]}", timeout=0.1)
+        await dial(f"ws://127.0.0.1:{silent.getsockname()[1]}", timeouts=Timeouts(connect=0.1))
 
 
 @on_loop

@@ -16,6 +16,7 @@ from improto.messages import Register
 from improto.service import Credentials, Peer, Service
 
 __all__ = [
+    "BACKLOG",
     "UNDECIDED",
     "WANTED",
     "Shortage",
@@ -25,6 +26,7 @@ __all__ = [
     "credentials",
     "free_path",
     "system_reason",
+    "unix_listener",
     "watch",
 ]
 
@@ -34,6 +36,8 @@ _RETRY: Final = 0.1  # seconds until another try to accept when the system had n
 _AGAIN: Final = 60.0  # … and until that is reported once more
 _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
+BACKLOG: Final = 1024
+"""Connections that wait to be accepted."""
 UNDECIDED: Final = "nobody can decide about you now; try again later"
 """Why somebody is refused for whom the hook has failed."""
 WANTED: Final = "does it want a certificate (--cert FILE, or tls= in a program)?"
@@ -86,8 +90,8 @@ def watch(sock: socket.socket, seconds: float) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-def cannot_connect(address: Address | str, error: OSError) -> CannotConnect:
-    """Say why there is no connection, and what to do about it."""
+def cannot_connect(address: Address | str, error: OSError, seconds: float) -> CannotConnect:
+    """Say why there is no connection, which may take so many seconds, and what to do about it."""
     match error:
         case ssl.SSLCertVerificationError():
             return CannotConnect(
@@ -99,7 +103,7 @@ def cannot_connect(address: Address | str, error: OSError) -> CannotConnect:
                 f"no TLS with {address} ({system_reason(error)}); is it tcp:// or ws:// there, or {WANTED}"
             )
         case TimeoutError() if error.errno is None:
-            return CannotConnect(f"{address} does not answer; check the address")
+            return CannotConnect(f"{address} does not answer within {seconds:g} s; check the address")
         case _:
             return CannotConnect(
                 f"no server at {address} ({system_reason(error)}); start one with: improto serve"
@@ -136,6 +140,19 @@ def certified_name(certificate: Mapping[str, Any] | None) -> str | None:
         return None
     names = [value for parts in certificate["subject"] for key, value in parts if key == "commonName"]
     return names[0] if len(names) == 1 else ""
+
+
+def unix_listener(path: str) -> socket.socket:
+    """Listen on a Unix socket.  OSError if that is not possible."""
+    free_path(path)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(path)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def free_path(path: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Final, cast
 
 from improto.addresses import parse_address
 from improto.bindings.sockets import cannot_connect, system_reason
-from improto.client import WAIT, Client
+from improto.calls import Calls
+from improto.client import Timeouts
 from improto.codec import Codec, load
 from improto.errors import CannotConnect, Lost
 from improto.messages import (
@@ -22,11 +23,10 @@ from improto.messages import (
     Response,
 )
 from improto.states import State
-from improto.user import NO_ANSWER, Backoff, Calls, Item, User
+from improto.user import NO_ANSWER, NO_ROOM, Backoff, Item, User
 
 __all__ = ["Session", "connect", "dial", "registered"]
 
-_WRITE: Final = 60.0  # seconds for which a server may take nothing
 _LOOK: Final = 10.0  # seconds after which to look whether a silent server lives
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -42,26 +42,17 @@ class Session(Calls[Coroutine[Any, Any, None]]):
     than a megabyte is not looked at.
     """
 
-    def __init__(self, user: User, dial: _Dial, streams: _Streams) -> None:
+    def __init__(self, user: User, dial: _Dial, streams: _Streams, timeouts: Timeouts) -> None:
         """Made by `dial` and `connect`."""
         self._user = user
+        self._timeouts = timeouts
         self._dial = dial
         self._reader, self._writer = streams
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
-    @property
-    def state(self) -> State:
-        """Where the connection stands."""
-        return self._user.state
-
-    @property
-    def view(self) -> Client:
-        """What the user knows: who is online, invitations, conversations."""
-        return self._user.view
-
-    # The requests with a reply: Refused, or Lost if none comes within 30 seconds.  The others are in `Calls`.
+    # The requests with a reply: Refused, or Lost if none comes within `Timeouts.reply`.  The others are in `Calls`.
 
     async def register(self, username: str, status: str = "") -> OnlineUsers:
         """Go online.  Refused if the server does not take the user, who may try another name."""
@@ -76,9 +67,12 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         self._writer.write(self._user.request(request, self._loop.time()))
 
     async def drain(self) -> None:
-        """Wait until the system has taken most of what was sent, so that a fast sender needs no memory for it."""
+        """Wait until the system has taken most of what was sent, so that a fast sender needs no memory for it.
+
+        Lost if that takes longer than `Timeouts.write`.
+        """
         with suppress(OSError):  # a connection that broke is told of by the iteration
-            await self._within(_WRITE, self._writer.drain(), "the server takes nothing any more")
+            await self._within(self._timeouts.write, self._writer.drain(), NO_ROOM)
 
     async def receive(self, timeout: float | None = None) -> Item | None:
         """Give what arrives next, None after the end.  TimeoutError if nothing does in so many seconds."""
@@ -103,11 +97,11 @@ class Session(Calls[Coroutine[Any, Any, None]]):
             yield item
 
     async def goodbye(self) -> None:
-        """Say GOODBYE if the connection stands, wait for its end for at most 1 s (CLIENT-20), and close."""
+        """Say GOODBYE if the connection stands, wait for its end for at most `Timeouts.goodbye` (CLIENT-20), and close."""
         if self._user.standing and self.state is not State.CLOSED:
             self.request(Goodbye())
             self._tell()
-            await asyncio.wait([self._task], timeout=1.0)
+            await asyncio.wait([self._task], timeout=self._timeouts.goodbye)
         self.close()
         await asyncio.wait([self._task])
 
@@ -126,7 +120,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         call = self._user.call(request, self._loop.time())
         self._tell()  # more may be read now
         self._writer.write(call.data)
-        await self._within(WAIT, self._until(lambda: call.done), NO_ANSWER)
+        await self._within(self._timeouts.reply, self._until(lambda: call.done), NO_ANSWER)
         if call.error is not None:
             raise call.error
         assert call.reply is not None
@@ -187,29 +181,30 @@ async def dial(
     codec: Codec | str = "pickle",
     *,
     tls: ssl.SSLContext | None = None,
-    timeout: float = 10.0,
+    timeouts: Timeouts | None = None,
     reconnect: Backoff | None = None,
 ) -> Session:
     """Connect, with nobody registered yet: `connect` is what most programs want.
 
-    CannotConnect if there is no server within `timeout` seconds, UsageError if `url` is none (see `addresses`).
-    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.
+    CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`).  `tls` says whom to trust
+    at a tls:// URL, and who one is; without it, what the system trusts.
     """
     address = parse_address(url)
+    times = timeouts or Timeouts()
 
     async def streams() -> _Streams:
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(times.connect):
                 if address.scheme == "unix":
                     return await asyncio.open_unix_connection(address.path)
                 context = None if address.scheme == "tcp" else tls or ssl.create_default_context()
                 return await asyncio.open_connection(address.host, address.port, ssl=context)
         except OSError as error:
-            raise cannot_connect(address, error) from error
+            raise cannot_connect(address, error, times.connect) from error
 
     spoken = load(codec) if isinstance(codec, str) else codec
     made = await streams()
-    return Session(User(spoken, asyncio.get_running_loop().time(), reconnect), streams, made)
+    return Session(User(spoken, asyncio.get_running_loop().time(), reconnect), streams, made, times)
 
 
 @asynccontextmanager
@@ -220,7 +215,7 @@ async def connect(
     status: str = "",
     codec: Codec | str = "pickle",
     tls: ssl.SSLContext | None = None,
-    timeout: float = 10.0,
+    timeouts: Timeouts | None = None,
     reconnect: Backoff | None = None,
 ) -> AsyncGenerator[Session]:
     """Connect and register; at the end of the block say GOODBYE.
@@ -228,7 +223,7 @@ async def connect(
     Raises what `dial` and `Session.register` raise.  With `reconnect`, a connection that stood and was lost is made
     again, and Reconnected arrives.
     """
-    session = await dial(url, codec, tls=tls, timeout=timeout, reconnect=reconnect)
+    session = await dial(url, codec, tls=tls, timeouts=timeouts, reconnect=reconnect)
     async with registered(session, username, status):
         yield session
 

@@ -14,7 +14,15 @@ from functools import partial
 from typing import Final, cast
 
 from improto.bindings.asyncio.accepting import Acceptor
-from improto.bindings.sockets import UNDECIDED, ask_first, certified_name, credentials, free_path, watch
+from improto.bindings.sockets import (
+    BACKLOG,
+    UNDECIDED,
+    ask_first,
+    certified_name,
+    credentials,
+    unix_listener,
+    watch,
+)
 from improto.links import Link, Links, Phase
 from improto.messages import Register
 from improto.service import Peer, Service
@@ -25,7 +33,6 @@ Admit = Callable[[Peer, Register], Awaitable[str | None]]
 """Decides about a REGISTER: gives why it is refused, or None.  It may take its time, up to `Bounds.register`."""
 
 _HIGH_WATER: Final = 64 * 1024
-_BACKLOG: Final = 1024
 _OPEN: Final = (
     Phase.OPEN
 )  # in Python 3.11, looking a member up takes longer than most of what is done for a connection
@@ -81,7 +88,7 @@ class Server:
         made: list[socket.socket] = []
         try:
             for family, _, _, _, address in dict.fromkeys(found):
-                made.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+                made.append(socket.create_server(address, family=family, backlog=BACKLOG))
         except OSError:
             for sock in made:
                 sock.close()
@@ -92,16 +99,8 @@ class Server:
 
     async def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
-        free_path(path)
-        sock = socket.socket(socket.AF_UNIX)
-        try:
-            sock.bind(path)
-            sock.listen(_BACKLOG)
-        except OSError:
-            sock.close()
-            raise
+        self._acceptor.add(unix_listener(path), partial(StreamLink, self))
         self._paths.append(path)
-        self._acceptor.add(sock, partial(StreamLink, self))
 
     async def close(self) -> None:
         """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""

@@ -11,8 +11,9 @@ from typing import Final, cast
 
 from improto.addresses import parse_address
 from improto.bindings.sockets import cannot_connect, system_reason
-from improto.bindings.threads.stream import WRITE, Stream, open_stream
-from improto.client import WAIT, Client
+from improto.bindings.threads.stream import Stream, open_stream
+from improto.calls import Calls
+from improto.client import Timeouts
 from improto.codec import Codec, load
 from improto.errors import CannotConnect, ImprotoError, Lost
 from improto.messages import (
@@ -24,8 +25,7 @@ from improto.messages import (
     Request,
     Response,
 )
-from improto.states import State
-from improto.user import NO_ANSWER, Backoff, Calls, Item, User
+from improto.user import NO_ANSWER, NO_ROOM, Backoff, Item, User
 
 __all__ = ["Session", "connect", "dial"]
 
@@ -40,9 +40,10 @@ class Session(Calls[None]):
     reply that a call waits for goes to the call alone, unless it is a roster.
     """
 
-    def __init__(self, user: User, dial: Callable[[], Stream], stream: Stream) -> None:
+    def __init__(self, user: User, dial: Callable[[], Stream], stream: Stream, timeouts: Timeouts) -> None:
         """Made by `dial` and `connect`."""
         self._user = user
+        self._timeouts = timeouts
         self._dial = dial
         self._changed = threading.Condition()  # holds the lock of `_user`
         self._sending = threading.Lock()  # is taken first: bytes go out in the order of their requests
@@ -50,17 +51,7 @@ class Session(Calls[None]):
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    @property
-    def state(self) -> State:
-        """Where the connection stands."""
-        return self._user.state
-
-    @property
-    def view(self) -> Client:
-        """What the user knows: who is online, invitations, conversations.  It changes while you look."""
-        return self._user.view
-
-    # The requests with a reply: Refused, or Lost if none comes within 30 seconds.  The others are in `Calls`.
+    # The requests with a reply: Refused, or Lost if none comes within `Timeouts.reply`.  The others are in `Calls`.
 
     def register(self, username: str, status: str = "") -> OnlineUsers:
         """Go online.  Refused if the server does not take the user, who may try another name."""
@@ -71,14 +62,17 @@ class Session(Calls[None]):
         return cast(Conversations, self._call(ListConversations())).conversations
 
     def request(self, request: Request) -> None:
-        """Send any request; its reply arrives like everything else."""
+        """Send any request; its reply arrives like everything else.  Lost if there is no room for `Timeouts.write`."""
         self._send(request)
 
     def _send(self, request: Request) -> None:
         with self._sending:
-            with self._changed:
-                data = self._user.request(request, time.monotonic())
-            self._write(data)
+            self._put(request, self._timeouts.write)
+
+    def _put(self, request: Request, seconds: float) -> None:
+        with self._changed:
+            data = self._user.request(request, time.monotonic())
+        self._write(data, seconds)
 
     def receive(self, timeout: float | None = None) -> Item | None:
         """Give what arrives next, None after the end.  TimeoutError if nothing does in so many seconds."""
@@ -98,12 +92,15 @@ class Session(Calls[None]):
         return iter(self.receive, None)
 
     def goodbye(self) -> None:
-        """Say GOODBYE if the connection stands, wait for its end for at most 1 s (CLIENT-20), and close."""
-        with suppress(ImprotoError):  # there may be no connection, for now or any more
-            self.request(Goodbye())
+        """Say GOODBYE if the connection stands, wait for its end for at most `Timeouts.goodbye` (CLIENT-20), and close."""
+        until = time.monotonic() + self._timeouts.goodbye
+        if self._sending.acquire(timeout=self._timeouts.goodbye):  # another thread may wait for room
+            with suppress(ImprotoError):  # there may be no connection, for now or any more
+                self._put(Goodbye(), until - time.monotonic())
+            self._sending.release()
             with self._changed:
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._user.over, 1.0)
+                self._changed.wait_for(lambda: not self._user.standing, until - time.monotonic())
         self.close()
 
     def close(self) -> None:
@@ -120,21 +117,21 @@ class Session(Calls[None]):
             with self._changed:
                 call = self._user.call(request, time.monotonic())
                 self._changed.notify_all()  # more may be read now
-            self._write(call.data)
+            self._write(call.data, self._timeouts.write)
         with self._changed:
-            if not self._changed.wait_for(lambda: call.done, WAIT):
+            if not self._changed.wait_for(lambda: call.done, self._timeouts.reply):
                 self._give_up(NO_ANSWER)
         if call.error is not None:
             raise call.error
         assert call.reply is not None
         return call.reply
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, seconds: float) -> None:
         try:
-            self._stream.sendall(data, WRITE)
+            self._stream.sendall(data, seconds)
         except TimeoutError:
             with self._changed:
-                self._give_up("the server takes nothing any more")
+                self._give_up(NO_ROOM)
         except OSError:
             self._break()  # which the reading thread tells of
 
@@ -172,7 +169,7 @@ class Session(Calls[None]):
                 self._stream = stream
                 with self._changed:
                     data = b"" if user.over else user.connected(time.monotonic())
-                self._write(data)
+                self._write(data, self._timeouts.write)
 
     def _read(self) -> None:
         user = self._user
@@ -200,7 +197,7 @@ class Session(Calls[None]):
                 with self._changed:
                     probe = user.overdue(time.monotonic())
                 if probe:
-                    self._write(probe)
+                    self._write(probe, self._timeouts.write)
                 self._sending.release()
 
 
@@ -209,25 +206,26 @@ def dial(
     codec: Codec | str = "pickle",
     *,
     tls: ssl.SSLContext | None = None,
-    timeout: float = 10.0,
+    timeouts: Timeouts | None = None,
     reconnect: Backoff | None = None,
 ) -> Session:
     """Connect, with nobody registered yet: `connect` is what most programs want.
 
-    CannotConnect if there is no server within `timeout` seconds, UsageError if `url` is none (see `addresses`).
-    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.
+    CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`).  `tls` says whom to trust
+    at a tls:// URL, and who one is; without it, what the system trusts.
     """
     address = parse_address(url)
+    times = timeouts or Timeouts()
     spoken = load(codec) if isinstance(codec, str) else codec
 
     def connected() -> Stream:
         try:
-            return open_stream(address, tls, timeout)
+            return open_stream(address, tls, times)
         except OSError as error:
-            raise cannot_connect(address, error) from error
+            raise cannot_connect(address, error, times.connect) from error
 
     stream = connected()
-    return Session(User(spoken, time.monotonic(), reconnect), connected, stream)
+    return Session(User(spoken, time.monotonic(), reconnect), connected, stream, times)
 
 
 @contextmanager
@@ -238,7 +236,7 @@ def connect(
     status: str = "",
     codec: Codec | str = "pickle",
     tls: ssl.SSLContext | None = None,
-    timeout: float = 10.0,
+    timeouts: Timeouts | None = None,
     reconnect: Backoff | None = None,
 ) -> Generator[Session]:
     """Connect and register; at the end of the block say GOODBYE.
@@ -246,7 +244,7 @@ def connect(
     Raises what `dial` and `Session.register` raise.  With `reconnect`, a connection that stood and was lost is made
     again, and Reconnected arrives.
     """
-    session = dial(url, codec, tls=tls, timeout=timeout, reconnect=reconnect)
+    session = dial(url, codec, tls=tls, timeouts=timeouts, reconnect=reconnect)
     try:
         session.register(username, status)
         yield session

@@ -12,17 +12,18 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Final, cast
+from typing import cast
 
 from improto.bindings.sockets import (
+    BACKLOG,
     UNDECIDED,
-    Shortage,
     ask_first,
     certified_name,
     credentials,
-    free_path,
+    unix_listener,
     watch,
 )
+from improto.bindings.threads.accepting import Acceptor, start
 from improto.bindings.threads.stream import Stream
 from improto.links import Link, Links, Phase
 from improto.messages import Register
@@ -35,8 +36,6 @@ Admit = Callable[[Peer, Register], str | None]
 
 It is called in a thread of its own and may block, up to `Bounds.register`.
 """
-
-_HANDSHAKE: Final = 10.0  # seconds that TLS may take to go on
 
 
 class Server:
@@ -64,13 +63,12 @@ class Server:
         self._work = threading.Condition(self.lock)
         self._closed = threading.Condition(self.lock)
         self._awake = False
-        self._closing = False
-        self._listeners: list[socket.socket] = []
+        self._acceptor = Acceptor(self._connected)
         self._paths: list[str] = []
         self._admit = admit
         if admit is not None:
             ask_first(service, self._ask)
-        self._threads = [start(self._turns)]
+        self._thread = start(self._turns)
 
     def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
         """Listen on TCP, behind TLS if `tls` is given, and give the address, which tells the port if it was 0.
@@ -78,33 +76,18 @@ class Server:
         If `tls` demands a certificate of its peers, they can register under its common name only.
         """
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=1024)
-        self._accept_from(listener, tls)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        self._acceptor.add(listener, tls)
         return cast(tuple[str, int], listener.getsockname()[:2])
 
     def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
-        free_path(path)
-        listener = socket.socket(socket.AF_UNIX)
-        try:
-            listener.bind(path)
-            listener.listen(1024)
-        except OSError:
-            listener.close()
-            raise
+        self._acceptor.add(unix_listener(path))
         self._paths.append(path)
-        self._accept_from(listener, None)
 
     def close(self) -> None:
         """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
-        self._closing = True
-        for listener in self._listeners:
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
-        for thread in self._threads[1:]:
-            thread.join()
-        for listener in self._listeners:
-            listener.close()
+        self._acceptor.close()
         for path in self._paths:
             with suppress(FileNotFoundError):
                 os.unlink(path)
@@ -113,7 +96,7 @@ class Server:
             self.wake()
             self._closed.wait_for(lambda: not self.links)
             self.wake()
-        self._threads[0].join()
+        self._thread.join()
 
     def now(self) -> float:
         """Give the time, in seconds."""
@@ -154,24 +137,8 @@ class Server:
                     self._work.wait(None if due is None else due - self.now())
                 self._awake = False
                 self.links.turn(self.now())
-                if self._closing and self.links.closing and not self.links:
+                if self.links.closing and not self.links:
                     return
-
-    def _accept_from(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        self._listeners.append(listener)
-        self._threads.append(start(lambda: self._accept(listener, tls)))
-
-    def _accept(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        shortage = Shortage()
-        while not self._closing:
-            try:
-                connection, peername = listener.accept()
-            except OSError as error:
-                if not self._closing:
-                    time.sleep(shortage.pause(error, self.now()))
-                continue
-            self._connected(connection, str(peername[0]) if peername else "local", tls)
-            del connection, peername  # they are not to live until the next one comes
 
     def _connected(self, connection: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
         try:
@@ -209,7 +176,7 @@ class _Link(Link):
     def run(self) -> None:
         """Serve the connection up to its end."""
         try:
-            self._stream.handshake(_HANDSHAKE)
+            self._stream.handshake(self._server.service.bounds.register)  # CONN-17
         except OSError:
             self._break()
         else:
@@ -291,10 +258,3 @@ class _Link(Link):
         with self._changed:
             self.broken()
             self._server.wake()
-
-
-def start(work: Callable[[], None]) -> threading.Thread:
-    """Run something in a thread that does not keep the program from ending."""
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread

@@ -4,18 +4,17 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from improto.addresses import Address
 from improto.bindings.sockets import watch
+from improto.client import Timeouts
 
-__all__ = ["WRITE", "Stream", "open_stream"]
-
-WRITE: Final = 60.0
-"""Seconds for which a server may take nothing."""
+__all__ = ["Stream", "open_stream"]
 
 _T = TypeVar("_T")
 
@@ -68,6 +67,7 @@ class Stream:
         self.socket.close()
 
     def _do(self, call: Callable[[], _T], wanted: int, timeout: float | None) -> _T:
+        until = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._lock:
                 try:
@@ -80,30 +80,31 @@ class Stream:
                     wanted = select.POLLOUT
             poll = select.poll()
             poll.register(self.socket, wanted)
-            if not poll.poll(None if timeout is None else timeout * 1000):
+            if not poll.poll(None if until is None else max(0.0, until - time.monotonic()) * 1000):
                 raise TimeoutError
 
 
-def open_stream(address: Address, tls: ssl.SSLContext | None, timeout: float) -> Stream:
+def open_stream(address: Address, tls: ssl.SSLContext | None, timeouts: Timeouts) -> Stream:
     """Connect.  OSError if that fails, and TimeoutError if it takes longer."""
+    until = time.monotonic() + timeouts.connect
     if address.scheme == "unix":
         connection = socket.socket(socket.AF_UNIX)
     else:
-        connection = socket.create_connection((address.host, address.port), timeout)
+        connection = socket.create_connection((address.host, address.port), timeouts.connect)
     try:
-        connection.settimeout(timeout)
+        connection.settimeout(timeouts.connect)
         if address.scheme == "unix":
             connection.connect(address.path)
         else:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            watch(connection, WRITE)
+            watch(connection, timeouts.write)
         if address.scheme == "tls":
             context = tls or ssl.create_default_context()
             connection = context.wrap_socket(
                 connection, server_hostname=address.host, do_handshake_on_connect=False
             )
         stream = Stream(connection)
-        stream.handshake(timeout)
+        stream.handshake(until - time.monotonic())
     except OSError:
         connection.close()
         raise

@@ -21,6 +21,7 @@ from websockets.uri import WebSocketURI, parse_uri
 from improto.bindings.asyncio.client import Session, registered
 from improto.bindings.sockets import WANTED, cannot_connect
 from improto.bindings.websocket.framing import kind, messages
+from improto.client import Timeouts
 from improto.codec import Codec, LengthCodec, load
 from improto.errors import CannotConnect, UsageError
 from improto.limits import Limits
@@ -135,7 +136,7 @@ async def dial(
     codec: Codec | str = "json",
     *,
     tls: ssl.SSLContext | None = None,
-    timeout: float = 10.0,
+    timeouts: Timeouts | None = None,
     reconnect: Backoff | None = None,
 ) -> Session:
     """Connect to a ws:// or wss:// URL, with nobody registered yet: `connect` is what most programs want.
@@ -146,6 +147,7 @@ async def dial(
         uri = parse_uri(url)
     except (InvalidURI, ValueError):
         raise UsageError(f"{url!r} is no address; write it like ws://HOST:PORT or wss://HOST:PORT") from None
+    times = timeouts or Timeouts()
     spoken = messages(load(codec) if isinstance(codec, str) else codec)
 
     async def streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -153,7 +155,7 @@ async def dial(
         reader = asyncio.StreamReader(loop=loop)
         context = tls or ssl.create_default_context() if uri.secure else None
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(times.connect):
                 transport, protocol = await loop.create_connection(
                     lambda: _Protocol(reader, uri, spoken), uri.host, uri.port, ssl=context
                 )
@@ -163,13 +165,13 @@ async def dial(
                     transport.abort()
                     raise
         except OSError as error:
-            raise cannot_connect(url, error) from error
+            raise cannot_connect(url, error, times.connect) from error
         except WebSocketException as error:
             raise CannotConnect(f"{url} does not agree to a WebSocket: {_answer(error)}") from error
         return reader, _Writer(transport, protocol, reader)
 
     made = await streams()
-    return Session(User(spoken, asyncio.get_running_loop().time(), reconnect), streams, made)
+    return Session(User(spoken, asyncio.get_running_loop().time(), reconnect), streams, made, times)
 
 
 def _answer(error: WebSocketException) -> str:
@@ -186,10 +188,10 @@ async def connect(
     status: str = "",
     codec: Codec | str = "json",
     tls: ssl.SSLContext | None = None,
-    timeout: float = 10.0,
+    timeouts: Timeouts | None = None,
     reconnect: Backoff | None = None,
 ) -> AsyncGenerator[Session]:
     """Connect to a ws:// or wss:// URL and register, as `improto.bindings.asyncio.connect` does."""
-    session = await dial(url, codec, tls=tls, timeout=timeout, reconnect=reconnect)
+    session = await dial(url, codec, tls=tls, timeouts=timeouts, reconnect=reconnect)
     async with registered(session, username, status):
         yield session

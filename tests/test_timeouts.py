@@ -1,0 +1,212 @@
+"""Tests of a server that does not answer: whatever a client waits for ends in time, and says what to do next."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from improto.bindings import asyncio as on_asyncio
+from improto.bindings import threads, websocket
+from improto.client import Timeouts
+from improto.codec import load
+from improto.errors import CannotConnect, ImprotoError, Lost
+from improto.messages import Register, SendMessage
+from improto.server import Hub, Policy
+from improto.service import Peer, Service
+from test_asyncio_binding import on_loop
+from test_identity import client_side
+
+SHORT = Timeouts(connect=0.2, reply=0.2, write=0.2, goodbye=0.2)
+DEADLINE = 15.0
+ROSTER = b'{"type":"ONLINE_USERS","users":{"ann":""}}\n'
+
+
+class Mute:
+    """Accepts connections, reads one line and answers it, if it has anything to say, and is silent and deaf from then on."""
+
+    def __init__(self, said: bytes) -> None:
+        self._said = said
+        self._accepted: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                accepted, _ = self._listener.accept()
+            except OSError:
+                return
+            self._accepted.append(accepted)
+            if self._said:
+                while accepted.recv(1) != b"\n":
+                    pass
+                accepted.sendall(self._said)
+
+    def close(self) -> None:
+        """Break all off."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+        for each in self._accepted:
+            each.close()
+
+
+@contextmanager
+def mute(said: bytes = b"") -> Generator[int]:
+    """Run such a server and give its port."""
+    server = Mute(said)
+    try:
+        yield server.port
+    finally:
+        server.close()
+
+
+Script = Callable[[on_asyncio.Session], Awaitable[object]]
+
+
+async def no_reply(me: on_asyncio.Session) -> None:
+    """Ask for what is never told."""
+    await me.list_conversations()
+
+
+async def no_room(me: on_asyncio.Session) -> None:
+    """Say more than the system takes for a server that reads nothing."""
+    await me.join("7")
+    while True:
+        await me.send("7", "x" * 8000)
+
+
+@pytest.mark.parametrize("scheme", ["tls", "ws", "wss"])
+@on_loop
+async def test_no_connection(scheme: str) -> None:
+    """A server that does not begin with TLS, or with WebSocket, is given up (CannotConnect)."""
+    dial = websocket.dial if scheme.startswith("ws") else on_asyncio.dial
+    tls = None if scheme == "ws" else client_side()
+    with (
+        mute() as port,
+        pytest.raises(CannotConnect, match=r"does not answer within 0\.2 s; check the address"),
+    ):
+        await dial(f"{scheme}://localhost:{port}", "json", tls=tls, timeouts=SHORT)
+
+
+def test_no_connection_with_threads() -> None:
+    """With threads, too, a server that does not begin with TLS is given up."""
+    with (
+        mute() as port,
+        pytest.raises(CannotConnect, match=r"does not answer within 0\.2 s; check the address"),
+    ):
+        threads.dial(f"tls://localhost:{port}", "json", tls=client_side(), timeouts=SHORT)
+
+
+@on_loop
+async def test_no_roster() -> None:
+    """A server that does not answer REGISTER counts as lost."""
+    with mute() as port, pytest.raises(Lost, match="does not answer; is it an improto server"):
+        async with on_asyncio.connect(f"tcp://127.0.0.1:{port}", "ann", timeouts=SHORT):
+            pass
+
+
+def test_no_roster_with_threads() -> None:
+    """With threads, too, a server that does not answer REGISTER counts as lost."""
+    with mute() as port, pytest.raises(Lost, match="does not answer; is it an improto server"):
+        threads.connect(f"tcp://127.0.0.1:{port}", "ann", timeouts=SHORT).__enter__()
+
+
+@on_loop
+async def test_no_roster_on_websocket() -> None:
+    """On WebSocket, too, a server that does not answer REGISTER counts as lost."""
+
+    async def admit(peer: Peer, request: object) -> str | None:
+        await asyncio.Event().wait()
+        return None
+
+    server = on_asyncio.Server(Service(Hub(Policy(ask=True)), [load("json")]), admit=admit)
+    _, port = await websocket.listen(server, "127.0.0.1", 0)
+    with pytest.raises(Lost, match="does not answer; is it an improto server"):
+        async with websocket.connect(f"ws://127.0.0.1:{port}", "ann", timeouts=SHORT):
+            pass
+    await server.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "told"), [(no_reply, "does not answer"), (no_room, "takes nothing .*; connect again")]
+)
+@on_loop
+async def test_no_answer(script: Script, told: str) -> None:
+    """A server that answers a call no more, or takes nothing more, counts as lost, and all that follows says so."""
+    with mute(ROSTER) as port:
+        me = await on_asyncio.dial(f"tcp://127.0.0.1:{port}", "json", timeouts=SHORT)
+        me.request(Register("ann", ""))
+        assert await me.receive()
+        with pytest.raises(Lost, match=told):
+            await script(me)
+        with pytest.raises(Lost, match=told):
+            _ = [item async for item in me]
+        await me.goodbye()
+
+
+@pytest.mark.parametrize("told", ["does not answer", "takes nothing .*; connect again"])
+def test_no_answer_with_threads(told: str) -> None:
+    """With threads, too, a server that answers no more, or takes nothing more, counts as lost."""
+
+    def script(me: threads.Session) -> None:
+        if "answer" in told:
+            me.list_conversations()
+        me.join("7")
+        while True:
+            me.send("7", "x" * 8000)
+
+    with mute(ROSTER) as port:
+        me = threads.dial(f"tcp://127.0.0.1:{port}", "json", timeouts=SHORT)
+        me.request(Register("ann", ""))
+        assert me.receive(DEADLINE)
+        with pytest.raises(Lost, match=told):
+            script(me)
+        with pytest.raises(Lost, match=told):
+            _ = list(me)
+        me.goodbye()
+
+
+@on_loop
+async def test_no_end() -> None:
+    """Who leaves a server that does not close waits no longer than was said, even if it reads nothing."""
+    with mute(ROSTER) as port:
+        url = f"tcp://127.0.0.1:{port}"
+        async with on_asyncio.connect(url, "ann", codec="json", timeouts=Timeouts(goodbye=0.1)) as me:
+            await me.join("7")
+            for _ in range(2000):
+                me.request(SendMessage("7", "x" * 8000))
+
+
+def test_no_end_with_threads() -> None:
+    """With threads, too, who leaves waits no longer than was said, even if another thread waits to send."""
+    with mute(ROSTER) as port:
+        me = threads.dial(f"tcp://127.0.0.1:{port}", "json", timeouts=Timeouts(goodbye=0.1, write=1000.0))
+        me.register("ann")
+        me.join("7")
+        sent = [0]
+
+        def talk() -> None:
+            with suppress(ImprotoError):
+                while True:
+                    me.send("7", "x" * 8000)
+                    sent[0] += 1
+
+        talking = threading.Thread(target=talk)
+        talking.start()
+        before = -1
+        while before != sent[0]:  # until there is no room
+            before = sent[0]
+            talking.join(0.1)
+        leaving = threading.Thread(target=me.goodbye, daemon=True)
+        leaving.start()
+        leaving.join(DEADLINE)
+        assert not leaving.is_alive()
+        talking.join(DEADLINE)
+        assert not talking.is_alive()
