@@ -27,8 +27,8 @@ from improto_conformance import copies
 
 __all__ = ["PLAIN", "Way", "ways"]
 
-PLAIN = copies.load(copies.without_orjson())
-"""A copy of improto that does not find orjson."""
+PLAIN = copies.load({})
+"""A copy of improto that does not find the packages of the extra `fast`."""
 
 
 class Way(NamedTuple):
@@ -247,7 +247,7 @@ def ways(message: AnyMessage) -> list[Way]:
     return [
         struct("msgspec json", msgspec.json.Encoder(), msgspec.json.Decoder(Structs)),
         plain_json(),
-        own(load("json"), "msgspec json")._replace(name="improto json, with orjson"),
+        own(load("json"), "msgspec json")._replace(name="improto json, fast"),
         own(load("ascii"), "msgspec json"),
         model(),
         converted(),

@@ -91,7 +91,7 @@ def streams() -> list[page.StreamRow]:
         names = [
             "msgspec json, lines split by hand",
             "improto ascii",
-            "improto json, with orjson",
+            "improto json, fast",
             "improto msgpack",
             "improto pickle",
         ]

@@ -24,11 +24,19 @@ def test_attack_stays_in_its_bounds(id: str, measured: dict[str, Measured]) -> N
     assert list(measured[id].complaints(ATTACKS[id])) == []
 
 
-def test_msgpack_without_its_extension() -> None:
-    """The package's pure Python form, taken where its extension cannot be built, is as safe."""
-    ids = [id for id in ATTACKS if id.startswith("msgpack/")]
-    for one in Setting(sys.executable, pure=True).run(ids):
-        assert list(one.complaints(ATTACKS[one.id])) == []
+@pytest.mark.parametrize(
+    ("without", "codecs"),
+    [
+        ("without improto[fast]", ["ascii", "json"]),
+        ("without improto[fast], msgpack without its extension", ["msgpack"]),
+    ],
+)
+def test_attacks_without_what_is_optional(without: str, codecs: list[str]) -> None:
+    """What is in the place of optional packages, and of an extension that cannot be built, is as safe."""
+    ids = [id for id, attack in ATTACKS.items() if attack.codec in codecs]
+    measured = list(Setting(sys.executable, without).run(ids))
+    assert len(measured) == len(ids)
+    assert [complaint for one in measured for complaint in one.complaints(ATTACKS[one.id])] == []
 
 
 @pytest.mark.parametrize(

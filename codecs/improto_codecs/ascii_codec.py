@@ -33,7 +33,8 @@ from improto.messages import (
     Role,
     well_formed,
 )
-from improto_codecs.canonical import Writer, canonical, entries, writer
+from improto_codecs import faster
+from improto_codecs.canonical import Writer, reader, writer
 
 __all__ = ["AsciiCodec"]
 
@@ -64,13 +65,9 @@ class AsciiCodec(LineCodec):
 
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
         """Read one line without its end; DecodeError if it does not fit the grammar."""
-        if payload.translate(_ESCAPED) is payload:  # if nothing is changed, no copy is made
-            match, makers = _CANONICAL[sender]
-            found = match(payload.decode())
-            if found is not None:
-                message = makers[found.lastindex](found.groups())
-                if message is not None:
-                    return message
+        message = _READERS[sender](payload)
+        if message is not None:
+            return message
         # ASCII-11.  JSON lets DEL stand in strings; the other controls fit nowhere below.
         if not payload.isascii() or b"\x7f" in payload:
             at = len(payload) - len(payload.lstrip(_ASCII))
@@ -196,7 +193,7 @@ def _write_names(message: Invite) -> bytes:
 def _write_lists(message: Conversations) -> bytes:
     lists = message.conversations.items()
     return " ".join(
-        [message.COMMAND, *[f"{_item(key)}={','.join(map(_item, names))}" for key, names in lists]]
+        [message.COMMAND, *["=".join((_item(key), ",".join(map(_item, names)))) for key, names in lists]]
     ).encode()
 
 
@@ -204,10 +201,10 @@ def _write_roster(message: OnlineUsers) -> bytes:
     """Write a roster: all at once, if all that is in it can be bare."""
     users = message.users
     if users and "" not in users and all(users.values()):  # ASCII-8
-        payload = entries(users, "ONLINE_USERS ", "=", " ", "").encode()
+        payload = f"ONLINE_USERS {' '.join(map('='.join, users.items()))}".encode()
         if payload.translate(None, _ATOMS) == b" =" * len(users):  # ASCII-7
             return payload
-    written = [f"{_item(name)}={_item(status)}" for name, status in users.items()]
+    written = ["=".join((_item(name), _item(status))) for name, status in users.items()]
     return " ".join([message.COMMAND, *written]).encode()
 
 
@@ -227,6 +224,8 @@ def _form(message: type[AnyMessage]) -> str:
 
 def _canonical_roster(written: str) -> dict[str, str] | None:
     """Read entries of bare names in which nothing is escaped; None if they are something else."""
+    if not written:
+        return {}
     if '"' not in written:
         return _bare_roster(written)
     found = _ENTRIES.findall(written)
@@ -235,16 +234,14 @@ def _canonical_roster(written: str) -> dict[str, str] | None:
 
 
 def _bare_roster(written: str) -> dict[str, str] | None:
-    """Read entries of which all is bare; None if they are something else."""
-    between = written.encode().translate(None, _ATOMS)
-    spaced = written.replace("=", " ")
-    count = len(between) // 2
-    # Each entry is ` name=status` if spaces and equals signs take turns, with something behind each.
-    if between != b" =" * count or "  " in spaced or spaced.endswith(" "):
+    """Read entries of which all is bare, by making a JSON object of them; None if they are something else."""
+    if "," in written:  # ASCII-7
         return None
-    parts = spaced.split(" ")
-    users = dict(zip(parts[1::2], parts[2::2], strict=True))
-    return users if len(users) == count else None
+    users = faster.text_map('{"' + written[1:].replace(" ", '","').replace("=", '":"') + '"}')
+    # ASCII-8, CODEC-10
+    if users is None or len(users) < written.count("=") or "" in users or not all(users.values()):
+        return None
+    return users
 
 
 # The last group takes all that is left where no entry begins.
@@ -252,4 +249,4 @@ _ENTRIES: Final = re.compile(rf' ({_ATOM})=(?:({_ATOM})|"([^"]*+)")|(.++)')
 _ATOMS: Final = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'",=')
 # A translation that changes what is not printable ASCII, and backslashes.
 _ESCAPED: Final = bytes(byte if 0x20 <= byte <= 0x7E and byte != 0x5C else 0x22 for byte in range(256))
-_CANONICAL: Final = {sender: canonical(sender, _form, _canonical_roster, 2) for sender in Role}
+_READERS: Final = {sender: reader(sender, _form, _canonical_roster, _ESCAPED, 2) for sender in Role}

@@ -10,40 +10,47 @@ takes half the time, but raises an audit event for each message, as if its bytes
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, cast
 
 from improto.messages import COMMANDS, AnyMessage, Kind, Role
 
-__all__ = ["Canonical", "Maker", "Writer", "canonical", "entries", "maker", "writer"]
+__all__ = ["Maker", "Reader", "Writer", "flat", "maker", "reader", "writer"]
 
-Maker = Callable[[Sequence[Any]], AnyMessage | None]
-"""What makes a message of its parts; None if only the other parser can tell what they are."""
-Canonical = tuple[Callable[[str], re.Match[str] | None], Mapping[int | None, Maker]]
-"""What matches a whole canonical text, and by the `lastindex` of the match what makes a message of its groups."""
-
+Maker = Callable[[Any], AnyMessage | None]
+"""What makes a message of something with its parts; None if only the other parser can tell what they are."""
+Reader = Callable[[bytes], AnyMessage | None]
+"""What reads a payload fast; None if only the other parser can tell what it is."""
 Writer = Callable[[Any], bytes]
 """What writes the payload of messages of one class."""
 
-_LISTS: Final = (Kind.NAMES, Kind.CONVERSATIONS)
+_LISTS: Final = {Kind.NAMES, Kind.CONVERSATIONS}
+_CONTAINERS: Final = {*_LISTS, Kind.ROSTER}
 
 
-def canonical(
+def flat(sender: Role) -> list[type[AnyMessage]]:
+    """List the classes that `sender` sends whose fields are all texts."""
+    return _without(_CONTAINERS, sender)
+
+
+def _without(kinds: Collection[Kind], sender: Role) -> list[type[AnyMessage]]:
+    of = [message for message in COMMANDS.values() if message.FROM is sender]
+    return [message for message in of if not any(field.kind in kinds for field in message.FIELDS)]
+
+
+def reader(
     sender: Role,
     form: Callable[[type[AnyMessage]], str],
     roster: Callable[[str], dict[str, str] | None],
+    escaped: bytes,
     forms: int = 1,
-) -> Canonical:
-    """Make what reads all that `sender` sends but lists.
+) -> Reader:
+    """Make what reads all that `sender` sends but lists, if it is canonical and nothing in it is escaped.
 
     `form` gives the pattern of a class, in which each text may stand in as many `forms`, each a group; a roster
-    is one group, which `roster` reads.
+    is one group, which `roster` reads.  `escaped` is a translation that changes whatever is written otherwise.
     """
-    kinds = [
-        kind
-        for kind in COMMANDS.values()
-        if kind.FROM is sender and not any(field.kind in _LISTS for field in kind.FIELDS)
-    ]
+    kinds = _without(_LISTS, sender)
     # The last group tells which choice it was: so one without fields gets an empty one.
     pattern = re.compile("|".join(form(kind) if kind.FIELDS else f"{form(kind)}()" for kind in kinds))
     groups = [f"g{number}" for number in range(1, pattern.groups + 1)]
@@ -57,22 +64,33 @@ def canonical(
             end += len(last)
             values.append(f"roster({last[0]})" if field.kind is Kind.ROSTER else " or ".join(last))
         end += not kind.FIELDS
-        make = maker(kind, groups, values, roster)
+        make = maker(kind, values, f"{', '.join(groups)}, = parts", roster)
         makers |= dict.fromkeys(range(end - len(last) + 1, end + 1), make)
-    return pattern.fullmatch, makers
+    match = pattern.fullmatch
+
+    def read(payload: bytes) -> AnyMessage | None:
+        if payload.translate(escaped) is not payload:  # if nothing is changed, no copy is made
+            return None
+        try:
+            found = match(payload.decode())
+        except UnicodeDecodeError:
+            return None
+        return None if found is None else makers[found.lastindex](found.groups())
+
+    return read
 
 
 def maker(
     message: type[AnyMessage],
-    parts: Sequence[str],
     values: Sequence[str],
+    ahead: str = "",
     roster: Callable[[str], dict[str, str] | None] | None = None,
 ) -> Maker:
-    """Write the function that makes a message: `values` say what its fields are, in terms of the `parts`.
+    """Write the function that makes a message of `parts`: `values` say what its fields are, after a statement `ahead`.
 
     Whoever calls it vouches that the values are texts and well formed, and that nobody else holds a map.
     """
-    source = ["def make(parts):", f" {', '.join(parts)}, = parts", " made = new(Message)"]
+    source = ["def make(parts):", f" {ahead or 'pass'}", " made = new(Message)"]
     for (name, kind), value in zip(message.FIELDS, values, strict=True):
         if kind is Kind.ROSTER:
             source += [f" if (map := {value}) is None: return None", f" set_{name}(made, map)"]
@@ -85,21 +103,14 @@ def maker(
     return cast("Maker", scope["make"])
 
 
-def writer(expression: str, used: Mapping[str, Callable[[str], object]]) -> Writer:
-    """Write the function that writes messages of a class: an expression for the payload of a `message`."""
-    scope: dict[str, object] = dict(used)
-    exec(f"def write(message): return {expression}", scope)
-    return cast("Writer", scope["write"])
+def writer(expression: str, used: Mapping[str, Callable[..., object]], plain: Writer | None = None) -> Writer:
+    """Write the function that writes messages of a class: an expression for the payload of a `message`.
 
-
-def entries(users: Mapping[str, str], ahead: str, between: str, after: str, end: str) -> str:
-    """Write a roster all at once: what goes ahead, between each name and status, after each entry, and at the end.
-
-    There must be an entry.
+    With `plain`, that is what writes those for which the expression raises TypeError.
     """
-    parts = [after, "", between, ""] * len(users)
-    parts[0] = ahead
-    parts[1::4] = users
-    parts[3::4] = users.values()
-    parts.append(end)
-    return "".join(parts)
+    scope: dict[str, object] = {**used, "plain": plain}
+    source = f" return {expression}"
+    if plain is not None:
+        source = f" try: return {expression}\n except TypeError: return plain(message)"
+    exec(f"def write(message):\n{source}", scope)
+    return cast("Writer", scope["write"])

@@ -19,16 +19,16 @@ A packer is kept, which takes half the time of making one each time.  Not so in 
 which would mix up what two threads pack with it; the compiled form lets no other thread run meanwhile.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from operator import attrgetter
 from typing import ClassVar, Final, cast
 
 from improto.codec import LengthCodec, arguments, build_positional
 from improto.errors import DecodeError
 from improto.limits import DEPTH
-from improto.messages import COMMANDS, AnyMessage, Code, Invite, Kind, OnlineUsers, Role
-from improto_codecs.canonical import Maker, maker
+from improto.messages import COMMANDS, AnyMessage, Code, Invite, OnlineUsers, Role
+from improto_codecs import faster
+from improto_codecs.canonical import Maker, Reader, Writer, flat, maker, writer
 
 __all__ = ["MsgpackCodec"]
 
@@ -39,7 +39,6 @@ _pack = cast(Callable[..., bytes], _msgpack.Packer().pack if _compiled else _msg
 _unpack = cast(Callable[..., object], _msgpack.unpackb)
 # Of what comes out of these nothing is sure but what is tried next.
 _unpack_texts = cast(Callable[..., list[str]], _msgpack.unpackb)
-_unpack_map = cast(Callable[..., dict[str, str]], _msgpack.unpackb)
 
 # Of each first byte from C0: how many bytes the value has, or if negative, how many of a length come first.
 _SIZES: Final = (
@@ -68,17 +67,13 @@ class MsgpackCodec(LengthCodec):
 
     def encode(self, message: AnyMessage) -> bytes:
         """Give the array in its shortest form."""
-        return _pack(_ARRAYS[type(message)](message))  # MSGPACK-1, MSGPACK-3, MSGPACK-5
+        return _WRITERS[type(message)](message)  # MSGPACK-1, MSGPACK-3, MSGPACK-5
 
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
         """Read one array; DecodeError if it is none or not a message."""
         try:
-            if payload.startswith(_ROSTER):
-                message = _read_roster(payload, sender)
-            else:
-                texts = _unpack_texts(payload, max_array_len=_MOST_TEXTS, max_map_len=0, max_ext_len=0)
-                "".join(texts)
-                message = _MAKERS[sender][texts[0]](texts)
+            roster = payload.startswith(_ROSTER)
+            message = _read_roster(payload, sender) if roster else _READERS[sender](payload)
         except (LookupError, TypeError, ValueError):
             message = None  # it holds something else than texts
         if message is not None:
@@ -104,11 +99,9 @@ def _read_roster(payload: bytes, sender: Role) -> AnyMessage | None:
     at = len(_ROSTER)
     head = payload[at]
     size = head & 15 if head >> 4 == 8 else int.from_bytes(payload[at + 1 : at + _MAP_HEADS[head]])
-    users = _unpack_map(payload[at:], max_array_len=0, max_ext_len=0)
-    "".join(users)
-    "".join(users.values())
+    users = _unpack_map(payload[at:])
     # CODEC-10
-    return _make_roster((users,)) if sender is OnlineUsers.FROM and len(users) == size else None
+    return _make_roster(users) if sender is OnlineUsers.FROM and len(users) == size else None
 
 
 class _Ext:
@@ -200,23 +193,41 @@ def _cut_off(at: int) -> DecodeError:
     return DecodeError(Code.MALFORMED, "the message is cut off", offset=at)
 
 
-def _array(message: AnyMessage) -> Sequence[object]:
-    return [message.COMMAND, *arguments(message)]
+def _plain_map(packed: bytes) -> dict[str, str]:
+    users = cast("dict[str, str]", _unpack(packed, max_array_len=0, max_ext_len=0))
+    "".join(users)
+    "".join(users.values())
+    return users
 
 
-_ARRAYS: Final[Mapping[type[AnyMessage], Callable[[AnyMessage], Sequence[object]]]] = {
-    message: attrgetter("COMMAND", *[field.name for field in message.FIELDS])
-    if message.FIELDS and message is not Invite
-    else _array
-    for message in COMMANDS.values()
+def _plain_reader(sender: Role) -> Reader:
+    makers: dict[str, Maker] = {}
+    for message in flat(sender):
+        names = [field.name for field in message.FIELDS]
+        makers[message.COMMAND] = maker(message, names, f"{', '.join(['command', *names])}, = parts")
+    most = 1 + max(len(message.FIELDS) for message in COMMANDS.values())
+
+    def read(payload: bytes) -> AnyMessage | None:
+        texts = _unpack_texts(payload, max_array_len=most, max_map_len=0, max_ext_len=0)
+        "".join(texts)
+        return makers[texts[0]](texts)
+
+    return read
+
+
+def _plain_writer(message: type[AnyMessage]) -> Writer:
+    if message is Invite:
+        return lambda message: _pack([message.COMMAND, *arguments(message)])
+    parts = ["message.COMMAND", *[f"message.{name}" for name, _ in message.FIELDS]]
+    return writer(f"pack([{', '.join(parts)}])", {"pack": _pack})
+
+
+_READERS: Final = {sender: faster.msgpack_reader(sender, _plain_reader(sender)) for sender in Role}
+_WRITERS: Final[Mapping[type[AnyMessage], Writer]] = {
+    message: faster.msgpack_writer(message, _plain_writer(message)) for message in COMMANDS.values()
 }
-_MAKERS: Final[dict[Role, dict[str, Maker]]] = {role: {} for role in Role}
-for _message in COMMANDS.values():
-    if all(field.kind not in (Kind.NAMES, Kind.ROSTER, Kind.CONVERSATIONS) for field in _message.FIELDS):
-        _names = [field.name for field in _message.FIELDS]
-        _MAKERS[_message.FROM][_message.COMMAND] = maker(_message, ["command", *_names], _names)
-_MOST_TEXTS: Final = 1 + max(len(message.FIELDS) for message in COMMANDS.values())
-_make_roster: Final = maker(OnlineUsers, ["users"], ["users"])
+_unpack_map: Final = faster.msgpack_map(_plain_map)
+_make_roster: Final = maker(OnlineUsers, ["parts"])
 # The headers of an array of two and of a text, and the command.
 _ROSTER: Final = b"\x92" + bytes([0xA0 + len(OnlineUsers.COMMAND)]) + OnlineUsers.COMMAND.encode()
 _MAP_HEADS: Final = {0xDE: 3, 0xDF: 5}

@@ -24,7 +24,7 @@ from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
 from improto_conformance.clients.lines import NoDriver
 from improto_conformance.clients.memory import InMemory
 from improto_conformance.clients.runner import conduct as conduct_client
-from improto_conformance.copies import Copy, in_memory, load, source, without_orjson
+from improto_conformance.copies import Copy, in_memory, load, source
 from improto_conformance.mutation import Mutant, dotted, mutants, probed
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
@@ -149,7 +149,7 @@ def reach(paths: Iterable[str], jobs: int = 1) -> Reach:
 
 
 def _reached(way: Way) -> Iterator[tuple[str, dict[str, frozenset[int]]]]:
-    copy = load({**without_orjson(), **{path: probed(source(path)) for path in WAYS}})
+    copy = load({path: probed(source(path)) for path in WAYS})
     modules = {path: copy.module(dotted(path)) for path in WAYS}
 
     def lines() -> dict[str, frozenset[int]]:
@@ -266,7 +266,7 @@ def _cited(text: Sequence[str], line: int) -> dict[str, int]:
 def _try(trial: _Trial) -> Iterator[tuple[str, Verdict | None]]:
     """Give the name of each check before it is tried; and with a verdict if it did not pass, up to the first failure."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    copy = load({**without_orjson(), trial.path: trial.text})
+    copy = load({trial.path: trial.text})
     try:
         for way, names in trial.plan:
             checks = _checks(way, copy)

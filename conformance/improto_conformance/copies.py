@@ -5,12 +5,12 @@
     copy.module("improto.bindings.asyncio")         any module of it, such as to serve it on a socket
 
 A copy has module objects of its own, which `sys.modules` does not know: an edit can break nothing but the copy.
-Of a module with the installed text the code is compiled once and executed again for each copy.
+The code of a text is compiled once and executed again for each copy.
 """
 
 import builtins
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
@@ -20,9 +20,10 @@ from typing import Any, Final, cast
 from improto.codec import ENTRY_POINTS
 from improto_conformance.targets import Target, hosted
 
-__all__ = ["Copy", "in_memory", "load", "source", "without_orjson"]
+__all__ = ["Copy", "in_memory", "load", "source"]
 
 _COPIED: Final = ("improto", "improto_codecs")
+_FASTER: Final = "improto_codecs/faster.py"
 
 
 class Copy:
@@ -61,8 +62,7 @@ class Copy:
 
     def _code(self, name: str) -> CodeType:
         path = _path(name)
-        text = self._sources.get(path)
-        return _installed(path) if text is None else compile(text, path, "exec")
+        return _compiled(self._sources.get(path) or source(path), path)
 
     def _import(
         self,
@@ -88,10 +88,13 @@ class Copy:
 
 
 def load(sources: Mapping[str, str]) -> Copy:
-    """Give a copy with these texts, by path, in place of the installed ones.  KeyError if there is no such file."""
+    """Give a copy with these texts, by path, in place of the installed ones.  KeyError if there is no such file.
+
+    A copy does without the extra `fast`: what it does, and what an edit breaks, is the same wherever it is made.
+    """
     for path in sources:
         source(path)
-    return Copy(sources)
+    return Copy({_FASTER: source(_FASTER).replace('"msgspec"', '"improto_codecs.missing"'), **sources})
 
 
 @cache
@@ -103,12 +106,6 @@ def source(path: str) -> str:
     if file is None or not file.is_file():
         raise KeyError(f"the reference has no file {path!r}")
     return file.read_text(encoding="utf-8")
-
-
-def without_orjson() -> dict[str, str]:
-    """Give the text of the module with which a copy does without orjson, whether or not that is installed."""
-    path = "improto_codecs/faster_json.py"
-    return {path: source(path).replace('"orjson"', '"improto_codecs.missing"')}
 
 
 def in_memory(copy: Copy, *, private: bool = False) -> Target:
@@ -134,9 +131,9 @@ def _path(name: str) -> str:
     return f"{path}.py"
 
 
-@cache
-def _installed(path: str) -> CodeType:
-    return compile(source(path), path, "exec")
+@lru_cache(maxsize=100)  # of mutants there are thousands
+def _compiled(text: str, path: str) -> CodeType:
+    return compile(text, path, "exec")
 
 
 def _copied(name: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from improto.errors import UsageError
@@ -22,15 +23,20 @@ HELP: Final = "try attacks on the codecs, each in a process of its own, and meas
 
 _IDENTITY: Final = "import platform as p; print(p.python_implementation(), p.python_version())"
 _MEBIBYTE: Final = 2**20
+_WAYS: Final[Mapping[str, Sequence[str]]] = {
+    "": ("ascii", "json", "msgpack", "pickle"),
+    "without improto[fast]": ("ascii", "json", "msgpack"),
+    "without improto[fast], msgpack without its extension": ("msgpack",),
+}
+"""What an interpreter is to do without, and the codecs for which it makes a difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """An interpreter and the environment in which it runs attacks."""
+    """An interpreter, and what it is to do without: one of `_WAYS`."""
 
     python: str
-    pure: bool = False
-    """Whether `msgpack` is to do without its extension."""
+    without: str = ""
 
     @property
     def name(self) -> str:
@@ -39,11 +45,23 @@ class Setting:
             asked = subprocess.run([self.python, "-c", _IDENTITY], stdout=subprocess.PIPE, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise UsageError(f"{self.python} is no Python that can be started ({error})") from None
-        return asked.stdout.decode().strip() + (", msgpack without its extension" if self.pure else "")
+        return ", ".join(filter(None, [asked.stdout.decode().strip(), self.without]))
 
     def run(self, ids: Sequence[str]) -> Iterator[Measured]:
-        """Run attacks; UsageError if improto is not installed there."""
-        environment = {**os.environ, "MSGPACK_PUREPYTHON": "1"} if self.pure else dict(os.environ)
+        """Run those attacks for which it makes a difference; UsageError if improto is not installed there."""
+        chosen = [id for id in ids if ATTACKS[id].codec in _WAYS[self.without]]
+        environment = dict(os.environ)
+        with TemporaryDirectory() as ahead:
+            if "fast" in self.without:
+                Path(ahead, "msgspec.py").write_text("raise ImportError('left out')", encoding="utf-8")
+                environment["PYTHONPATH"] = os.pathsep.join(
+                    filter(None, [ahead, environment.get("PYTHONPATH")])
+                )
+            if "extension" in self.without:
+                environment["MSGPACK_PUREPYTHON"] = "1"
+            yield from self._run(chosen, environment)
+
+    def _run(self, ids: Sequence[str], environment: Mapping[str, str]) -> Iterator[Measured]:
         with subprocess.Popen(
             [self.python, "-m", "improto_conformance.attacks", *ids],
             env=environment,
@@ -55,7 +73,7 @@ class Setting:
                 fields["executed"] = tuple(fields["executed"])
                 yield Measured(**fields)
         if process.returncode:
-            raise UsageError(f"{self.python} cannot run the attacks; install 'improto[msgpack]' for it")
+            raise UsageError(f"{self.python} cannot run the attacks; install 'improto[msgpack,fast]' for it")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -67,13 +85,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PROG",
-        help="a further interpreter to run them in, for which improto[msgpack] is installed",
+        help="a further interpreter to run them in, for which improto[msgpack,fast] is installed",
     )
     add("--table", type=Path, metavar="FILE", help="write what became of them, as Markdown")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run attacks in each interpreter, with and without msgpack's extension; 0 if all stayed in their bounds, else 1."""
+    """Run attacks in each interpreter, with and without what is optional; 0 if all stayed in their bounds, else 1."""
     patterns: list[str] = arguments.only or ["*"]
     ids = [id for id in ATTACKS if any(fnmatchcase(id, pattern) for pattern in patterns)]
     if not ids:
@@ -81,17 +99,14 @@ def run(arguments: argparse.Namespace) -> int:
     results: dict[str, list[Measured]] = {}
     wrong = 0
     for python in [sys.executable, *arguments.python]:
-        for setting in Setting(python), Setting(python, pure=True):
-            chosen = [id for id in ids if id.startswith("msgpack/") or not setting.pure]
-            if not chosen:
-                continue
-            results[setting.name] = []
-            for measured in setting.run(chosen):
-                results[setting.name].append(measured)
+        for setting in [Setting(python, without) for without in _WAYS]:
+            found = results[setting.name] = []
+            for measured in setting.run(ids):
+                found.append(measured)
                 for complaint in measured.complaints(ATTACKS[measured.id]):
                     wrong += 1
                     print(f"WRONG {complaint}", flush=True)
-            print(f"{setting.name}: {len(chosen)} attacks", flush=True)
+            print(f"{setting.name}: {len(found)} attacks", flush=True)
     if arguments.table is not None:
         arguments.table.write_text("\n".join(table(results)) + "\n", encoding="utf-8")
     return 1 if wrong else 0

@@ -1,0 +1,131 @@
+"""What the codecs do faster with the packages `msgspec` and `orjson`, if both are installed: the same, byte by byte.
+
+But for `text_map`, each function takes the plain way to do something, and gives the faster one or else the plain one.
+
+Of the table msgspec makes types that have its fields and no others, and reads nothing that does not fit one of
+them; the parsers of the codecs, which know every form, are asked about the rest.  orjson writes rosters.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from json import JSONDecoder
+from types import ModuleType
+from typing import Any, Final, Union, cast
+
+from improto.messages import COMMANDS, AnyMessage, Kind, OnlineUsers, Role
+from improto_codecs.canonical import Reader, Writer, flat, maker, writer
+
+__all__ = ["json_reader", "json_writer", "msgpack_map", "msgpack_reader", "msgpack_writer", "text_map"]
+
+_msgspec: ModuleType | None
+_orjson: ModuleType | None
+try:
+    _msgspec, _orjson = import_module("msgspec"), import_module("orjson")
+except ImportError:
+    _msgspec = _orjson = None
+
+_CONTAINERS: Final = {
+    Kind.NAMES: tuple[str, ...],
+    Kind.ROSTER: dict[str, str],
+    Kind.CONVERSATIONS: dict[str, tuple[str, ...]],
+}
+
+
+def json_reader(sender: Role, plain: Reader) -> Reader:
+    """Read payloads of the codec json."""
+    if _msgspec is None:
+        return plain
+    return _reader(_msgspec.json, {_struct(kind): kind for kind in COMMANDS.values() if kind.FROM is sender})
+
+
+def json_writer(message: type[AnyMessage], plain: Writer) -> Writer:
+    """Write payloads of the codec json."""
+    if _msgspec is None or _orjson is None:
+        return plain
+    if message is OnlineUsers:
+        return writer(
+            'b\'{"type":"ONLINE_USERS","users":%b}\' % dumps(message.users)', {"dumps": _orjson.dumps}, plain
+        )
+    return _writer(_msgspec.json, message, _struct(message), plain)
+
+
+def text_map(written: str) -> dict[str, str] | None:
+    """Read a JSON object that holds texts, without escapes, and does not nest; None if it is something else."""
+    try:
+        return _parse(written)
+    except (StopIteration, TypeError, ValueError):
+        return None
+
+
+def msgpack_reader(sender: Role, plain: Reader) -> Reader:
+    """Read payloads of the codec msgpack that hold texts and no containers."""
+    if _msgspec is None:
+        return plain
+    return _reader(_msgspec.msgpack, {_struct(kind, array=True): kind for kind in flat(sender)})
+
+
+def msgpack_writer(message: type[AnyMessage], plain: Writer) -> Writer:
+    """Write payloads of the codec msgpack, but for INVITE, whose names are arguments of their own."""
+    if _msgspec is None or Kind.NAMES in [field.kind for field in message.FIELDS]:
+        return plain
+    return _writer(_msgspec.msgpack, message, _struct(message, array=True), plain)
+
+
+def msgpack_map(plain: Callable[[bytes], dict[str, str]]) -> Callable[[bytes], dict[str, str]]:
+    """Read a MessagePack map from str to str.  ValueError if it is something else."""
+    return plain if _msgspec is None else _msgspec.msgpack.Decoder(dict[str, str]).decode
+
+
+def _struct(message: type[AnyMessage], *, array: bool = False) -> type:
+    """Make a type with the fields of a message and no others, whose first member or item is the command."""
+    assert _msgspec is not None
+    fields = [(name, _CONTAINERS.get(kind, str)) for name, kind in message.FIELDS]
+    return cast(
+        type,
+        _msgspec.defstruct(
+            message.__name__,
+            fields,
+            tag_field="type",
+            tag=message.COMMAND,
+            array_like=array,
+            forbid_unknown_fields=True,
+            frozen=True,
+            gc=any(kind in _CONTAINERS for _, kind in message.FIELDS),
+        ),
+    )
+
+
+def _reader(form: Any, kinds: Mapping[type, type[AnyMessage]]) -> Reader:
+    decode: Callable[[bytes], object] = form.Decoder(cast("Any", Union)[tuple(kinds)]).decode
+    makers = {
+        struct: maker(kind, [f"parts.{field.name}" for field in kind.FIELDS])
+        for struct, kind in kinds.items()
+    }
+
+    def read(payload: bytes) -> AnyMessage | None:
+        try:
+            parts = decode(payload)
+        except (ValueError, RecursionError):  # it looks for the type behind whatever stands ahead
+            return None
+        return makers[type(parts)](parts)
+
+    return read
+
+
+def _writer(form: Any, message: type[AnyMessage], struct: type, plain: Writer) -> Writer:
+    values = ", ".join([f"message.{field.name}" for field in message.FIELDS])
+    return writer(f"encode(Struct({values}))", {"encode": form.Encoder().encode, "Struct": struct}, plain)
+
+
+def _parse_plainly(written: str) -> dict[str, str]:
+    users, end = _scan(written, 0)
+    if end < len(written):
+        raise ValueError("something follows the map")
+    "".join(users.values())
+    return users
+
+
+_scan = cast("Callable[[str, int], tuple[dict[str, str], int]]", vars(JSONDecoder())["scan_once"])
+_parse: Final[Callable[[str], dict[str, str]]] = (
+    _parse_plainly if _msgspec is None else _msgspec.json.Decoder(dict[str, str]).decode
+)

@@ -1,0 +1,163 @@
+"""Tests of `improto_codecs.faster`: that with the extra `fast` the codecs do what they do without."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from improto.codec import load
+from improto.messages import AnyMessage, Conversations, Error, Invite, Message, OnlineUsers, Role
+from improto_codecs import faster
+from improto_conformance import copies
+from improto_conformance.strategies import messages
+
+pytest.importorskip("msgspec")
+pytest.importorskip("orjson")
+
+PLAIN = copies.load({})
+"""A copy of the reference that does not find the packages."""
+FASTER = ["ascii", "json", "msgpack"]
+
+CHARACTERS = [*map(chr, range(0x3000)), "\ud7ff", "\ue000", "\ufeff", "\uffff", "\U00010000", "\U0010ffff"]
+PIECES = [*' "\\,:{}[]x=', "\t", "\x00", "\x7f", "é", "😀", "null", "1", "1e999", "NaN", "\\n", "\\ud83d", '":"', '","', '"a"', ' "a":"b",', '"type":"ERROR",', '"text":"x"', ' a=b', '"users":{"a":"b"}', '[' * 40]  # fmt: skip
+
+
+class _Own(str):
+    """A text that shows itself in another way."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "another"
+
+
+def plain(message: AnyMessage) -> Any:
+    """Give the same message of the copy."""
+    return getattr(PLAIN.module("improto.messages"), type(message).__name__)(*message.values())
+
+
+def outcome(codec: Any, payload: bytes, role: Any) -> object:
+    """Decode; give the command and the fields, or how it is refused."""
+    try:
+        message = codec.decode(payload, role)
+    except ValueError as error:
+        return [str(error), vars(error)]
+    return [message.COMMAND, repr(message.values())]
+
+
+def alike(name: str, payload: bytes, role: Role) -> bool:
+    """Tell whether a payload is read, or refused, as without the packages."""
+    roles = PLAIN.module("improto.messages").Role
+    return outcome(load(name), payload, role) == outcome(PLAIN.codec(name), payload, roles(role.value))
+
+
+def test_the_packages_are_used() -> None:
+    """With the packages there are faster ways, and in the copy not, so that the other tests compare something."""
+    for module, kept in (faster, False), (PLAIN.module("improto_codecs.faster"), True):
+        ways = [
+            module.json_reader(Role.SERVER, plain),
+            module.json_writer(OnlineUsers, plain),
+            module.json_writer(Message, plain),
+            module.msgpack_reader(Role.SERVER, plain),
+            module.msgpack_writer(Message, plain),
+            module.msgpack_map(plain),
+        ]
+        assert [way is plain for way in ways] == [kept] * len(ways)
+
+
+@pytest.mark.parametrize("name", FASTER)
+@given(message=messages())
+def test_they_write_the_same(name: str, message: AnyMessage) -> None:
+    """Each message is written as without the packages."""
+    assert load(name).encode(message) == PLAIN.codec(name).encode(plain(message))
+
+
+@pytest.mark.parametrize("name", FASTER)
+def test_they_escape_the_same(name: str) -> None:
+    """Each character is escaped, or not, as without the packages."""
+    for message in Error("".join(CHARACTERS)), OnlineUsers(dict.fromkeys(CHARACTERS, "here")):
+        assert load(name).encode(message) == PLAIN.codec(name).encode(plain(message))
+
+
+@pytest.mark.parametrize("name", FASTER)
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message("7", _Own("ann"), _Own("hi")),
+        Invite((_Own("bo"),)),
+        OnlineUsers({_Own("ann"): _Own("here")}),
+        Conversations({_Own("7"): (_Own("bo"),)}),
+    ],
+)
+def test_own_texts_are_written(name: str, message: AnyMessage) -> None:
+    """Texts of a class of their own are written as they are, in the place of keys too, which orjson refuses."""
+    assert load(name).encode(message) == PLAIN.codec(name).encode(plain(message))
+    assert load(name).decode(load(name).encode(message), message.FROM) == message
+
+
+@pytest.mark.parametrize("name", FASTER)
+@given(message=messages(), role=st.sampled_from(Role), data=st.data())
+def test_they_read_the_same(name: str, message: AnyMessage, role: Role, data: st.DataObject) -> None:
+    """Each message, whole or with a part of it replaced by something odd, is read, or refused, as without them."""
+    payload = load(name).encode(message)
+    assert alike(name, payload, role)
+    start = data.draw(st.integers(0, len(payload)))
+    end = data.draw(st.integers(start, min(len(payload), start + 8)))
+    odd = "".join(data.draw(st.lists(st.sampled_from(PIECES), max_size=4))).encode()
+    assert alike(name, payload[:start] + odd + payload[end:], role)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"type":"ERROR","message":"a","message":"b"}',
+        b'{"type":"ERROR","message":1,"message":"b"}',
+        b'{"type":"ERROR","message":"b","type":"STATUS","status":"c"}',
+        b'{"type":"ERROR","message":"b","x":"\xff"}',
+        b'{"type":"ERROR","message":"b","x":%b}' % (b"[" * 100 + b"]" * 100),
+        b'{"x":%b,"type":"ERROR","message":"b"}' % (b"[" * 100_000 + b"]" * 100_000),
+        b'{"x":%b' % (b'{"":' * 100_000),
+        b'{"message":"b","type":"ERROR"}',
+        b' {"type" : "ERROR", "message" : "b" }\t',
+        b'{"t\\u0079pe":"ERROR","m\\u0065ssage":"b\\n\\u00e9\\ud83d\\ude00"}',
+        b'{"type":"ONLINE_USERS","users":{"a":"b","\\u0061":"c"}}',
+        b'{"type":"ONLINE_USERS","users":{"a":"b","c":{"d":"e"}}}',
+        b'{"type":"GOODBYE"}',
+        b'{"type":"GOODBYE","users":[]}',
+        b'{"type":"INVITE","users":["a","b"]}',
+        b'{"type":"INVITE","users":{"a":"b"}}',
+        b'{"type":"CONVERSATIONS","conversations":{"a":[],"b":["c"],"a":["d"]}}',
+        b'{"type":"ERROR","message":"b"}{"type":"ERROR","message":"b"}',
+        b'\xef\xbb\xbf{"type":"ERROR","message":"b"}',
+        b"ONLINE_USERS",
+        b"ONLINE_USERS ",
+        b"ONLINE_USERS a=b a=c",
+        b"ONLINE_USERS a=b  c=d",
+        b"ONLINE_USERS a=b c=d ",
+        b"ONLINE_USERS a= b=c",
+        b"ONLINE_USERS =a b=c",
+        b"ONLINE_USERS a=b=c",
+        b"ONLINE_USERS a b=c",
+        b"ONLINE_USERS a,b=c",
+        b"ONLINE_USERS a:b={c}",
+        b"\x92\xa5ERROR\xa1b",
+        b"\xdc\x00\x02\xd9\x05ERROR\xdb\x00\x00\x00\x01b",
+        b"\xdd\xff\xff\xff\xff\xa5ERROR\xa1b",
+        b"\x92\xa5ERROR\xc4\x01b",
+        b"\x92\xa5ERROR\xa1\xff",
+        b"\x92\xa5ERROR\xa1bc",
+        b"\x92\xa5ERROR\xdd\xff\xff\xff\xff",
+        b"\x93\xa5ERROR\xa1b\xc0",
+        b"\x92\xacONLINE_USERS\x82\xa1a\xa1b\xa1a\xa1c",
+        b"\x92\xacONLINE_USERS\xdf\xff\xff\xff\xff\xa1a\xa1b",
+        b"\x92\xacONLINE_USERS\x81\xc4\x01a\xa1b",
+        b"\x92\xacONLINE_USERS\x80",
+        b"\x91" * 100_000,
+    ],
+)
+def test_odd_payloads_are_read_the_same(payload: bytes, role: Role) -> None:
+    """What differs between parsers in other places is read, or refused, as without the packages."""
+    for name in FASTER:
+        assert alike(name, payload, role)
