@@ -129,6 +129,7 @@ def heard_last(party: Party, text: str) -> bool:
 def reset(ground: Ground) -> None:
     """A member sends a message and a half, and its connection is reset."""
     (ann, bo), (_, cable) = ground.talk("ann", "bo")
+    ann.wait_to_see("bo", "here")
     id = ground.stage.transcript.conversation
     bo.send(SendMessage(id, "whole"))
     hear(ann, "whole")
@@ -380,6 +381,7 @@ def frames(ground: Ground) -> None:
 def killed(ground: Ground) -> None:
     """The process of a member that sends all the time is killed."""
     (ann, bo), _ = ground.talk("ann", "bo")
+    ann.wait_to_see("bo", "here")
     id = ground.stage.transcript.conversation
 
     def load() -> None:
