@@ -104,6 +104,16 @@ def test_no_connection_with_threads() -> None:
         threads.dial(f"tls://localhost:{port}", "json", tls=client_side(), timeouts=SHORT)
 
 
+def test_no_room_to_connect() -> None:
+    """With threads, too, a host that takes no connections is given up."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as full,
+        socket.create_connection(full.getsockname()),
+        pytest.raises(CannotConnect, match="does not answer"),
+    ):
+        threads.dial(f"tcp://127.0.0.1:{full.getsockname()[1]}", timeouts=SHORT)
+
+
 @on_loop
 async def test_no_roster() -> None:
     """A server that does not answer REGISTER counts as lost."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from improto.addresses import Address
 from improto.bindings.sockets import watch
@@ -84,18 +84,32 @@ class Stream:
                 raise TimeoutError
 
 
+def _connected(address: Address, until: float) -> socket.socket:
+    """Connect to the first place at an address where somebody listens; they have so much time all together."""
+    places: list[tuple[int, Any]] = [(socket.AF_UNIX, address.path)]
+    if address.scheme != "unix":
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        places = [(family, place) for family, _, _, _, place in found]
+    failure = OSError()
+    for family, place in places:
+        connection = socket.socket(family)
+        try:
+            connection.settimeout(max(0.001, until - time.monotonic()))
+            connection.connect(place)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
 def open_stream(address: Address, tls: ssl.SSLContext | None, timeouts: Timeouts) -> Stream:
     """Connect.  OSError if that fails, and TimeoutError if it takes longer."""
     until = time.monotonic() + timeouts.connect
-    if address.scheme == "unix":
-        connection = socket.socket(socket.AF_UNIX)
-    else:
-        connection = socket.create_connection((address.host, address.port), timeouts.connect)
+    connection = _connected(address, until)
     try:
-        connection.settimeout(timeouts.connect)
-        if address.scheme == "unix":
-            connection.connect(address.path)
-        else:
+        if address.scheme != "unix":
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             watch(connection, timeouts.write)
         if address.scheme == "tls":
