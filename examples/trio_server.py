@@ -100,8 +100,7 @@ class TrioLink(Link):
             while True:
                 data = self.take(trio.current_time())
                 if data is not None:
-                    self.pause()
-                    self.take(trio.current_time())  # tells that there is no room for more
+                    self.pause(trio.current_time())
                     await self._stream.send_all(data)
                     self.resume()
                     self._server.wake()

@@ -162,20 +162,18 @@ class _LineReader(_FramedReader):
         self._buffer += data
 
     def next(self, limit: int) -> AnyMessage | None:
-        while not self._over:
-            end = self._buffer.find(b"\n", self._searched)
-            if end < 0:
-                self._searched = len(self._buffer)
-                if self._searched - self._start > limit + 1:  # one more for a carriage return
-                    raise self._too_large(limit)
-                return None
-            line = bytes(self._buffer[self._start : end])
+        buffer = self._buffer
+        while (end := buffer.find(b"\n", self._searched)) >= 0:
+            line = bytes(buffer[self._start : end])
             self._start = self._searched = end + 1
             line = line.removesuffix(b"\r")
             if len(line) > limit:
                 raise self._too_large(limit)
             if line.strip(self._codec.blank):
                 return self._codec.decode(line, self._sender)
+        self._searched = len(buffer)
+        if self._searched - self._start > limit + 1:  # one more for a carriage return
+            raise self._too_large(limit)
         return None
 
 

@@ -10,7 +10,7 @@ connections there may be, and how one is closed is decided here.  It tells
     link.ended()                   end of stream
     link.broken()                  nothing can be read or written any more
     link.lost()                    the connection is closed: nothing more is called
-    link.pause()                   the transport takes no more for now …
+    link.pause(now)                the transport takes no more for now …
     link.resume()                  … and takes more again
     links.turn(now)                after any of these, and when the clock reaches `links.due`
 
@@ -173,7 +173,7 @@ class Links:
 class Link:
     """One accepted connection, from which a binding derives its own.  See the module's text."""
 
-    __slots__ = ("_address", "_held", "_in_gap", "_progress", "_waiting", "links", "paused", "peer", "phase")
+    __slots__ = ("_held", "_in_gap", "_waiting", "links", "paused", "peer", "phase")
     peer: Peer
 
     def __init__(self, links: Links) -> None:
@@ -185,7 +185,6 @@ class Link:
         self._waiting: list[bytes | memoryview] = []
         self._in_gap = False  # the next message has to wait
         self._held = False  # the service has been told that there is no room
-        self._progress = False  # … but since then there was, for a while
 
     # -- inputs ---------------------------------------------------------------------------------------------
 
@@ -221,14 +220,14 @@ class Link:
         self._waiting.clear()
         self.links.remove(self)
 
-    def pause(self) -> None:
+    def pause(self, now: float) -> None:
         """Note that the transport takes no more for now."""
         self.paused = True
+        self._hold(now)
 
     def resume(self) -> None:
         """Note that the transport takes more again."""
         self.paused = False
-        self._progress = True
         self.links.touch(self)
 
     def flushed(self, now: float) -> None:
@@ -241,7 +240,6 @@ class Link:
         """Note that a gap, or the time for a step of the close, is over."""
         if gap:
             self._in_gap = False
-            self._progress = not self.paused
         else:
             self.phase = Phase.OVER
         self.links.touch(self)
@@ -262,17 +260,19 @@ class Link:
 
         Of a long message that is a part; with a gap one message; else all that fits.
         """
-        waiting = self._waiting
-        if not waiting and self.peer.outbox.pieces:
-            waiting += self.peer.take()
-        if waiting and not self.paused and not self._in_gap:
-            return self._portion(now)
-        if waiting or self.paused or self._in_gap or self._held:
-            self._tell(now)
-        if self.peer.flush is not None and self.phase is Phase.OPEN:
+        peer, waiting = self.peer, self._waiting
+        if peer.flush is not None and self.phase is Phase.OPEN:
             self.phase = Phase.FLUSHING
-            self.links.close_within(self, self.peer.flush, now)
-        return None
+            self.links.close_within(self, peer.flush, now)
+        if self._held and (self.paused or self._in_gap):
+            return None
+        if not waiting:
+            waiting += peer.take()
+        data = self._portion(now) if waiting else None
+        if self._held and not waiting and not self._in_gap:
+            self._held = False
+            self.links.service.unblock(peer)
+        return data
 
     def _portion(self, now: float) -> bytes | memoryview:
         waiting = self._waiting
@@ -282,22 +282,21 @@ class Link:
             return memoryview(first)[:_PORTION]
         if self.links.gap and self.peer.codec_name == "pickle":  # LECTURE-2
             self._in_gap = True
+            self._hold(now)
             self.links.wait(self, now + self.links.gap)
             return waiting.pop(0)
+        if len(waiting) == 1:  # a turn's messages come joined
+            waiting.clear()
+            return first
         count, size = 1, len(first)
         while count < len(waiting) and size + len(waiting[count]) <= _PORTION:
             size += len(waiting[count])
             count += 1
         pieces = waiting[:count]
         del waiting[:count]
-        return pieces[0] if count == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
-    def _tell(self, now: float) -> None:
-        """Tell the service whether there is room for more."""
-        held = self.paused or self._in_gap or bool(self._waiting)
-        if held and (self._progress or not self._held):
-            self.links.service.block(self.peer, now)
-        elif self._held and not held:
-            self.links.service.unblock(self.peer)
-        self._held = held
-        self._progress = False
+    def _hold(self, now: float) -> None:
+        """Tell the service that there is no room; each time there was some before, which is a sign of life."""
+        self._held = True
+        self.links.service.block(self.peer, now)

@@ -33,6 +33,8 @@ __all__ = [
     "Delivery",
     "Error",
     "Field",
+    "FromClient",
+    "FromServer",
     "Goodbye",
     "Invitation",
     "Invite",
@@ -158,67 +160,75 @@ class _Base:
         raise NotImplementedError  # each class has its own, which `_methods` writes
 
 
+class FromClient(_Base):
+    """What clients send: the class of each `Request`, which is told by it faster than by the union."""
+
+    __slots__ = ()
+    FROM: ClassVar[Role] = Role.CLIENT
+
+
+class FromServer(_Base):
+    """What servers send: the class of each `Response`."""
+
+    __slots__ = ()
+    FROM: ClassVar[Role] = Role.SERVER
+
+
 @final
 @dataclass(frozen=True, slots=True)
-class Register(_Base):
+class Register(FromClient):
     """Ask to be known by a name.  Answered with the first ONLINE_USERS, or with ERROR."""
 
     COMMAND: ClassVar[str] = "REGISTER"
-    FROM: ClassVar[Role] = Role.CLIENT
     username: _Name
     status: _Status
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class OnlineUsers(_Base):
+class OnlineUsers(FromServer):
     """Everybody who is registered, oneself included, each with a status: always the whole roster.
 
     The first one answers REGISTER and is delivered as a *reply*; each later one replaces those before it.
     """
 
     COMMAND: ClassVar[str] = "ONLINE_USERS"
-    FROM: ClassVar[Role] = Role.SERVER
     DELIVERY: ClassVar[Delivery] = Delivery.SNAPSHOT
     users: _Roster
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Status(_Base):
+class Status(FromClient):
     """Change one's status.  No reply; rosters show it."""
 
     COMMAND: ClassVar[str] = "STATUS"
-    FROM: ClassVar[Role] = Role.CLIENT
     status: _Status
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Goodbye(_Base):
+class Goodbye(FromClient):
     """Go offline.  No reply; the server closes."""
 
     COMMAND: ClassVar[str] = "GOODBYE"
-    FROM: ClassVar[Role] = Role.CLIENT
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Invite(_Base):
+class Invite(FromClient):
     """Make a new conversation and invite users to it.  Answered with one's own INVITATION, or with ERROR."""
 
     COMMAND: ClassVar[str] = "INVITE"
-    FROM: ClassVar[Role] = Role.CLIENT
     users: _Names
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Invitation(_Base):
+class Invitation(FromServer):
     """Tell each invited user, and the initiator, of a new conversation; `source` is the initiator."""
 
     COMMAND: ClassVar[str] = "INVITATION"
-    FROM: ClassVar[Role] = Role.SERVER
     DELIVERY: ClassVar[Delivery] = Delivery.EVENT
     conversation: _Conversation
     source: _Name
@@ -226,52 +236,47 @@ class Invitation(_Base):
 
 @final
 @dataclass(frozen=True, slots=True)
-class ListConversations(_Base):
+class ListConversations(FromClient):
     """Ask for the conversations.  Always answered with CONVERSATIONS: the protocol's barrier."""
 
     COMMAND: ClassVar[str] = "LIST_CONVERSATIONS"
-    FROM: ClassVar[Role] = Role.CLIENT
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Conversations(_Base):
+class Conversations(FromServer):
     """Every conversation that one may see, with its members in the order of joining."""
 
     COMMAND: ClassVar[str] = "CONVERSATIONS"
-    FROM: ClassVar[Role] = Role.SERVER
     DELIVERY: ClassVar[Delivery] = Delivery.REPLY
     conversations: _Conversations
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Join(_Base):
+class Join(FromClient):
     """Become a member of a conversation.  No reply."""
 
     COMMAND: ClassVar[str] = "JOIN"
-    FROM: ClassVar[Role] = Role.CLIENT
     conversation: _Conversation
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class SendMessage(_Base):
+class SendMessage(FromClient):
     """Say something to all members of a conversation, oneself included."""
 
     COMMAND: ClassVar[str] = "SEND_MESSAGE"
-    FROM: ClassVar[Role] = Role.CLIENT
     conversation: _Conversation
     text: _Text
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Message(_Base):
+class Message(FromServer):
     """What somebody said in a conversation; the sender's own copy is the acknowledgement."""
 
     COMMAND: ClassVar[str] = "MESSAGE"
-    FROM: ClassVar[Role] = Role.SERVER
     DELIVERY: ClassVar[Delivery] = Delivery.EVENT
     conversation: _Conversation
     sender: _Name
@@ -280,21 +285,19 @@ class Message(_Base):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Leave(_Base):
+class Leave(FromClient):
     """Leave a conversation, or decline an invitation to it.  No reply."""
 
     COMMAND: ClassVar[str] = "LEAVE"
-    FROM: ClassVar[Role] = Role.CLIENT
     conversation: _Conversation
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Error(_Base):
+class Error(FromServer):
     """A request had no effect, or the connection is about to end; `message` is `code: explanation`."""
 
     COMMAND: ClassVar[str] = "ERROR"
-    FROM: ClassVar[Role] = Role.SERVER
     DELIVERY: ClassVar[Delivery] = Delivery.EVENT
     message: _Explanation
 

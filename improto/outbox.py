@@ -13,12 +13,14 @@ __all__ = ["Outbox"]
 class Outbox:
     """A queue of encoded messages in the order in which they are to be written."""
 
-    __slots__ = ("_counted", "_others", "_size", "_snapshot", "pieces")
+    __slots__ = ("_counted", "_others", "_size", "_snapshot", "blocked", "pieces")
 
     def __init__(self) -> None:
         """Begin empty."""
         self.pieces: list[bytes] = []
         """What waits.  An event may as well be appended here: `put` does no more for it, and is called less often."""
+        self.blocked = False
+        """Whether nothing can be written for now: then all stays here, so that a snapshot may still be superseded."""
         self._snapshot: int | None = None  # where the waiting snapshot stands: there is at most one
         self._others = 0  # bytes of what is no event
         self._counted = 0  # so many pieces are counted in `_size`: the rest is when somebody asks
@@ -53,8 +55,11 @@ class Outbox:
         self._size, self._counted = size, len(self.pieces)
 
     def take(self) -> list[bytes]:
-        """Take everything out; it is the caller's to write, in this order."""
+        """Take what is to be written now: messages, encoded and framed, in this order."""
+        if self.blocked:
+            return []
         pieces, self.pieces = self.pieces, []
-        self._snapshot = None
-        self._others = self._counted = self._size = 0
+        if self._counted or self._others:  # of events alone nothing was noted
+            self._snapshot = None
+            self._others = self._counted = self._size = 0
         return pieces

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from improto.codec import Codec
-from improto.messages import Code, Delivery, Error, Message, Register, Request, Response, Role
+from improto.messages import Code, Delivery, Error, FromClient, Message, Register, Request, Response, Role
 from improto.outbox import Outbox
 from improto.server import Ask, Close, Hub, Output, Send
 from improto.wire import Connection, Fault, Rate
@@ -97,8 +97,10 @@ class Credentials(NamedTuple):
     gid: int
 
 
-class Peer:
-    """One accepted connection.  A binding uses `id`, `flush`, `reason` and `take`; the rest is the service's.
+class Peer(Outbox):
+    """One accepted connection, and what waits to be written to it.
+
+    A binding uses `id`, `flush`, `reason`, `reading` and `take`; the rest is the service's.
 
     The binding also notes what the transport knows about who that is: `address` at once, `certified` and `credentials`
     before anything is received.
@@ -106,14 +108,12 @@ class Peer:
 
     __slots__ = (
         "address",
-        "blocked",
         "certified",
         "credentials",
         "ended",
         "flush",
         "id",
         "lost",
-        "outbox",
         "reading",
         "reason",
         "refusal",
@@ -122,6 +122,7 @@ class Peer:
 
     def __init__(self, id: int, wire: Connection, refusal: str | None) -> None:
         """Made by `Service.connect`."""
+        super().__init__()
         self.id = id
         self.address = ""
         """The host, or what else connections are counted by."""
@@ -139,9 +140,7 @@ class Peer:
         (LIMIT-4).  During a close, input is read to be discarded.
         """
         self.wire = wire
-        self.outbox = Outbox()
         self.refusal = refusal
-        self.blocked = False
         self.ended = False
         self.lost = False
 
@@ -150,44 +149,21 @@ class Peer:
         """The name of the peer's codec, once it is known."""
         return None if self.wire.codec is None else self.wire.codec.name
 
-    def take(self) -> list[bytes]:
-        """Take what is to be written now: messages, encoded and framed.
-
-        While the transport takes no more, they stay here; before a close they are handed over anyway.
-        """
-        return [] if self.blocked and self.flush is None else self.outbox.take()
-
 
 class _Audience:
     """The receivers of one conversation's messages, and what is gathered for them."""
 
-    __slots__ = ("_peers", "_pieces", "by_id", "size", "to")
+    __slots__ = ("by_id", "groups", "size", "to")
 
     def __init__(self, to: tuple[int, ...], peers: Sequence[Peer]) -> None:
         self.to = to
         self.size = 0  # bytes that are gathered
         self.by_id = {peer.id: peer for peer in peers}
-        self._peers: dict[Codec, list[Peer]] = {}
+        self.groups: dict[Codec, tuple[list[bytes], list[Peer]]] = {}
+        """For each codec in use what is gathered, and for whom."""
         for peer in peers:
             if peer.wire.codec is not None:
-                self._peers.setdefault(peer.wire.codec, []).append(peer)
-        self._pieces: dict[Codec, list[bytes]] = {codec: [] for codec in self._peers}
-
-    def gather(self, message: Message) -> int:
-        """Encode a message once for each codec in use, and give the bytes of that."""
-        size = 0
-        for codec, pieces in self._pieces.items():
-            pieces.append(codec.frame(codec.encode(message)))
-            size += len(pieces[-1])
-        self.size += size
-        return size
-
-    def take(self) -> list[tuple[list[Peer], list[bytes]]]:
-        """Take what was gathered, each time with its receivers."""
-        taken = [(self._peers[codec], pieces) for codec, pieces in self._pieces.items()]
-        self._pieces = {codec: [] for codec in self._peers}
-        self.size = 0
-        return taken
+                self.groups.setdefault(peer.wire.codec, ([], []))[1].append(peer)
 
 
 class Service:
@@ -261,21 +237,20 @@ class Service:
     def end(self, peer: Peer, *, lost: bool = False) -> None:
         """Note the end of the peer's stream.  What was received in full still takes effect.
 
-        With `lost`, nothing can be written to it either, and nothing more is queued for it.
+        With `lost`, nothing can be written to it either, and what waits for it is dropped.
         """
         peer.ended = True
         if lost:
             peer.lost = True
             peer.blocked = False
             self._write_by.pop(peer.id, None)
-            peer.outbox.take()
         if peer.flush is None:
             self._ready[peer.id] = peer
 
     def block(self, peer: Peer, now: float) -> None:
         """Note that the transport takes no more: output waits here from now on, by its delivery class."""
-        peer.blocked = True
         if peer.flush is None:
+            peer.blocked = True
             peer.reading = False
             self._write_by.pop(peer.id, None)  # the latest deadline stands last
             self._write_by[peer.id] = now + self.bounds.write
@@ -310,14 +285,14 @@ class Service:
         self._caused = 0
         ready, self._ready = self._ready, {}
         for peer in ready.values():
-            self._handle(peer, now)
             if peer.flush is None:
-                peer.reading = peer.wire.ready and not peer.blocked and peer.id not in self._ready
+                self._handle(peer, now)
         if self._refuse_by or self._register_by or self._write_by:
             self._enforce(now)
         self._carry_out(self.hub.tick(now), now)
         self._distribute(now)
-        self._relieve(now)
+        if self._write_by:
+            self._relieve(now)
         changed, self._changed = self._changed, {}
         return list(changed.values())
 
@@ -358,50 +333,44 @@ class Service:
     def _handle(self, peer: Peer, now: float) -> None:
         """Take messages out of what a peer has sent, until there is none or others are to have their turn."""
         self._changed[peer.id] = peer
-        for _ in range(self.bounds.batch):
-            if peer.flush is not None:
-                return
-            if peer.blocked or peer.outbox.size > self.bounds.queued or self._caused > self.bounds.turn:
+        if peer.lost:
+            peer.take()  # nobody else will
+        wire, bounds = peer.wire, self.bounds
+        for _ in range(bounds.batch):
+            if peer.blocked or (peer.pieces and peer.size > bounds.queued) or self._caused > bounds.turn:
                 break
-            item = peer.wire.next(now)
-            if peer.refusal is not None and peer.wire.codec is not None:
+            item = wire.next(now)
+            if peer.refusal is not None and (item is not None or wire.codec is not None):
                 self._expel(peer, Code.FORBIDDEN, peer.refusal, now)  # FLOW-13
                 return
             if item is None:
-                self._exhausted(peer, now)
+                peer.reading = wire.ready
+                # With a REGISTER undecided there may be more to handle after it (CONN-20), unless nobody would see it.
+                if peer.ended and (wire.ready or peer.lost):
+                    self._close(peer, "end of stream", now)  # CONN-18
                 return
             self._take_in(peer, item, now)
-        if peer.flush is None and not peer.blocked:  # a blocked one comes back with `unblock`
+            if peer.flush is not None:
+                return
+        if not peer.blocked:  # a blocked one comes back with `unblock`
             self._ready[peer.id] = peer
-
-    def _exhausted(self, peer: Peer, now: float) -> None:
-        """See whether a peer that has nothing more to be handled has ended (CONN-18).
-
-        With a REGISTER undecided there may be more to handle after it (CONN-20), unless nobody would see it.
-        """
-        if peer.ended and (peer.wire.ready or peer.lost):
-            self._close(peer, "end of stream", now)
 
     def _relieve(self, now: float) -> None:
         """Close connections that take nothing, the one with the most first, while too much waits for all (FLOW-8)."""
-        if not self._write_by:
-            return
-        waiting = sum(self._peers[id].outbox.events for id in self._write_by)
+        waiting = sum(self._peers[id].events for id in self._write_by)
         while waiting > self.bounds.all_queues:
-            slowest = max((self._peers[id] for id in self._write_by), key=lambda peer: peer.outbox.events)
-            waiting -= slowest.outbox.events
+            slowest = max((self._peers[id] for id in self._write_by), key=lambda peer: peer.events)
+            waiting -= slowest.events
             self._expel(slowest, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
 
     def _take_in(self, peer: Peer, item: Request | Response | Fault, now: float) -> None:
-        if peer.refusal is not None:
-            self._expel(peer, Code.FORBIDDEN, peer.refusal, now)
-        elif isinstance(item, Fault):
+        if isinstance(item, Fault):
             self._observer.refused(peer.id, item)
             self._distribute(now)
             self._queue(peer, item.error)
             if item.fatal:
                 self._close(peer, item.code, now)
-        elif isinstance(item, Request):
+        elif isinstance(item, FromClient):
             self._observer.received(peer.id, item)
             if isinstance(item, Register) and peer.certified not in (None, item.username):
                 refusal = f"your certificate is for {peer.certified!a}; register as that"
@@ -449,34 +418,40 @@ class Service:
 
         A busy conversation causes many in a turn, for many receivers: joining them once for all is most of the speed.
         """
-        if self._audience is None or self._audience.to is not to:
+        audience = self._audience
+        if audience is None or audience.to is not to:
             self._distribute(now)
-            self._audience = _Audience(to, [self._peers[id] for id in to if id in self._peers])
-        self._caused += self._audience.gather(message)
-        if self._audience.size > self.bounds.queued:
+            self._audience = audience = _Audience(to, [self._peers[id] for id in to if id in self._peers])
+        for codec, (pieces, _) in audience.groups.items():
+            data = codec.frame(codec.encode(message))
+            pieces.append(data)
+            audience.size += len(data)
+            self._caused += len(data)
+        if audience.size > self.bounds.queued:
             self._distribute(now)
 
     def _distribute(self, now: float) -> None:
         """Queue the messages that were gathered; done before anything else is queued, so that the order stays."""
-        if self._audience is None or not self._audience.size:
+        audience = self._audience
+        if audience is None or not audience.size:
             return
-        self._changed.update(self._audience.by_id)
-        for peers, pieces in self._audience.take():
+        audience.size = 0
+        self._changed.update(audience.by_id)
+        for pieces, peers in audience.groups.values():
             joined = pieces if self.apart else [b"".join(pieces)]
             for peer in peers:
-                if peer.lost:
-                    continue
                 if not peer.blocked:
-                    peer.outbox.pieces.extend(joined)
+                    peer.pieces += joined
                     continue
                 for piece in pieces:
-                    peer.outbox.pieces.append(piece)
+                    peer.pieces.append(piece)
                     if self._ration(peer, now):
                         break
+            pieces.clear()
 
     def _ration(self, peer: Peer, now: float) -> bool:
         """Close a connection that takes nothing if too many events wait for it (FLOW-7), and tell whether it was so."""
-        if not peer.blocked or peer.outbox.events <= self.bounds.events:
+        if not peer.blocked or peer.events <= self.bounds.events:
             return False
         self._expel(peer, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
         return True
@@ -487,10 +462,8 @@ class Service:
             self._put(peer, message, peer.wire.encode(message), Delivery.EVENT)
 
     def _put(self, peer: Peer, message: Response, data: bytes, delivery: Delivery) -> None:
-        if peer.lost:
-            return
         peer.wire.sent(message)
-        peer.outbox.put(data, delivery)
+        peer.put(data, delivery)
         if delivery is Delivery.REPLY:
             self._register_by.pop(peer.id, None)
         self._changed[peer.id] = peer
@@ -508,6 +481,7 @@ class Service:
         peer.flush = self.bounds.write if flush is None else flush  # CONN-22
         peer.reason = reason
         peer.reading = True
+        peer.blocked = False  # all that waits goes out, as far as the transport takes it
         peer.wire.close()
         del self._peers[peer.id]
         for registry in (self._ready, self._refuse_by, self._register_by, self._write_by):

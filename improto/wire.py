@@ -26,7 +26,7 @@ from improto.codec import Codec, Reader, detect
 from improto.errors import DecodeError, UsageError
 from improto.limits import Limits
 from improto.messages import AnyMessage, Code, Error, Goodbye, Role
-from improto.states import State, after, out_of_state
+from improto.states import TRANSITIONS, State, after, out_of_state
 
 __all__ = ["Connection", "Fault", "Rate"]
 
@@ -96,6 +96,7 @@ class Connection:
         "_rate",
         "_reader",
         "_role",
+        "_row",
         "_sender",
         "_strict",
         "codec",
@@ -142,6 +143,7 @@ class Connection:
     def _enter(self, state: State) -> None:
         """Go into a state, and work out what follows from it, which is asked for much more often."""
         self.state = state
+        self._row = TRANSITIONS[state]
         self._limit = self._limits.payload(self._sender, registered=state is State.REGISTERED)
         self.ready = state is not State.CLOSED
         """Whether `next` may yield something: not while REGISTER waits for its answer, nor after the end."""
@@ -186,7 +188,7 @@ class Connection:
                 return self._fault(
                     Code.RATE_LIMITED, "you send too fast; wait before you send again", fatal=fatal
                 )
-        state = after(self.state, type(message))
+        state = self._row.get(type(message))
         if state is None:
             return self._unexpected(message)
         if state is not self.state:

@@ -41,7 +41,7 @@ def held() -> str:
         tasks = len(asyncio.all_tasks())
     except RuntimeError:  # there is no loop
         tasks = 0
-    queued = sum(peer.outbox.size for peer in peers)
+    queued = sum(peer.size for peer in peers)
     return json.dumps({"peers": len(peers), "queued": queued, "tasks": tasks})
 
 

@@ -32,7 +32,7 @@ class Wire(Link):
             self.written.append(bytes(data))
             self.room -= 1
             if self.room == 0:
-                self.pause()
+                self.pause(self.world.now)
 
 
 class World:

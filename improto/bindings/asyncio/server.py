@@ -206,7 +206,7 @@ class StreamLink(Link, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Note that the transport takes no more for now."""
-        self.pause()
+        self.pause(self._server.now())
 
     def resume_writing(self) -> None:
         """Note that the transport takes more again."""
@@ -218,8 +218,10 @@ class StreamLink(Link, asyncio.Protocol):
         """Do what was decided about this connection."""
         transport = self._transport
         now = self.links.now
-        while (data := self.take(now)) is not None and not transport.is_closing():
+        data = self.take(now)
+        while data is not None and not transport.is_closing():
             transport.write(data)
+            data = self.take(now) if self._waiting or self.peer.pieces else None
         if self.phase is not _OPEN:
             self._finish(now)
         elif self.peer.reading:

@@ -206,8 +206,7 @@ class _Link(Link):
         data = self.take(now)
         if data is not None:
             self._outgoing = data
-            self.pause()
-            self.take(now)  # there is no room for more
+            self.pause(now)
         if self.phase is Phase.FLUSHING and not self.paused:
             self.flushed(now)
         if self.phase is Phase.LINGERING and not self._shut:
