@@ -126,7 +126,6 @@ class _Conversation:
 class _User:
     name: str
     connection: int
-    status: str
     conversations: dict[str, None] = field(default_factory=dict[str, None])
     """The ids of those in whose `people` the user is."""
     initiated: int = 0
@@ -152,6 +151,7 @@ class Hub:
         self.policy = policy or Policy()
         self.limits = limits or Limits()
         self._users: dict[str, _User] = {}
+        self._online: dict[str, str] = {}  # their statuses, in the form in which everybody is told of them
         self._by_connection: dict[int, _User] = {}
         self._asked: dict[int, Register] = {}
         self._conversations: dict[str, _Conversation] = {}
@@ -200,8 +200,9 @@ class Hub:
         user = self._by_connection.pop(connection, None)  # GOODBYE-2, GOODBYE-4
         if user is None:
             return []
+        status = self._online.pop(user.name)
         del self._users[user.name]
-        self._roster_bytes -= _size(user.name) + _size(user.status)
+        self._roster_bytes -= _size(user.name) + _size(status)
         self._changed = True
         self._reckon()
         for id in user.conversations:  # GOODBYE-8, GOODBYE-9
@@ -255,13 +256,16 @@ class Hub:
     @property
     def online(self) -> Mapping[str, str]:
         """Name → status of everybody who is registered, in the order of registration."""
-        return {user.name: user.status for user in self._users.values()}
+        return self._online.copy()
 
     def snapshot(self) -> dict[str, Any]:
         """Give the whole state as JSON-able data, from which `restore` makes an equal hub."""
         return {
             "version": _VERSION,
-            "users": [[u.name, u.connection, u.status, list(u.conversations)] for u in self._users.values()],
+            "users": [
+                [u.name, u.connection, self._online[u.name], list(u.conversations)]
+                for u in self._users.values()
+            ],
             "asked": [[connection, r.username, r.status] for connection, r in self._asked.items()],
             "conversations": [
                 [c.id, c.initiator, list(c.people), list(c.invited), list(c.members)]
@@ -298,8 +302,9 @@ class Hub:
         self._rostered = float(snapshot["rostered"])
         self._asked = {connection: Register(name, status) for connection, name, status in snapshot["asked"]}
         for name, connection, status, conversations in snapshot["users"]:
-            user = _User(name, connection, status, dict.fromkeys(conversations))
+            user = _User(name, connection, dict.fromkeys(conversations))
             self._users[name] = self._by_connection[connection] = user
+            self._online[name] = status
             self._roster_bytes += _size(name) + _size(status)
         for id, initiator, people, invited, members in snapshot["conversations"]:
             conversation = _Conversation(
@@ -333,7 +338,7 @@ class Hub:
         if holder is not None and not self.policy.replace:  # REGISTER-4, REGISTER-6
             return [_error(connection, Code.NAME_IN_USE, "somebody is online by that name; choose another")]
         added = _size(request.username) + _size(request.status)
-        freed = 0 if holder is None else _size(holder.name) + _size(holder.status)
+        freed = 0 if holder is None else _size(holder.name) + _size(self._online[holder.name])
         if self._roster_bytes - freed + added > self.limits.roster:
             return [_error(connection, Code.TOO_MANY, "the server is full; try again later")]
         if holder is not None:  # REGISTER-7
@@ -341,26 +346,28 @@ class Hub:
         self._changed = bool(self._users)  # nobody else: nobody who needs another roster than the newcomer's
         if not self._changed:
             self._rostered = now
-        user = _User(request.username, connection, request.status)
+        user = _User(request.username, connection)
         self._users[user.name] = self._by_connection[connection] = user
+        self._online[user.name] = request.status
         self._roster_bytes += added
         self._reckon()
         outputs.append(Send(self._roster(), (connection,), first=True))  # REGISTER-2
         return outputs
 
     def _status(self, user: _User, request: Status) -> list[Output]:
-        growth = _size(request.status) - _size(user.status)
+        before = self._online[user.name]
+        growth = _size(request.status) - _size(before)
         if self._roster_bytes + growth > self.limits.roster:
             return [_error(user.connection, Code.TOO_MANY, "the roster is full; use a shorter status")]
-        if request.status != user.status:  # STATUS-5
-            user.status = request.status  # STATUS-2
+        if request.status != before:  # STATUS-5
+            self._online[user.name] = request.status  # STATUS-2
             self._roster_bytes += growth
             self._changed = True
             self._reckon()
         return []
 
     def _roster(self) -> OnlineUsers:
-        return OnlineUsers(self.online)  # PRESENCE-2, PRESENCE-3
+        return OnlineUsers(self._online)  # PRESENCE-2, PRESENCE-3
 
     # -- conversations ------------------------------------------------------------------------------------
 
