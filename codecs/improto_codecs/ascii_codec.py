@@ -202,7 +202,7 @@ def _write_roster(message: OnlineUsers) -> bytes:
     users = message.users
     if users and "" not in users and all(users.values()):  # ASCII-8
         payload = f"ONLINE_USERS {' '.join(map('='.join, users.items()))}".encode()
-        if payload.translate(None, _ATOMS) == b" =" * len(users):  # ASCII-7
+        if len(payload.translate(None, _ATOMS)) == 2 * len(users):  # what stands between atoms (ASCII-7)
             return payload
     written = ["=".join((_item(name), _item(status))) for name, status in users.items()]
     return " ".join([message.COMMAND, *written]).encode()
