@@ -1,7 +1,12 @@
 """Tests of the command line itself: what it imports, and what it does where a package is missing."""
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
@@ -33,3 +38,25 @@ def test_fuzzing_needs_no_package() -> None:
         "sys.modules['hypothesis'] = None\nsys.exit(main(['fuzz', 'codec', 'json', '--count', '9', '--jobs', '1']))"
     )
     assert done.returncode == 0, done
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["explain", "pickle"], ["check", "server", "inproc:test_fuzz_rounds:make", "-v", "--codec", "json"]],
+)
+def test_reader_that_has_gone(arguments: list[str]) -> None:
+    """A command whose output nobody reads any more, as before `| head`, ends without a word, as by SIGPIPE."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "import sys\nfrom improto.cli import main\nsys.exit(main())", *arguments],
+            cwd=Path(__file__).parent,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")

@@ -42,6 +42,11 @@ def test_area_in_any_case(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_name_of_a_check(capsys: pytest.CaptureFixture[str]) -> None:
+    """The name of a check, as a failure gives it, stands for the clause that it tries."""
+    assert explained(capsys, "SEND-3/to-the-sender") == explained(capsys, "SEND-3")
+
+
 def test_unknown_clause(capsys: pytest.CaptureFixture[str]) -> None:
     """A clause that does not exist is a wrong usage, answered with those that it may have meant."""
     assert main(["explain", "JION-3"]) == USAGE

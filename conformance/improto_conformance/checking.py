@@ -150,7 +150,7 @@ def carry_out(
         return NO_TARGET
     except KeyboardInterrupt:
         interrupted = True
-    except ImprotoError:
+    except (ImprotoError, BrokenPipeError):  # wrong usage, or nobody reads what is printed
         raise
     except Exception:  # what no check is to blame for is no failure of the target, either
         traceback.print_exc()

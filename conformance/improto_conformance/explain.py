@@ -22,13 +22,15 @@ _WIDTH: Final = 100
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `explain`."""
     parser.add_argument(
-        "clause", metavar="CLAUSE", help="such as JOIN-3; or an area such as JOIN, for all of it"
+        "clause",
+        metavar="CLAUSE",
+        help="such as JOIN-3, or the name of one of its checks; or an area such as JOIN, for all of it",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one clause, or those of an area."""
-    wanted: str = arguments.clause.upper()
+    wanted: str = arguments.clause.partition("/")[0].upper()  # what a check is named after
     found = [clause for id, clause in clauses().items() if id == wanted or id.rpartition("-")[0] == wanted]
     if not found:
         close = get_close_matches(wanted, clauses(), 3)

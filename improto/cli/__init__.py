@@ -9,6 +9,7 @@ point names a module with
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points, version
@@ -16,11 +17,12 @@ from typing import Final, Protocol, cast
 
 from improto.errors import ImprotoError
 
-__all__ = ["ENTRY_POINTS", "INTERRUPTED", "USAGE", "main"]
+__all__ = ["ENTRY_POINTS", "INTERRUPTED", "UNREAD", "USAGE", "main"]
 
 ENTRY_POINTS: Final = "improto.commands"
 USAGE: Final = 2
 INTERRUPTED: Final = 130
+UNREAD: Final = 141  # what a shell says of a program that SIGPIPE has ended
 
 
 class _Command(Protocol):
@@ -46,9 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         subparser.set_defaults(run=command.run)
     arguments = parser.parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return code
     except ImprotoError as error:
         print(f"improto: {error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # nobody reads what is printed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is left to be flushed at the end
+        return UNREAD

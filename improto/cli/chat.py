@@ -307,9 +307,6 @@ def run(arguments: argparse.Namespace) -> int:
     except CannotConnect as error:
         print(f"improto: {escaped(str(error))}", file=sys.stderr)
         return 3
-    except BrokenPipeError:  # nobody reads what we print
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
 
 
 def _trust(authorities: str | None, own: str | None) -> ssl.SSLContext:
