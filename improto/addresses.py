@@ -53,6 +53,8 @@ def parse_address(url: str) -> Address:
         raise wrong from None
     if not host or port == 0 or parts.username is not None:
         raise wrong
+    if parts.scheme in ("ws", "wss"):
+        raise UsageError(f"{url!r} is a WebSocket; connect to it with improto.bindings.websocket.connect")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise wrong
     port = PORT if port is None else port

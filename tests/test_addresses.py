@@ -54,3 +54,10 @@ def test_no_address(url: str) -> None:
     """What is no address is refused with an example of one."""
     with pytest.raises(UsageError, match="tcp://localhost"):
         parse_address(url)
+
+
+@pytest.mark.parametrize("url", ["ws://h", "wss://h:7/chat"])
+def test_websocket(url: str) -> None:
+    """Whoever gives the URL of a WebSocket is told what takes it."""
+    with pytest.raises(UsageError, match=r"improto\.bindings\.websocket\.connect"):
+        parse_address(url)

@@ -35,6 +35,7 @@ from improto_conformance.clients.runner import Settings, run
 from improto_conformance.clients.scenarios import scenario_check
 from improto_conformance.clients.stage import Stage
 from improto_conformance.clients.subjects import Lone
+from improto_conformance.complaints import Inconclusive
 from improto_conformance.results import Result, Verdict
 from improto_conformance.transcript import Entry, Event, Transcript
 from improto_conformance.vectors import Vector
@@ -265,6 +266,25 @@ def test_broken_lone_client(edit: tuple[str, str], clause: str, tmp_path: Path) 
     assert code == 1, output
     assert clause in output
     assert "NOT CONFORMANT" in output
+
+
+def test_last_words_of_another(tmp_path: Path) -> None:
+    """What the client of an earlier check said is not taken for what this one says."""
+    client = Lone(["sh", "-c", f"mkdir {tmp_path}/once 2>/dev/null && echo once >&2"])
+    for ending in ("0; its last words: once", "1$"):
+        accept = client.begin("json", "ann")
+        with pytest.raises(Inconclusive, match=f"ended with exit code {ending}"):
+            accept(DEADLINE)
+        client.over()
+
+
+def test_last_words(tmp_path: Path) -> None:
+    """A client without a driver that crashes is told of with what it said last."""
+    edit = ("message = json.loads(line)", 'message = json.loads(line)["nonesuch"]')
+    code, output = check("--cmd", " ".join(alone(tmp_path, edit)), "--only", "CLIENT-1/*")
+    assert code == 1, output
+    words = "the program ended with exit code 1; its last words: KeyError: 'nonesuch'"
+    assert f"the client closed its connection, and had no reason to; {words}" in output
 
 
 @pytest.mark.parametrize(

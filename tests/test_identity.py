@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from improto.bindings.asyncio import Server, StreamLink, connect
-from improto.bindings.sockets import certified_name, free_path
+from improto.bindings.sockets import certified_name, free_path, unix_listener
 from improto.codec import available, load
 from improto.errors import CannotConnect, Lost, Refused, UsageError
 from improto.links import Phase
@@ -242,12 +242,21 @@ async def test_nothing_to_admit() -> None:
         Server(Service(Hub(), [load("json")]), admit=admit)
 
 
+def test_path_that_cannot_be(tmp_path: Path) -> None:
+    """Where no socket can be made, the error names its path."""
+    path = str(tmp_path / "nowhere" / "socket")
+    with pytest.raises(FileNotFoundError) as told:
+        unix_listener(path)
+    assert told.value.filename == path
+
+
 def test_path_of_another_file(tmp_path: Path) -> None:
     """A file that is no socket is not removed to listen in its place."""
     path = tmp_path / "file"
     path.touch()
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(OSError, match="in use") as told:
         free_path(str(path))
+    assert told.value.filename == str(path)
     assert path.exists()
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "socket"))

@@ -173,6 +173,8 @@ def test_client_certificates(programs: Programs, tmp_path: Path, scheme: str) ->
     assert re.search("certificate .*--cert FILE", lines[-1])
     _, lines = programs.chat(url, "ann", *options[2:]).end()
     assert re.search("not trusted .*--ca FILE", lines[-1])
+    _, lines = programs.chat(url, "ann", *options[:2], "--cert", options[1]).end()
+    assert re.fullmatch(r"improto: --cert .*ca\.pem: .* name a file in PEM .* its key", lines[-1])
     other = programs.chat(url, "bo", *options)
     other.expect(r"! forbidden: your certificate is for 'ann'; register as that")
     assert other.end()[0] == 1

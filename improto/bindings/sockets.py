@@ -105,8 +105,11 @@ def cannot_connect(address: Address | str, error: OSError, seconds: float) -> Ca
         case TimeoutError() if error.errno is None:
             return CannotConnect(f"{address} does not answer within {seconds:g} s; check the address")
         case _:
+            scheme = str(address).partition(":")[0]
+            option = {"unix": " --unix PATH", "ws": " --websocket PORT", "wss": " --websocket PORT"}
             return CannotConnect(
-                f"no server at {address} ({system_reason(error)}); start one with: improto serve"
+                f"no server at {address} ({system_reason(error)}); "
+                f"start one with: improto serve{option.get(scheme, '')}"
             )
 
 
@@ -149,8 +152,9 @@ def unix_listener(path: str) -> socket.socket:
     try:
         listener.bind(path)
         listener.listen(BACKLOG)
-    except OSError:
+    except OSError as error:
         listener.close()
+        error.filename = path
         raise
     return listener
 
@@ -164,5 +168,5 @@ def free_path(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)  # where the queue is full, somebody listens
         if not is_socket or probe.connect_ex(path) != errno.ECONNREFUSED:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
     os.unlink(path)

@@ -312,10 +312,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _trust(authorities: str | None, own: str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise UsageError(f"--ca {authorities}: {system_reason(error)}; name a file in PEM") from None
+    try:
         if own is not None:
             context.load_cert_chain(own)
     except OSError as error:
-        raise UsageError(f"{authorities or own}: {system_reason(error)}; name PEM files") from None
+        raise UsageError(
+            f"--cert {own}: {system_reason(error)}; name a file in PEM with the certificate and its key"
+        ) from None
     return context
 
 

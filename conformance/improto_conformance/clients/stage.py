@@ -306,7 +306,9 @@ class Stage:
         with suppress(TimeoutError):
             while self._client_open:
                 self._read(0.0)
-            self.complaints.append("the client closed its connection, and had no reason to")
+            self.complaints.append(
+                f"the client closed its connection, and had no reason to; the program {self._subject.ending()}"
+            )
 
     def _see_it_closed(self) -> None:
         with suppress(ConnectionResetError):

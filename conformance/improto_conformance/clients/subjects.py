@@ -139,7 +139,7 @@ class _Program:
         try:
             code = self._process.wait(_STOP)
         except subprocess.TimeoutExpired:
-            return "closed its output"
+            return "closed its end, and lives on"
         self._keeper.join(_STOP)
         words = self._said.strip().rpartition("\n")[2]
         last = f"; its last words: {escaped(words)}" if words else ""
@@ -153,6 +153,7 @@ class _Program:
 
     def _start(self, words: Sequence[str], stdout: int) -> "subprocess.Popen[str]":
         self._process = process = _started(words, stdout)
+        self._said = ""
         self._keeper = threading.Thread(target=self._keep, args=(process,), daemon=True)
         self._keeper.start()
         return process

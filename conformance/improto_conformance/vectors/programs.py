@@ -179,6 +179,11 @@ class _Program:
             answer: object = json.loads(line)
         except ValueError:
             answer = None
+        if not line:
+            raise NoProgram(
+                f"{self._command} did not answer {request['id']}: it ended, or was silent for {_PATIENCE} s; "
+                "it has to answer each line, and to end with its input"
+            )
         if not isinstance(answer, dict):
             raise NoProgram(
                 f"{self._command} answers {request['id']} with {line[:200]!r}; it has to answer each line "
