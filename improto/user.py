@@ -10,6 +10,7 @@ arrived and was not looked at yet, and going on with a new connection when one w
     user.read(data, now)           whatever arrived; b"" is the end of the stream
     user.broke(reason)             the connection broke
     user.lost(why)                 the server counts as lost, since it takes or says nothing any more
+    user.failed_to_read(error)     `read` raised something
     user.overdue(now)              → bytes to write to a server that has said nothing for long; may end in a loss
     user.close()                   the user ends it without another word
     user.next()                    → what arrived, one after the other, or None
@@ -232,6 +233,13 @@ class User:
         """Note the end of the connection, which is in order after GOODBYE (CLIENT-16, CLIENT-20)."""
         if self.standing:
             self._end(None if self.state is State.CLOSED else Lost(why))
+
+    def failed_to_read(self, error: Exception) -> None:
+        """Note that reading raised something, as only a codec that is wrong does; no new connection would mend that."""
+        self._backoff = None
+        lost = Lost(f"what arrives cannot be read, since the codec raised {error!r}; mend the codec")
+        lost.__cause__ = error
+        self._end(lost)
 
     def overdue(self, now: float) -> bytes:
         """Give what asks a server that has said nothing for long for a sign of life, empty if there is no need."""

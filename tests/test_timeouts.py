@@ -13,9 +13,10 @@ from improto.bindings import threads, websocket
 from improto.client import Timeouts
 from improto.codec import load
 from improto.errors import CannotConnect, ImprotoError, Lost
-from improto.messages import Register, SendMessage
+from improto.messages import AnyMessage, Register, Role, SendMessage
 from improto.server import Hub, Policy
 from improto.service import Peer, Service
+from improto_codecs.json_codec import JsonCodec
 from test_asyncio_binding import on_loop
 from test_identity import client_side
 
@@ -220,3 +221,31 @@ def test_no_end_with_threads() -> None:
         assert not leaving.is_alive()
         talking.join(DEADLINE)
         assert not talking.is_alive()
+
+
+class Wrong(JsonCodec):
+    """A codec that raises what none may raise."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read nothing."""
+        raise KeyError("odd")
+
+
+@on_loop
+async def test_codec_that_raises() -> None:
+    """What a codec raises ends what waits at once, and is its cause; no time-out has to come."""
+    with mute(ROSTER) as port, pytest.raises(Lost, match="KeyError") as told:
+        async with on_asyncio.connect(f"tcp://127.0.0.1:{port}", "ann", codec=Wrong()):
+            pass
+    assert isinstance(told.value.__cause__, KeyError)
+
+
+def test_codec_that_raises_with_threads() -> None:
+    """The same with threads."""
+    with (
+        mute(ROSTER) as port,
+        pytest.raises(Lost, match="KeyError") as told,
+        threads.connect(f"tcp://127.0.0.1:{port}", "ann", codec=Wrong()),
+    ):
+        pass
+    assert isinstance(told.value.__cause__, KeyError)

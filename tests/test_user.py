@@ -275,3 +275,16 @@ def test_no_new_connection(*, registered: bool) -> None:
         user.lost("reset")
     assert user.over
     assert user.delay(0.0) is None
+
+
+def test_codec_that_raises() -> None:
+    """What a codec raises that it must not is told to whoever waits, and no new connection is made."""
+    user = online(Backoff())
+    call = user.call(ListConversations(), 0.0)
+    error = KeyError("odd")
+    user.failed_to_read(error)
+    assert isinstance(call.error, Lost)
+    assert "KeyError('odd')" in str(call.error)
+    assert call.error.__cause__ is error
+    assert user.over
+    assert user.delay(0.5) is None

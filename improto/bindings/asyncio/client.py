@@ -51,6 +51,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._failed)
 
     # The requests with a reply: Refused, or Lost if none comes within `Timeouts.reply`.  The others are in `Calls`.
 
@@ -160,6 +161,14 @@ class Session(Calls[Coroutine[Any, Any, None]]):
                 self._user.failed(error)
             else:
                 self._writer.write(self._user.connected(self._loop.time()))
+
+    def _failed(self, task: asyncio.Task[None]) -> None:
+        """Tell whoever waits if reading failed; else nobody would look at the task."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._user.failed_to_read(error)
+            self._writer.transport.abort()
+            self._tell()
 
     async def _read(self) -> None:
         user = self._user

@@ -188,7 +188,10 @@ class Session(Calls[None]):
                 why = system_reason(error)
             with self._changed:
                 if data is not None:
-                    user.read(data, time.monotonic())
+                    try:
+                        user.read(data, time.monotonic())
+                    except Exception as error:  # nobody else would see it
+                        user.failed_to_read(error)
                 elif why:
                     user.broke(why)
                 self._changed.notify_all()
