@@ -41,7 +41,6 @@ _INNERMOST: Final = re.compile(r"\[\]|\{\}")
 _ESCAPE: Final = re.compile(r"\\(?:u[Dd][89ABab]..\\u[Dd][C-Fc-f]..|(u[Dd][89A-Fa-f])|.)", re.DOTALL)
 # A translation that changes what needs an escape in a string, but no quotes.
 _ESCAPED: Final = bytes(0x22 if byte < 0x20 or byte == 0x5C else byte for byte in range(256))
-_PLAIN: Final = bytes(byte for byte in range(0x20, 256) if byte not in b'"\\')
 
 
 class JsonCodec(LineCodec):
@@ -180,7 +179,7 @@ def _write_roster(message: OnlineUsers) -> bytes:
     if users:
         entries = '","'.join(map('":"'.join, users.items()))
         payload = f'{{"type":"ONLINE_USERS","users":{{"{entries}"}}}}'.encode()
-        if len(payload.translate(None, _PLAIN)) == 4 * len(users) + 6:  # the quotes around texts
+        if payload.count(b'"') == 4 * len(users) + 6 and payload.translate(_ESCAPED) is payload:
             return payload
     return _write_any_roster(message)
 
