@@ -34,7 +34,7 @@ from improto.messages import (
     well_formed,
 )
 from improto_codecs import faster
-from improto_codecs.canonical import Writer, reader, writer
+from improto_codecs.canonical import Writer, entries, reader, writer
 
 __all__ = ["AsciiCodec"]
 
@@ -201,7 +201,7 @@ def _write_roster(message: OnlineUsers) -> bytes:
     """Write a roster: all at once, if all that is in it can be bare."""
     users = message.users
     if users and "" not in users and all(users.values()):  # ASCII-8
-        payload = f"ONLINE_USERS {' '.join(map('='.join, users.items()))}".encode()
+        payload = entries(users, "ONLINE_USERS ", "=", " ", "").encode()
         if len(payload.translate(None, _ATOMS)) == 2 * len(users):  # what stands between atoms (ASCII-7)
             return payload
     written = ["=".join((_item(name), _item(status))) for name, status in users.items()]

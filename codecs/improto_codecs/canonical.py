@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from improto.messages import COMMANDS, AnyMessage, Kind, Role
 
-__all__ = ["Maker", "Reader", "Writer", "flat", "maker", "reader", "writer"]
+__all__ = ["Maker", "Reader", "Writer", "entries", "flat", "maker", "reader", "writer"]
 
 Maker = Callable[[Any], AnyMessage | None]
 """What makes a message of something with its parts; None if only the other parser can tell what they are."""
@@ -114,3 +114,16 @@ def writer(expression: str, used: Mapping[str, Callable[..., object]], plain: Wr
         source = f" try: return {expression}\n except TypeError: return plain(message)"
     exec(f"def write(message):\n{source}", scope)
     return cast("Writer", scope["write"])
+
+
+def entries(users: Mapping[str, str], ahead: str, between: str, after: str, end: str) -> str:
+    """Write a roster all at once: what goes ahead, between each name and status, after each entry, and at the end.
+
+    There must be an entry.
+    """
+    parts = [after, "", between, ""] * len(users)
+    parts[0] = ahead
+    parts[1::4] = users
+    parts[3::4] = users.values()
+    parts.append(end)
+    return "".join(parts)

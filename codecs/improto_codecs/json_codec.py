@@ -25,7 +25,7 @@ from improto.errors import DecodeError
 from improto.limits import DEPTH
 from improto.messages import COMMANDS, AnyMessage, Code, Kind, OnlineUsers, Role
 from improto_codecs import faster
-from improto_codecs.canonical import Writer, reader, writer
+from improto_codecs.canonical import Writer, entries, reader, writer
 
 __all__ = ["JsonCodec"]
 
@@ -177,8 +177,7 @@ def _write_roster(message: OnlineUsers) -> bytes:
     """Write a roster: all at once, if no text in it needs an escape."""
     users = message.users
     if users:
-        entries = '","'.join(map('":"'.join, users.items()))
-        payload = f'{{"type":"ONLINE_USERS","users":{{"{entries}"}}}}'.encode()
+        payload = entries(users, '{"type":"ONLINE_USERS","users":{"', '":"', '","', '"}}').encode()
         if payload.count(b'"') == 4 * len(users) + 6 and payload.translate(_ESCAPED) is payload:
             return payload
     return _write_any_roster(message)
