@@ -267,7 +267,10 @@ class Link:
         if self._held and (self.paused or self._in_gap):
             return None
         if not waiting:
-            waiting += peer.take()
+            pieces = peer.take()
+            if len(pieces) == 1 and len(pieces[0]) <= _PORTION and not (self._held or self.links.gap):
+                return pieces[0]  # as it mostly is: a turn's messages come joined
+            waiting += pieces
         data = self._portion(now) if waiting else None
         if self._held and not waiting and not self._in_gap:
             self._held = False
@@ -285,9 +288,6 @@ class Link:
             self._hold(now)
             self.links.wait(self, now + self.links.gap)
             return waiting.pop(0)
-        if len(waiting) == 1:  # a turn's messages come joined
-            waiting.clear()
-            return first
         count, size = 1, len(first)
         while count < len(waiting) and size + len(waiting[count]) <= _PORTION:
             size += len(waiting[count])

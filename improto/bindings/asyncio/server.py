@@ -163,13 +163,14 @@ class Server:
 class StreamLink(Link, asyncio.Protocol):
     """One accepted connection on a transport of asyncio; other listeners derive theirs of it."""
 
-    __slots__ = ("_server", "_shut", "_transport")
+    __slots__ = ("_reads", "_server", "_shut", "_transport")
     _transport: asyncio.Transport
 
     def __init__(self, server: Server) -> None:
         """Be a connection of `server`."""
         super().__init__(server.links)
         self._server = server
+        self._reads = True
         self._shut = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -219,21 +220,29 @@ class StreamLink(Link, asyncio.Protocol):
         transport = self._transport
         now = self.links.now
         data = self.take(now)
-        while data is not None and not transport.is_closing():
+        while data is not None:
             transport.write(data)
-            data = self.take(now) if self._waiting or self.peer.pieces else None
+            more = (self._waiting or self.peer.pieces) and not transport.is_closing()
+            data = self.take(now) if more else None
         if self.phase is not _OPEN:
             self._finish(now)
-        elif self.peer.reading:
-            transport.resume_reading()
-        else:
-            transport.pause_reading()
+        elif self.peer.reading is not self._reads:
+            self._read(self.peer.reading)
+
+    def _read(self, on: bool) -> None:
+        """Have the transport read, or pause: it is told of changes only, since it takes its time."""
+        if on is not self._reads:
+            self._reads = on
+            if on:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
 
     def _finish(self, now: float) -> None:
         transport = self._transport
         if transport.is_closing():
             return  # for TLS, asyncio's breaks when it is closed twice and then asked anything
-        transport.resume_reading()  # to see the peer's end; and for TLS, asyncio's does not close while it is paused
+        self._read(True)  # to see the peer's end; and for TLS, asyncio's does not close while it is paused
         if self.phase is Phase.FLUSHING:
             transport.set_write_buffer_limits(
                 1, 0

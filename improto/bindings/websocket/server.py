@@ -134,7 +134,7 @@ class _WebSocket(StreamLink):
     def refresh(self) -> None:
         super().refresh()
         if self._raw and self.phase is not Phase.OVER:
-            self._transport.pause_reading()
+            self._read(False)
             if self.reading or self.phase is not Phase.OPEN:  # the peer's end is behind what does not count
                 self._parse()
                 self.links.touch(self)  # to read on
@@ -168,7 +168,7 @@ class _WebSocket(StreamLink):
         elif self._raw:
             self._receive(_PIECE)
         if self._raw:
-            self._transport.pause_reading()
+            self._read(False)
             self.links.touch(self)
 
     def _receive(self, size: int) -> None:
