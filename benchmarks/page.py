@@ -41,10 +41,9 @@ typed and validated object unless the name says *untyped*.  Statuses in rosters 
 names or statuses need quotes takes longer to write.  Of a union adaptix tries one class after the other, and MESSAGE
 comes first.
 
-`improto json` does without the packages of `improto[fast]`, and all other ways of improto have them; the messages and bytes
-are the same.  Pickle is written by
-improto in a form for old readers, whatever protocol it reads.  Not measured: protobuf, since it needs a compiler of its
-own to define messages.
+`improto json` does without the packages of `improto[fast]`, and all other ways of improto have them; the messages and
+bytes are the same.  Pickle is written by improto in a form for old readers, whatever protocol it reads.  Not measured:
+protobuf, since it needs a compiler of its own to define messages.
 
 ![How many times as long as msgspec](benchmarks.svg)
 """

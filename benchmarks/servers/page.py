@@ -150,7 +150,7 @@ def floor_of(name: str) -> str:
 def packages() -> str:
     """Give the versions of the packages that are measured."""
     found: list[str] = []
-    for name in ("uvloop", "websockets", "miniircd", "orjson"):
+    for name in ("uvloop", "websockets", "miniircd", "msgspec"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
