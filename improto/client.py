@@ -49,7 +49,7 @@ class Timeouts:
     connect: float = 10.0
     """For a connection, with TLS and WebSocket begun, each time that one is made."""
     reply: float = WAIT
-    """For the reply to a call.  A server that says nothing at all is lost after `WAIT` in any case (CLIENT-27)."""
+    """For the reply to a call.  A server that says nothing at all is lost after `WAIT` in any case (CONN-27)."""
     write: float = 60.0
     """For room for what is sent."""
     goodbye: float = 1.0
