@@ -41,7 +41,8 @@ def held() -> str:
         tasks = len(asyncio.all_tasks())
     except RuntimeError:  # there is no loop
         tasks = 0
-    queued = sum(peer.size for peer in peers)
+    # What waits for a peer that is being closed goes with it, when the time for its close is over.
+    queued = sum(peer.size for peer in peers if peer.flush is None)
     return json.dumps({"peers": len(peers), "queued": queued, "tasks": tasks})
 
 
