@@ -40,7 +40,7 @@ def test_client(programs: Programs) -> None:
 
 def test_interrupted_server(programs: Programs) -> None:
     """Ctrl-C ends the embedded server in order and without a traceback."""
-    server = programs.run(sys.executable, "-c", SERVER.replace("sleep(1)", "sleep(1000)"))
+    server = programs.run(sys.executable, "-u", "-c", SERVER.replace("sleep(1)", "sleep(1000)"))
     url = "tcp://" + server.expect(r"listening on (127\.0\.0\.1:\d+)")[1]
     ann = programs.registered(url, "ann")
     server.process.send_signal(signal.SIGINT)
