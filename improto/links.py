@@ -32,9 +32,10 @@ from typing import Final
 from improto.errors import UsageError
 from improto.service import Peer, Service
 
-__all__ = ["Link", "Links", "Phase"]
+__all__ = ["PORTION", "Link", "Links", "Phase"]
 
-_PORTION: Final = 64 * 1024
+PORTION: Final = 64 * 1024
+"""Bytes that are written at once, so that each portion that goes is a sign of life."""
 _LEAST_GAP: Final = 0.02
 
 
@@ -78,6 +79,7 @@ class Links:
         # Deadlines; since all in one dict have the same length, the earliest is always the first.
         self._gaps: dict[Link, float] = {}
         self._closes: dict[float, dict[Link, float]] = {}  # by that length
+        self._deadlines = [self._gaps]  # all of them
 
     def __len__(self) -> int:
         """Count the connections, those that are being closed included."""
@@ -86,16 +88,17 @@ class Links:
     def turn(self, now: float) -> None:
         """Have a turn of the service, and refresh each link about which something was decided."""
         self.now = now
-        for deadlines in (self._gaps, *self._closes.values()):
+        for deadlines in self._deadlines:
             while deadlines:
                 link, deadline = next(iter(deadlines.items()))
                 if deadline > now:
                     break
                 del deadlines[link]
                 link.expired(gap=deadlines is self._gaps)
-        touched, self._touched = self._touched, []
-        for link in touched:
-            link.refresh()
+        if self._touched:
+            touched, self._touched = self._touched, []
+            for link in touched:
+                link.refresh()
         links = self._links
         for peer in self.service.turn(now):
             changed = links.get(peer.id)
@@ -108,7 +111,7 @@ class Links:
         if self._touched:
             return 0.0
         due = self.service.due
-        for deadlines in (self._gaps, *self._closes.values()):
+        for deadlines in self._deadlines:
             if deadlines:
                 first = next(iter(deadlines.values()))
                 due = first if due is None else min(due, first)
@@ -152,7 +155,7 @@ class Links:
             self._by_address[address] -= 1
             if not self._by_address[address]:
                 del self._by_address[address]
-        for deadlines in (self._gaps, *self._closes.values()):
+        for deadlines in self._deadlines:
             deadlines.pop(link, None)
 
     def touch(self, link: "Link") -> None:
@@ -167,7 +170,10 @@ class Links:
         """Have `expired` called then, and not at a deadline of its close that was set before."""
         for deadlines in self._closes.values():
             deadlines.pop(link, None)
-        self._closes.setdefault(seconds, {})[link] = now + seconds
+        if seconds not in self._closes:
+            self._closes[seconds] = {}
+            self._deadlines.append(self._closes[seconds])
+        self._closes[seconds][link] = now + seconds
 
 
 class Link:
@@ -267,10 +273,7 @@ class Link:
         if self._held and (self.paused or self._in_gap):
             return None
         if not waiting:
-            pieces = peer.take()
-            if len(pieces) == 1 and len(pieces[0]) <= _PORTION and not (self._held or self.links.gap):
-                return pieces[0]  # as it mostly is: a turn's messages come joined
-            waiting += pieces
+            waiting += peer.take()
         data = self._portion(now) if waiting else None
         if self._held and not waiting and not self._in_gap:
             self._held = False
@@ -280,16 +283,16 @@ class Link:
     def _portion(self, now: float) -> bytes | memoryview:
         waiting = self._waiting
         first = waiting[0]
-        if len(first) > _PORTION:
-            waiting[0] = memoryview(first)[_PORTION:]
-            return memoryview(first)[:_PORTION]
+        if len(first) > PORTION:
+            waiting[0] = memoryview(first)[PORTION:]
+            return memoryview(first)[:PORTION]
         if self.links.gap and self.peer.codec_name == "pickle":  # LECTURE-2
             self._in_gap = True
             self._hold(now)
             self.links.wait(self, now + self.links.gap)
             return waiting.pop(0)
         count, size = 1, len(first)
-        while count < len(waiting) and size + len(waiting[count]) <= _PORTION:
+        while count < len(waiting) and size + len(waiting[count]) <= PORTION:
             size += len(waiting[count])
             count += 1
         pieces = waiting[:count]
