@@ -10,6 +10,10 @@ says is believed as far as it makes sense; what does not is reported, never rais
 
 JOIN and LEAVE have no reply.  So `joined` holds what the user has asked for, and each CONVERSATIONS puts it
 right, but for what was asked after the LIST_CONVERSATIONS that it answers.
+
+An ERROR does not say which request it answers.  `rate-limited` is taken for the answer to the LIST_CONVERSATIONS that has
+waited longest, since a burst is refused from some request on (FLOW-11); if it was about a request before that, a
+CONVERSATIONS that nobody waits for follows, and makes sense.
 """
 
 from collections import deque
@@ -19,6 +23,7 @@ from enum import Enum
 from typing import Final
 
 from improto.messages import (
+    Code,
     Conversations,
     Error,
     Invitation,
@@ -85,6 +90,7 @@ class Client:
         self._asked: deque[dict[str, bool]] = (
             deque()
         )  # for each list not yet received: joins and leaves since
+        self._doubted: dict[str, bool] | None = None  # … and for the last one that seems to be refused
         self._heard = now
         self._asked_at: float | None = None
 
@@ -126,16 +132,19 @@ class Client:
             case Invitation(conversation, source):
                 self.invitations[conversation] = source
             case Conversations(conversations):
-                if not self._asked:
+                if not self._asked and self._doubted is None:
                     return "a list of conversations that nobody asked for"
                 self._asked_at = None
                 self.conversations = conversations
-                self._put_right(self._asked.popleft())
+                self._put_right(self._asked.popleft() if self._asked else self._doubted or {})
             case Message(conversation, _, _):
                 if conversation not in self._ever_joined:  # CLIENT-19
                     return f"a message for conversation {conversation}, which {self.username} never joined"
             case Error():
                 self._registered_or_refused()
+                if response.code == Code.RATE_LIMITED and self._asked:
+                    self._asked_at = None
+                    self._doubted = self._asked.popleft()
         return None
 
     def overdue(self, now: float) -> Liveness:
@@ -158,6 +167,8 @@ class Client:
             self.joined.pop(conversation, None)
         for later in self._asked:
             later[conversation] = member
+        if self._doubted is not None:
+            self._doubted[conversation] = member
 
     def _put_right(self, later: dict[str, bool]) -> None:
         listed = {id: self.username in members for id, members in self.conversations.items()} | later

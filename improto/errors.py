@@ -8,7 +8,7 @@
     ├── SnapshotError     a snapshot to restore from is not one of this version
     ├── CannotConnect     there is no server to talk to
     ├── Lost              a client's connection ended without its GOODBYE
-    └── Refused           a server does not take a user
+    └── Refused           a server does not take a user, or has no time for a call
 
 What a *peer* does wrong never comes out of the core as an exception: it becomes an ERROR message for the
 peer and an event for the embedder.  So an exception out of `Connection`, `Service` or `Hub` means that the
@@ -82,7 +82,7 @@ class Lost(ImprotoError):
 
 
 class Refused(ImprotoError):
-    """A server does not take a user.
+    """A server does not take a user, or has no time for a call.
 
     `code` is that of its ERROR, such as `name-in-use` or `forbidden` (see `improto.messages.Code`), None if it has none.
     """

@@ -206,9 +206,14 @@ class User:
             if self._attempt:
                 self._back(call)
             return call.error is not None  # a roster is for everybody
+        if isinstance(item, Error) and item.code == Code.RATE_LIMITED and self._lists:  # FLOW-11
+            refused = self._lists.popleft()
+            if isinstance(refused, Call):
+                refused.error = Refused(item.code, item.message)
+            return False  # it may be about a request before the list (CLIENT-15)
         if not isinstance(item, Conversations):
             return False
-        waiting = self._lists.popleft()
+        waiting = self._lists.popleft() if self._lists else True
         if isinstance(waiting, Call):
             waiting.reply = item
         return waiting is not True

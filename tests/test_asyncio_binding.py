@@ -30,6 +30,7 @@ from improto.messages import (
 from improto.server import Hub, Policy
 from improto.service import Bounds, Service
 from improto.user import Item
+from improto.wire import Rate
 
 DEADLINE = 20.0
 CODECS = [load(name) for name in available()]
@@ -54,9 +55,11 @@ def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
 
 @asynccontextmanager
-async def serving(bounds: Bounds | None = None, **options: float) -> AsyncGenerator[tuple[Server, int]]:
+async def serving(
+    bounds: Bounds | None = None, *, rate: Rate | None = None, **options: float
+) -> AsyncGenerator[tuple[Server, int]]:
     """Run a server on a free port, unless it is given."""
-    service = Service(Hub(Policy(settle=0.01)), CODECS, bounds=bounds or Bounds(linger=0.2))
+    service = Service(Hub(Policy(settle=0.01)), CODECS, bounds=bounds or Bounds(linger=0.2), rate=rate)
     server = Server(
         service,
         gap=options.get("gap", 0.0),

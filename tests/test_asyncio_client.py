@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 import pytest
@@ -12,6 +14,7 @@ from improto.errors import CannotConnect, Lost, Refused, UsageError
 from improto.messages import Invitation, Join, Message, OnlineUsers
 from improto.states import State
 from improto.user import Backoff, Item, Reconnected
+from improto.wire import Rate
 from test_asyncio_binding import on_loop, serving
 
 T = TypeVar("T", bound=Item)
@@ -33,6 +36,13 @@ async def ask(session: Session) -> None:
     """Ask as long as there are answers."""
     while True:
         await session.list_conversations()
+
+
+async def listed(session: Session) -> Mapping[str, tuple[str, ...]]:
+    """Ask until the server has time to answer."""
+    while True:
+        with suppress(Refused):
+            return await session.list_conversations()
 
 
 async def upto(session: Session, kind: type[T]) -> T:
@@ -80,6 +90,25 @@ async def test_calls_while_somebody_iterates() -> None:
         await ann.goodbye()
         await listening
         assert {type(item) for item in heard} == {OnlineUsers}
+
+
+@on_loop
+async def test_too_fast() -> None:
+    """A list that comes too fast ends its own call, and what later calls give is newer than they are (FLOW-11)."""
+    async with serving(rate=Rate(20.0, burst=3, patience=10_000)) as (_, port):
+        url = f"tcp://127.0.0.1:{port}"
+        async with connect(url, "ann") as ann, connect(url, "bo") as bo:
+            refused = list[Refused]()
+            while not refused:
+                lists = [ann.list_conversations() for _ in range(5)]
+                replies = await asyncio.gather(*lists, return_exceptions=True)
+                refused = [each for each in replies if isinstance(each, Refused)]
+                assert replies == [{}] * (5 - len(refused)) + refused
+            assert {each.code for each in refused} == {"rate-limited"}
+            await listed(ann)
+            await bo.invite("ann")
+            id = (await upto(bo, Invitation)).conversation
+            assert await listed(ann) == {id: ()}
 
 
 @on_loop

@@ -307,6 +307,28 @@ def test_nonsense_between_messages(programs: Programs, fake: FakeServer) -> None
     assert ann.end(stdin=False)[0] == 0
 
 
+def test_too_fast(programs: Programs, fake: FakeServer) -> None:
+    """A list that the server has no time for leaves no later one without its answer, nor does a list too many."""
+    ann = programs.chat(fake.url, "ann")
+    with fake.accept() as connection, connection.makefile("rb") as requests:
+        connection.sendall(ROSTER)
+        ann.type("/join 7")
+        assert b"JOIN" in requests.readline()
+        assert b"LIST" in requests.readline()
+        refusal = b'{"type":"ERROR","message":"rate-limited: wait"}\n'
+        connection.sendall(refusal)
+        ann.expect("! rate-limited: wait")
+        ann.type("/list")
+        assert b"LIST" in requests.readline()
+        conversations = b'{"type":"CONVERSATIONS","conversations":{"7":["ann"]}}\n'
+        connection.sendall(conversations)
+        ann.expect(r"\* conversation 7: ann \(you are in it\)")
+        connection.sendall(conversations)
+        ann.type("/quit")
+        assert b"GOODBYE" in requests.readline()
+    assert ann.end()[0] == 0
+
+
 def test_terminal_escapes(programs: Programs, fake: FakeServer) -> None:
     """Controls and direction changes in whatever the server sends come out as harmless escapes."""
     ann = programs.chat(fake.url, "ann")

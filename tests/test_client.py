@@ -100,6 +100,20 @@ def test_list_drops_ended_invitations() -> None:
     assert ann.invitations == {"2": "bo"}
 
 
+def test_refused_list() -> None:
+    """After a list that the server had no time for, the next one is compared with what was asked after it (FLOW-11)."""
+    ann = client(Join("1"), ListConversations(), Join("2"), ListConversations(), Error("rate-limited: wait"))
+    assert ann.received(Conversations({"1": ("ann",), "2": ()}), 0.0) is None
+    assert list(ann.joined) == ["1"]
+
+
+def test_list_after_a_refusal_of_something_else() -> None:
+    """If it was an earlier request that the server had no time for, the list makes sense, and undoes nothing asked after it."""
+    ann = client(Join("1"), ListConversations(), Error("rate-limited: wait"), Join("2"))
+    assert ann.received(Conversations({"1": (), "2": ()}), 0.0) is None
+    assert list(ann.joined) == ["2"]
+
+
 def test_unasked_list() -> None:
     """A list that nobody asked for is reported and ignored (CLIENT-19)."""
     ann = client()

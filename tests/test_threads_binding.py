@@ -4,8 +4,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from improto.server import Hub, Policy
 from improto.service import Bounds, Service
 from improto.states import State
 from improto.user import Backoff, Item, Reconnected
+from improto.wire import Rate
 from test_identity import client_side, server_side
 
 CODECS = [load(name) for name in available()]
@@ -28,10 +29,15 @@ T = TypeVar("T", bound=Item)
 
 @contextmanager
 def serving(
-    bounds: Bounds | None = None, *, port: int = 0, gap: float = 0.0, connections: int = 100
+    bounds: Bounds | None = None,
+    *,
+    rate: Rate | None = None,
+    port: int = 0,
+    gap: float = 0.0,
+    connections: int = 100,
 ) -> Generator[tuple[Server, int]]:
     """Run a server on a free port, unless it is given; afterwards no thread of it is left."""
-    service = Service(Hub(Policy(settle=0.02)), CODECS, bounds=bounds or Bounds(linger=0.2))
+    service = Service(Hub(Policy(settle=0.02)), CODECS, bounds=bounds or Bounds(linger=0.2), rate=rate)
     server = Server(service, gap=gap, connections=connections)
     _, taken = server.listen("127.0.0.1", port)
     try:
@@ -65,6 +71,13 @@ def ask(session: Session) -> None:
     """Ask as long as there are answers."""
     while True:
         session.list_conversations()
+
+
+def listed(session: Session) -> Mapping[str, tuple[str, ...]]:
+    """Ask until the server has time to answer."""
+    while True:
+        with suppress(Refused):
+            return session.list_conversations()
 
 
 def test_slow_reader() -> None:
@@ -226,6 +239,20 @@ def test_calls_while_somebody_iterates() -> None:
         listening.join(DEADLINE)
         assert not listening.is_alive()
         assert {type(item) for item in heard} == {OnlineUsers}
+
+
+def test_too_fast() -> None:
+    """A list that comes too fast ends its own call, and what later calls give is newer than they are (FLOW-11)."""
+    with serving(rate=Rate(20.0, burst=3, patience=10_000)) as (_, port):
+        url = f"tcp://127.0.0.1:{port}"
+        with connect(url, "ann") as ann, connect(url, "bo") as bo:
+            with pytest.raises(Refused) as refused:
+                ask(ann)
+            assert refused.value.code == "rate-limited"
+            listed(ann)
+            bo.invite("ann")
+            id = upto(bo, Invitation).conversation
+            assert listed(ann) == {id: ()}
 
 
 def test_call_before_what_arrived_is_looked_at() -> None:

@@ -113,6 +113,42 @@ def test_replies_in_order() -> None:
     assert told(user) == [Invitation("3", "bo"), lists[1]]
 
 
+def test_list_refused() -> None:
+    """A list that the server has no time for ends the call that has waited longest, and the next list goes to the next (FLOW-11)."""
+    user = online()
+    refused, answered = user.call(ListConversations(), 1.0), user.call(ListConversations(), 1.0)
+    error = Error("rate-limited: wait")
+    user.read(line(error, Conversations({"2": ()})), 1.0)
+    assert isinstance(refused.error, Refused)
+    assert refused.error.code == "rate-limited"
+    assert answered.reply == Conversations({"2": ()})
+    assert told(user) == [error]  # since it may be about something that was sent before
+
+
+def test_list_after_a_refusal_of_something_else() -> None:
+    """If it was an earlier request that the server had no time for, the list that nobody waits for any more is told."""
+    user = online()
+    user.request(Join("1"), 1.0)
+    call = user.call(ListConversations(), 1.0)
+    error, late = Error("rate-limited: wait"), Conversations({"1": ()})
+    user.read(line(error, late), 1.0)
+    assert isinstance(call.error, Refused)
+    assert told(user) == [error, late]
+    assert user.view.joined == {}
+    last = user.call(ListConversations(), 1.0)
+    user.read(line(Conversations({})), 1.0)
+    assert last.reply == Conversations({})
+
+
+def test_other_errors_refuse_no_list() -> None:
+    """No other ERROR answers a list, and this one none if nobody has asked for a list."""
+    user = online()
+    user.read(line(Error("rate-limited: wait")), 1.0)
+    call = user.call(ListConversations(), 1.0)
+    user.read(line(Error("no-such-conversation: 1"), Error("wait"), Conversations({})), 1.0)
+    assert call.reply == Conversations({})
+
+
 def test_sign_of_life() -> None:
     """A server that is silent for a minute is asked; its answer is told to nobody, its silence is a loss (CONN-26, CONN-27)."""
     user = online()
@@ -126,6 +162,17 @@ def test_sign_of_life() -> None:
     user.overdue(151.0)
     assert user.over
     assert isinstance(user.error, Lost)
+
+
+def test_refusal_is_a_sign_of_life() -> None:
+    """A server that has no time for an answer to that is alive."""
+    user = online()
+    user.overdue(60.0)
+    user.read(line(Error("rate-limited: wait")), 61.0)
+    assert user.overdue(120.9) == b""
+    assert user.overdue(121.0) == line(ListConversations())
+    user.read(line(Conversations({})), 122.0)
+    assert told(user) == [Error("rate-limited: wait")]
 
 
 def test_lost() -> None:

@@ -259,7 +259,8 @@ class Chat:
             case Message(id, sender, text):
                 _say(f"[{id}] {sender}: {text}")
             case Conversations():
-                self._lists.popleft()()
+                if self._lists:  # else it is one that seemed to be refused
+                    self._lists.popleft()()
             case Error():
                 self._refused(item)
             case Fault(code, explanation, fatal):
@@ -276,6 +277,8 @@ class Chat:
 
     def _refused(self, error: Error) -> None:
         _say(f"! {error.message}")
+        if error.code == Code.RATE_LIMITED and self._lists:  # as the session takes it
+            self._lists.popleft()
         if error.code in (Code.NO_SUCH_CONVERSATION, Code.NOT_MEMBER):
             self._ask(_prompt)  # puts right what the session knows: else we would go on talking to nobody
 

@@ -58,7 +58,11 @@ class Session(Calls[None]):
         return cast(OnlineUsers, self._call(Register(username, status)))
 
     def list_conversations(self) -> Mapping[str, tuple[str, ...]]:
-        """Give the conversations and their members; all that was requested before has been handled then."""
+        """Give the conversations and their members; all that was requested before has been handled then.
+
+        Refused, with `rate-limited`, if the server has no time for this or for what was requested just before: wait
+        before you ask again.  The Error arrives as well.
+        """
         return cast(Conversations, self._call(ListConversations())).conversations
 
     def request(self, request: Request) -> None:
