@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -56,9 +56,9 @@ class Door:
 
 
 @contextmanager
-def serving(door: Door, bounds: Bounds | None = None) -> Generator[tuple[Server, int]]:
+def serving(door: Door, bounds: Bounds | None = None, **limits: int) -> Generator[tuple[Server, int]]:
     """Run a server with threads."""
-    server = Server(asking(bounds), admit=door)
+    server = Server(asking(bounds), admit=door, **limits)
     _, port = server.listen("127.0.0.1", 0)
     try:
         yield server, port
@@ -181,6 +181,45 @@ def test_no_thread_to_decide_in(monkeypatch: pytest.MonkeyPatch) -> None:
         me.goodbye()
 
 
+BRIEF = Bounds(register=0.5, linger=0.1)
+
+
+def leave(server: Server, port: int) -> None:
+    """Ask for `ann`, and be gone before that is decided."""
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as late:
+        late.sendall(b"REGISTER ann x\n")
+        assert b"timeout" in b"".join(iter(lambda: late.recv(1000), b""))
+    while len(server.links):
+        pass
+
+
+@pytest.mark.parametrize("limits", [{"connections": 2}, {"per_address": 2}])
+def test_decisions_about_those_who_have_gone(limits: dict[str, int]) -> None:
+    """As many decisions go on as there may be connections, whoever has gone meanwhile; others may try again later."""
+    door = Door()
+    with serving(door, BRIEF, **limits) as (server, port):
+        url = f"tcp://127.0.0.1:{port}"
+        for _ in range(2):
+            leave(server, port)
+        with pytest.raises(Refused, match="try again later"):
+            names(url, "bo")
+        door.open.set()
+        while True:
+            with suppress(Refused):  # until the decisions have ended
+                assert names(url, "bo") == ["bo"]
+                break
+
+
+def test_decisions_about_one_address(tmp_path: Path) -> None:
+    """Who leaves decisions behind keeps out nobody from elsewhere."""
+    door = Door()
+    with serving(door, BRIEF, per_address=1) as (server, port):
+        server.listen_unix(str(tmp_path / "socket"))
+        leave(server, port)
+        assert names(f"unix:{tmp_path / 'socket'}", "bo") == ["bo"]
+        door.open.set()
+
+
 def test_closing_while_undecided() -> None:
     """A server that closes does not wait for decisions."""
     door = Door()
@@ -236,6 +275,29 @@ async def test_answer_after_a_reset_on_asyncio() -> None:
         await asyncio.sleep(0)
     async with on_asyncio.connect(f"tcp://{host}:{port}", "bo") as me:
         assert list(me.view.online) == ["bo"]
+    await server.close()
+
+
+@on_loop
+async def test_decision_about_somebody_who_has_gone() -> None:
+    """On asyncio a decision ends when its connection is gone, so that whoever comes again and again leaves nothing behind."""
+    told = asyncio.Queue[str]()
+
+    async def admit(peer: Peer, request: Register) -> str | None:
+        told.put_nowait("asked")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.put_nowait("ended")
+        return None
+
+    server = on_asyncio.Server(asking(BRIEF), admit=admit)
+    host, port = await server.listen("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"REGISTER ann x\n")
+    assert b"timeout" in await reader.read()
+    writer.close()
+    assert [await told.get(), await told.get()] == ["asked", "ended"]
     await server.close()
 
 

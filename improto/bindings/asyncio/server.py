@@ -30,7 +30,10 @@ from improto.service import Peer, Service
 __all__ = ["Admit", "Server", "StreamLink"]
 
 Admit = Callable[[Peer, Register], Awaitable[str | None]]
-"""Decides about a REGISTER: gives why it is refused, or None.  It may take its time, up to `Bounds.register`."""
+"""Decides about a REGISTER: gives why it is refused, or None.
+
+It may take its time, up to `Bounds.register`, and is cancelled when the connection is gone.
+"""
 
 _HIGH_WATER: Final = 64 * 1024
 _OPEN: Final = (
@@ -67,7 +70,7 @@ class Server:
         self._all_closed: asyncio.Future[None] | None = None
         self._paths: list[str] = []
         self._admit = admit
-        self._deciding = set[asyncio.Task[None]]()
+        self._deciding: dict[int, asyncio.Task[None]] = {}  # by the peer's number
         if admit is not None:
             ask_first(service, self._ask)
 
@@ -115,7 +118,7 @@ class Server:
             await self._all_closed
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._deciding:
+        for task in self._deciding.values():
             task.cancel()
 
     def now(self) -> float:
@@ -128,10 +131,20 @@ class Server:
             self._scheduled = True
             self._loop.call_soon(self._turn)
 
+    def gone(self, peer: Peer) -> None:
+        """Note that a connection is closed."""
+        task = self._deciding.get(peer.id)
+        if task is not None:
+            task.cancel()
+        self.wake()
+
     def _ask(self, peer: Peer, request: Register) -> None:
-        task = self._loop.create_task(self._decide(peer, request))
-        self._deciding.add(task)
-        task.add_done_callback(self._deciding.discard)
+        task = self._deciding[peer.id] = self._loop.create_task(self._decide(peer, request))
+        task.add_done_callback(partial(self._decided, peer.id))
+
+    def _decided(self, id: int, task: asyncio.Task[None]) -> None:
+        if self._deciding[id] is task:  # else it is decided about another name by now
+            del self._deciding[id]
 
     async def _decide(self, peer: Peer, request: Register) -> None:
         assert self._admit is not None
@@ -203,7 +216,7 @@ class StreamLink(Link, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that it is closed."""
         self.lost()
-        self._server.wake()
+        self._server.gone(self.peer)
 
     def pause_writing(self) -> None:
         """Note that the transport takes no more for now."""

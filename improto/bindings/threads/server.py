@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -34,7 +35,8 @@ __all__ = ["Admit", "Server"]
 Admit = Callable[[Peer, Register], str | None]
 """Decides about a REGISTER: gives why it is refused, or None.
 
-It is called in a thread of its own and may block, up to `Bounds.register`.
+It is called in a thread of its own and may block, up to `Bounds.register`.  Nobody can end it: as many as there may be
+connections, in all or from one address, go on at a time, and others are refused meanwhile.
 """
 
 
@@ -66,6 +68,7 @@ class Server:
         self._acceptor = Acceptor(self._connected)
         self._paths: list[str] = []
         self._admit = admit
+        self._deciding: Counter[str] = Counter()  # by address; some of those connections may have gone
         if admit is not None:
             ask_first(service, self._ask)
         self._thread = start(self._turns)
@@ -114,10 +117,13 @@ class Server:
             self._closed.notify_all()
 
     def _ask(self, peer: Peer, request: Register) -> None:
-        try:
-            start(partial(self._decide, peer, request))
-        except RuntimeError:  # the system gives no more threads
-            self.service.decide(peer, UNDECIDED, self.now())
+        deciding, links = self._deciding, self.links
+        if deciding.total() < links.connections and deciding[peer.address] < links.per_address:
+            with suppress(RuntimeError):  # the system gives no more threads
+                start(partial(self._decide, peer, request))
+                deciding[peer.address] += 1
+                return
+        self.service.decide(peer, UNDECIDED, self.now())
 
     def _decide(self, peer: Peer, request: Register) -> None:
         assert self._admit is not None
@@ -126,6 +132,9 @@ class Server:
             refusal = self._admit(peer, request)
         finally:
             with self.lock:
+                self._deciding[peer.address] -= 1
+                if not self._deciding[peer.address]:
+                    del self._deciding[peer.address]
                 self.service.decide(peer, refusal, self.now())
                 self.wake()
 
