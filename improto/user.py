@@ -3,7 +3,7 @@
 A `User` adds to `session.Session` what a program needs that talks by calls: the replies that calls wait for, what
 arrived and was not looked at yet, and going on with a new connection when one was lost.
 
-    user = User(codec, now)        on a connection that stands
+    user = User(codec, now)        for a connection that stands, or is about to be made
 
     user.request(request, now)     → the bytes to write; UsageError if it may not be sent now, Lost after the end
     user.call(request, now)        → a `Call`, whose reply goes to the caller alone, unless it is a roster
@@ -24,11 +24,11 @@ arrived and was not looked at yet, and going on with a new connection when one w
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from improto.client import Liveness
 from improto.codec import Codec
-from improto.errors import ImprotoError, Lost, Refused
+from improto.errors import ImprotoError, Lost, Refused, UsageError
 from improto.messages import (
     Code,
     Conversations,
@@ -115,7 +115,12 @@ class User:
     """One user.  See the module's text for the order of calls."""
 
     def __init__(self, codec: Codec, now: float, backoff: Backoff | None = None) -> None:
-        """Begin on a connection on which nobody is registered; with `backoff`, be ready for others."""
+        """Begin on a connection on which nobody is registered; with `backoff`, be ready for others.
+
+        UsageError if that is something else, such as True.
+        """
+        if not isinstance(cast(object, backoff), Backoff | None):
+            raise UsageError("say how long to wait before each new connection, such as reconnect=Backoff()")
         self._codec = codec
         self._backoff = backoff
         self._attempt = 0

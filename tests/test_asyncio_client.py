@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pytest
 
@@ -180,6 +180,13 @@ async def test_no_answer() -> None:
             pytest.raises(CannotConnect, match="does not answer"),
         ):
             await dial(f"tcp://127.0.0.1:{port}", timeouts=Timeouts(connect=0.2))
+
+
+@on_loop
+async def test_reconnect_without_backoff() -> None:
+    """Who asks to be connected again, and does not say when, is told how, before there is a connection."""
+    with pytest.raises(UsageError, match=r"reconnect=Backoff\(\)"):
+        await dial("tcp://127.0.0.1:1", reconnect=cast(Backoff, True))
 
 
 @on_loop

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pytest
 
@@ -314,6 +314,12 @@ def test_cannot_connect() -> None:
         port = taken.getsockname()[1]
     with pytest.raises(CannotConnect, match="improto serve"):
         dial(f"tcp://127.0.0.1:{port}")
+
+
+def test_reconnect_without_backoff() -> None:
+    """Who asks to be connected again, and does not say when, is told how, before there is a connection."""
+    with pytest.raises(UsageError, match=r"reconnect=Backoff\(\)"):
+        dial("tcp://127.0.0.1:1", reconnect=cast(Backoff, True))
 
 
 def test_reconnect() -> None:

@@ -72,6 +72,13 @@ async def test_listeners_share_a_hub() -> None:
 
 
 @on_loop
+async def test_reconnect_without_backoff() -> None:
+    """Who asks to be connected again, and does not say when, is told how, before there is a connection."""
+    with pytest.raises(UsageError, match=r"reconnect=Backoff\(\)"):
+        await dial("ws://127.0.0.1:1", reconnect=cast(Backoff, True))
+
+
+@on_loop
 async def test_reconnect() -> None:
     """With `reconnect` the session outlives its server."""
     async with serving() as (server, port):

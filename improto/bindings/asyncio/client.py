@@ -199,8 +199,8 @@ async def dial(
 ) -> Session:
     """Connect, with nobody registered yet: `connect` is what most programs want.
 
-    CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`).  `tls` says whom to trust
-    at a tls:// URL, and who one is; without it, what the system trusts.
+    CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`) or `reconnect` no Backoff.
+    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.
     """
     address = parse_address(url)
     times = timeouts or Timeouts()
@@ -216,8 +216,8 @@ async def dial(
             raise cannot_connect(address, error, times.connect) from error
 
     spoken = load(codec) if isinstance(codec, str) else codec
-    made = await streams()
-    return Session(User(spoken, asyncio.get_running_loop().time(), reconnect), streams, made, times)
+    user = User(spoken, asyncio.get_running_loop().time(), reconnect)
+    return Session(user, streams, await streams(), times)
 
 
 @asynccontextmanager

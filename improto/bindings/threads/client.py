@@ -218,8 +218,8 @@ def dial(
 ) -> Session:
     """Connect, with nobody registered yet: `connect` is what most programs want.
 
-    CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`).  `tls` says whom to trust
-    at a tls:// URL, and who one is; without it, what the system trusts.
+    CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`) or `reconnect` no Backoff.
+    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.
     """
     address = parse_address(url)
     times = timeouts or Timeouts()
@@ -231,8 +231,8 @@ def dial(
         except OSError as error:
             raise cannot_connect(address, error, times.connect) from error
 
-    stream = connected()
-    return Session(User(spoken, time.monotonic(), reconnect), connected, stream, times)
+    user = User(spoken, time.monotonic(), reconnect)
+    return Session(user, connected, connected(), times)
 
 
 @contextmanager

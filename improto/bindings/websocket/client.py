@@ -170,8 +170,8 @@ async def dial(
             raise CannotConnect(f"{url} does not agree to a WebSocket: {_answer(error)}") from error
         return reader, _Writer(transport, protocol, reader)
 
-    made = await streams()
-    return Session(User(spoken, asyncio.get_running_loop().time(), reconnect), streams, made, times)
+    user = User(spoken, asyncio.get_running_loop().time(), reconnect)
+    return Session(user, streams, await streams(), times)
 
 
 def _answer(error: WebSocketException) -> str:
