@@ -50,7 +50,7 @@ NO_ANSWER: Final = "the server does not answer; is it an improto server, and the
 NO_ROOM: Final = "the server takes nothing of what is sent to it; connect again"
 """Why a server that does not read counts as lost."""
 _UNHEARD: Final = (
-    "before the server said anything; perhaps it wants a certificate (--cert FILE, or tls= in a program), "
+    "before the server said anything; perhaps it wants a certificate (--tls-cert FILE, or tls= in a program), "
     "TLS (tls:// or wss://), or another codec"
 )
 _UNREAD: Final = 1024 * 1024

@@ -96,7 +96,7 @@ async def test_certificate_without_a_name() -> None:
 async def test_certificate_that_is_not_trusted(shown: str | None) -> None:
     """Without a certificate, or with one of another authority, nobody comes in, and the server goes on."""
     async with tls_server(server_side()) as (_, url):
-        with pytest.raises((CannotConnect, Lost), match=r"certificate .--cert FILE, or tls="):
+        with pytest.raises((CannotConnect, Lost), match=r"certificate .--tls-cert FILE, or tls="):
             await online(url, "ann", tls=client_side(shown, trustme.CA()))
         assert await online(url, "ann", tls=client_side("ann")) == ["ann"]
 

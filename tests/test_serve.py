@@ -166,18 +166,37 @@ def test_client_certificates(programs: Programs, tmp_path: Path, scheme: str) ->
     )  # fmt: skip
     listening = server.expect(r"improto: listening on (?P<tls>tls://\S+) (?P<wss>wss://\S+)")
     own = key_pair(tmp_path, "ann", ca.issue_cert("ann@localhost", common_name="ann"))
-    options = ("--ca", str(tmp_path / "ca.pem"), "--cert", own)
+    options = ("--ca", str(tmp_path / "ca.pem"), "--tls-cert", own)
     url = listening[scheme].replace("127.0.0.1", "localhost")
     programs.registered(url, "ann", *options)
     _, lines = programs.chat(url, "ann", *options[:2]).end()
-    assert re.search("certificate .*--cert FILE", lines[-1])
+    assert re.search("certificate .*--tls-cert FILE", lines[-1])
     _, lines = programs.chat(url, "ann", *options[2:]).end()
     assert re.search("not trusted .*--ca FILE", lines[-1])
-    _, lines = programs.chat(url, "ann", *options[:2], "--cert", options[1]).end()
-    assert re.fullmatch(r"improto: --cert .*ca\.pem: .* name a file in PEM .* its key", lines[-1])
+    _, lines = programs.chat(url, "ann", *options[:2], "--tls-cert", options[1]).end()
+    assert re.fullmatch(r"improto: --tls-cert .*ca\.pem: .* name PEM files, .* its key", lines[-1])
     other = programs.chat(url, "bo", *options)
     other.expect(r"! forbidden: your certificate is for 'ann'; register as that")
     assert other.end()[0] == 1
+
+
+def test_client_certificate_in_two_files(programs: Programs, tmp_path: Path) -> None:
+    """The key of a user's certificate may be in a file of its own, as that of a server's may."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = programs.start(
+        "serve", "--port", "0", "--tls-cert", key_pair(tmp_path, "server", ca.issue_cert("localhost")),
+        "--require-client-cert", str(tmp_path / "ca.pem"),
+    )  # fmt: skip
+    url = server.expect(r"improto: listening on (tls://\S+)")[1].replace("127.0.0.1", "localhost")
+    issued = ca.issue_cert("ann@localhost", common_name="ann")
+    certificate, key = tmp_path / "ann.crt", tmp_path / "ann.key"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    options = ("--ca", str(tmp_path / "ca.pem"), "--tls-key", str(key))
+    programs.registered(url, "ann", *options, "--tls-cert", str(certificate))
+    code, lines = programs.chat(url, "ann", *options).end()
+    assert (code, lines[-1]) == (2, "improto: --tls-key needs --tls-cert")
 
 
 def test_websocket(programs: Programs) -> None:

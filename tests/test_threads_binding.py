@@ -177,7 +177,7 @@ def test_certificate() -> None:
             assert list(ann.view.online) == ["ann"]
         with pytest.raises(Refused, match="certificate is for 'ann'"):
             connect(url, "bo", tls=client_side("ann")).__enter__()
-        with pytest.raises((CannotConnect, Lost), match=r"certificate .--cert FILE, or tls="):
+        with pytest.raises((CannotConnect, Lost), match=r"certificate .--tls-cert FILE, or tls="):
             connect(url, "ann", tls=client_side()).__enter__()
         with pytest.raises(CannotConnect, match="not trusted"):
             connect(url, "ann").__enter__()

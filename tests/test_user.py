@@ -68,7 +68,7 @@ def test_end_before_anything_was_said(heard: bytes) -> None:
     broken.broke("reset")
     for user in (closed, broken):
         assert isinstance(user.error, Lost)
-        assert ("certificate (--cert FILE, or tls=" in str(user.error)) is (not heard)
+        assert ("certificate (--tls-cert FILE, or tls=" in str(user.error)) is (not heard)
 
 
 def test_refused() -> None:

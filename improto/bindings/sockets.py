@@ -40,7 +40,7 @@ BACKLOG: Final = 1024
 """Connections that wait to be accepted."""
 UNDECIDED: Final = "nobody can decide about you now; try again later"
 """Why somebody is refused for whom the hook has failed."""
-WANTED: Final = "does it want a certificate (--cert FILE, or tls= in a program)?"
+WANTED: Final = "does it want a certificate (--tls-cert FILE, or tls= in a program)?"
 """What a server may lack that breaks off while TLS begins."""
 
 _log = logging.getLogger(__name__)

@@ -299,7 +299,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ca", metavar="FILE", help="trust servers whose certificate is signed by one of these"
     )
-    parser.add_argument("--cert", metavar="FILE", help="a certificate with its key, to show to the server")
+    parser.add_argument("--tls-cert", metavar="FILE", help="show the server this certificate in PEM")
+    parser.add_argument("--tls-key", metavar="FILE", help="its key, unless that is in the same file")
     parser.add_argument("--reconnect", action="store_true", help="connect again when the connection is lost")
 
 
@@ -312,17 +313,20 @@ def run(arguments: argparse.Namespace) -> int:
         return 3
 
 
-def _trust(authorities: str | None, own: str | None) -> ssl.SSLContext:
+def _tls(authorities: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
+    if key is not None and certificate is None:
+        raise UsageError("--tls-key needs --tls-cert")
     try:
         context = ssl.create_default_context(cafile=authorities)
     except OSError as error:
         raise UsageError(f"--ca {authorities}: {system_reason(error)}; name a file in PEM") from None
     try:
-        if own is not None:
-            context.load_cert_chain(own)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
     except OSError as error:
+        files = f"--tls-cert {certificate}" + (f" --tls-key {key}" if key else "")
         raise UsageError(
-            f"--cert {own}: {system_reason(error)}; name a file in PEM with the certificate and its key"
+            f"{files}: {system_reason(error)}; name PEM files, a certificate with its key"
         ) from None
     return context
 
@@ -334,7 +338,7 @@ async def _chat(arguments: argparse.Namespace) -> int:
         raise UsageError(complaint)
     (codec,) = codecs(arguments.codec, integer_ids=arguments.integer_ids)
     backoff = Backoff() if arguments.reconnect else None
-    tls = _trust(arguments.ca, arguments.cert)
+    tls = _tls(arguments.ca, arguments.tls_cert, arguments.tls_key)
     try:
         async with _connecting(arguments.url)(
             arguments.url, me.username, status=me.status, codec=codec, tls=tls, reconnect=backoff
