@@ -53,7 +53,10 @@ class Bounds:
     events: int = 1024 * 1024
     """Waiting events above which a connection that takes nothing is closed as a slow consumer."""
     all_queues: int = 64 * 1024 * 1024
-    """Waiting events of all such connections together, above which the one with the most is closed."""
+    """Waiting events of all such connections together, above which the one with the most is closed.
+
+    As much again may wait for those that take nothing while they are closed; above it, whoever was closed first gets no more.
+    """
     register: float = 60.0
     """Time to register."""
     write: float = 60.0
@@ -198,6 +201,10 @@ class Service:
         self._refuse_by: dict[int, float] = {}
         self._register_by: dict[int, float] = {}
         self._write_by: dict[int, float] = {}
+        self._leaving: dict[
+            int, tuple[Peer, int]
+        ] = {}  # took nothing when their close began, when so much waited
+        self._left = 0  # bytes of them all
 
     # -- inputs -------------------------------------------------------------------------------------------
 
@@ -244,6 +251,7 @@ class Service:
             peer.lost = True
             peer.blocked = False
             self._write_by.pop(peer.id, None)
+            self._forget(peer.id)
         if peer.flush is None:
             self._ready[peer.id] = peer
 
@@ -259,6 +267,7 @@ class Service:
         """Note that the transport takes more again."""
         peer.blocked = False
         self._write_by.pop(peer.id, None)
+        self._forget(peer.id)
         self._changed[peer.id] = peer
         if peer.flush is None:
             self._ready[peer.id] = peer
@@ -481,7 +490,9 @@ class Service:
         peer.flush = self.bounds.write if flush is None else flush  # CONN-22
         peer.reason = reason
         peer.reading = True
-        peer.blocked = False  # all that waits goes out, as far as the transport takes it
+        if peer.blocked:
+            peer.blocked = False  # all that waits goes out, as far as the transport takes it
+            self._let_go(peer)
         peer.wire.close()
         del self._peers[peer.id]
         for registry in (self._ready, self._refuse_by, self._register_by, self._write_by):
@@ -489,3 +500,16 @@ class Service:
         self._changed[peer.id] = peer
         self._observer.closed(peer.id, reason)
         self._carry_out(self.hub.disconnect(peer.id, now), now)
+
+    def _let_go(self, peer: Peer) -> None:
+        """Count what waits for a peer at its close, and drop what waits for others if that is too much (FLOW-8, FLOW-9)."""
+        self._leaving[peer.id] = peer, peer.size
+        self._left += peer.size
+        while self._left > self.bounds.all_queues and len(self._leaving) > 1:
+            first, _ = next(iter(self._leaving.values()))
+            first.take()
+            self._forget(first.id)
+
+    def _forget(self, id: int) -> None:
+        if id in self._leaving:
+            self._left -= self._leaving.pop(id)[1]

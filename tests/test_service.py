@@ -243,6 +243,46 @@ def test_all_queues() -> None:
     assert cy.flush is None
 
 
+def stall(world: World, ann: Peer, *slow: Peer) -> None:
+    """Have some take nothing, not even when they are closed for that one after the other."""
+    for peer in slow:
+        world.service.block(peer, world.now)
+        world.service.receive(ann, ASCII.frame(ASCII.encode(SendMessage("1", "x" * 1000))) * 20)
+        while peer.flush is None:
+            for changed in world.service.turn(world.now):
+                if changed.flush is None:
+                    changed.take()
+
+
+def test_queues_of_those_that_are_closed() -> None:
+    """No more than all queues may hold waits for those that are being closed; who was closed first gets no more (FLOW-8)."""
+    world = World(Bounds(events=10_000, all_queues=25_000))
+    ann, *slow = talk(world, "ann", "bo", "cy", "di", "ed")
+    stall(world, ann, *slow)
+    assert [bool(peer.size) for peer in slow] == [False, False, True, True]
+    for peer in slow[2:]:
+        assert peer.take()[-1].startswith(b'ERROR "slow-consumer: ')
+
+
+def test_queue_of_one_that_is_closed() -> None:
+    """Who alone has more waiting than all queues may hold still gets it."""
+    world = World(Bounds(events=10_000, all_queues=5_000))
+    ann, bo = talk(world, "ann", "bo")
+    stall(world, ann, bo)
+    assert bo.take()[-1].startswith(b'ERROR "slow-consumer: ')
+
+
+def test_queues_of_those_that_were_closed() -> None:
+    """What somebody has taken, or will never take, waits no more."""
+    world = World(Bounds(events=10_000, all_queues=25_000))
+    ann, bo, cy, *slow = talk(world, "ann", "bo", "cy", "di", "ed")
+    stall(world, ann, bo, cy)
+    world.service.unblock(bo)
+    world.service.end(cy, lost=True)
+    stall(world, ann, *slow)
+    assert all(peer.size for peer in slow)
+
+
 def test_slow_reader_delays_nobody() -> None:
     """What is sent is there for everybody else after the turn in which it was taken out (FLOW-5)."""
     world = World()
