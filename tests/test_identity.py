@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -67,6 +67,32 @@ async def tls_server(tls: ssl.SSLContext) -> AsyncGenerator[tuple[Server, str]]:
         await server.close()
 
 
+def last_words(url: str, words: bytes) -> bytes:
+    """Say something behind TLS and with it that nothing follows, and give all that comes."""
+    port = int(url.rpartition(":")[2])
+    arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client_side().wrap_bio(arriving, leaving, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", port), 10.0) as connection:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                connection.sendall(leaving.read())
+                arriving.write(connection.recv(65536))
+        tls.write(words)
+        with suppress(ssl.SSLWantReadError):  # which does not wait for the other end's word
+            tls.unwrap()
+        connection.sendall(leaving.read())
+        while data := connection.recv(65536):
+            arriving.write(data)
+    heard = b""
+    with suppress(ssl.SSLZeroReturnError, ssl.SSLWantReadError):
+        while True:
+            heard += tls.read(65536)
+    return heard
+
+
 async def online(url: str, name: str, tls: ssl.SSLContext | None = None) -> list[str]:
     """Register and give who is there then."""
     async with connect(url, name, tls=tls) as me:
@@ -125,6 +151,16 @@ async def test_untrusted_server() -> None:
             CannotConnect, match=r"certificate of tls://localhost:.* is not trusted .*--ca FILE, or tls="
         ):
             await online(url, "ann")
+
+
+@on_loop
+@pytest.mark.parametrize("end", [b"", b"GOODBYE\n"])
+async def test_last_words(end: bytes) -> None:
+    """What a client has asked for just before its end of TLS is still answered (CONN-22)."""
+    async with tls_server(server_side(demanding=False)) as (_, url):
+        words = b"REGISTER ann x\n" + b"LIST_CONVERSATIONS\n" * 200 + end
+        heard = await asyncio.to_thread(last_words, url, words)
+        assert heard.splitlines()[1:] == [b"CONVERSATIONS"] * 200
 
 
 @on_loop

@@ -36,6 +36,7 @@ It may take its time, up to `Bounds.register`, and is cancelled when the connect
 """
 
 _HIGH_WATER: Final = 64 * 1024
+_LAST_TURNS: Final = 100  # for what a peer has sent before its end
 _OPEN: Final = (
     Phase.OPEN
 )  # in Python 3.11, looking a member up takes longer than most of what is done for a connection
@@ -112,7 +113,7 @@ class Server:
             with suppress(FileNotFoundError):
                 os.unlink(path)
         self.links.shut_down(self.now())
-        self._turn()
+        self.turn()
         if self.links:
             self._all_closed = self._loop.create_future()
             await self._all_closed
@@ -129,7 +130,7 @@ class Server:
         """Have a turn of the service in the next turn of the loop."""
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self.turn)
 
     def gone(self, peer: Peer) -> None:
         """Note that a connection is closed."""
@@ -160,7 +161,8 @@ class Server:
         self._timer = None
         self.wake()
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Have a turn of the service now."""
         self._scheduled = False
         self.links.turn(self.now())
         due = self.links.due
@@ -210,8 +212,14 @@ class StreamLink(Link, asyncio.Protocol):
         """Note the end of the peer's stream."""
         self.ended()
         self._server.wake()
-        # Half-closed: replies are still written (CONN-20), where the transport has that.
-        return self._transport.can_write_eof()
+        if self._transport.can_write_eof():
+            return True  # half-closed: replies are still written (CONN-20)
+        # Behind TLS asyncio takes nothing more after this, so what is due is written at once, as far as there is room.
+        for _ in range(_LAST_TURNS):
+            if self.phase is not _OPEN or self.paused or self.links.due != 0.0:
+                break
+            self._server.turn()
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that it is closed."""
