@@ -45,7 +45,7 @@ async def faulty(fault: str) -> AsyncGenerator[int]:
     """
     server = Server(Service(Hub(Policy(settle=0.02)), [_JSON]))
     _, port = await server.listen("127.0.0.1", 0)
-    ghosts: list[asyncio.StreamWriter] = []
+    over = asyncio.Event()
 
     async def converse(socket: ServerConnection) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -58,9 +58,8 @@ async def faulty(fault: str) -> AsyncGenerator[int]:
                     payload = payload.replace(b"\n", b"\0")  # what is malformed stays malformed
                 writer.write(_JSON.frame(payload))
         if fault == "ghosts":
-            ghosts.append(writer)
-        else:
-            writer.close()
+            await over.wait()
+        writer.close()
         await asyncio.gather(down, socket.close())
 
     def choose(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -80,8 +79,7 @@ async def faulty(fault: str) -> AsyncGenerator[int]:
     try:
         async with accepting as accepted:
             yield int(next(iter(accepted.sockets)).getsockname()[1])
-            for ghost in ghosts:
-                ghost.close()
+            over.set()
     finally:
         await server.close()
 

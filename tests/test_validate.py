@@ -63,7 +63,7 @@ def test_command_of_the_page(command: str, place: Path, programs: Programs) -> N
     if ":6666" in command:
         _, url = programs.serve()
         command = command.replace("tcp://localhost:6666", url)
-    done = bash(command, place)
+    done = bash(command.replace("--for 60", "--for 2"), place)  # the same, for less long
     assert done.returncode == 0, done.stdout + done.stderr
 
 
