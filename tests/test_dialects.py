@@ -41,7 +41,7 @@ def test_understood(codec: Codec, message: AnyMessage) -> None:
     assert [reader.next(10_000) for _ in range(2)] == [message, message]
 
 
-@pytest.mark.parametrize("name", CODECS.keys() - {"json-without-double-keys"})
+@pytest.mark.parametrize("name", [name for name in CODECS if name != "json-without-double-keys"])
 def test_another_form(name: str) -> None:
     """At least one message has other bytes than the reference's."""
     codec = CODECS[name]
