@@ -11,6 +11,7 @@ With `--quick`, a few messages to our server and the hand-written one show that 
 """
 
 import argparse
+import os
 import resource
 import statistics
 import sys
@@ -121,7 +122,7 @@ def held(plan: Plan, rival: Rival) -> page.Held:
 
 def latency(plan: Plan, rival: Rival) -> page.Latency:
     """Measure how long a message takes from one member to another, at an even pace."""
-    with crowd_of(rival) as crowd:
+    with crowd_of(rival) as crowd, apart(crowd.server.pid):
         crowd.gather(2)
         receiver = crowd.members[1]
         receiver.setblocking(False)
@@ -139,6 +140,26 @@ def latency(plan: Plan, rival: Rival) -> page.Latency:
             crowd.take(0.0)
         times.sort()
         return page.Latency(rival.name, times[len(times) // 2], times[len(times) * 99 // 100])
+
+
+@contextmanager
+def apart(pid: int) -> Iterator[None]:
+    """Keep a server, with all its threads, off one processor, and this process on it, if there are two or more.
+
+    This one never sleeps while it waits for a message; so a server that is woken up on the same processor would wait
+    until its share of time is over, which takes ten times as long as a message.
+    """
+    own, *others = every = sorted(os.sched_getaffinity(0))
+    if not others:
+        yield
+        return
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(thread), others)
+    os.sched_setaffinity(0, [own])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, every)
 
 
 def arrived(number: int, crowd: Crowd) -> bool:
