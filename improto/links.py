@@ -160,6 +160,7 @@ class Links:
 
     def touch(self, link: "Link") -> None:
         """Have a link refreshed in the next turn."""
+        link.peer.steady = False
         self._touched.append(link)
 
     def wait(self, link: "Link", until: float) -> None:

@@ -120,6 +120,7 @@ class Peer(Outbox):
         "reading",
         "reason",
         "refusal",
+        "steady",
         "wire",
     )
 
@@ -142,6 +143,8 @@ class Peer(Outbox):
         Not while its output waits (FLOW-6), its REGISTER is undecided (REGISTER-9), or what was read is still to be handled
         (LIMIT-4).  During a close, input is read to be discarded.
         """
+        self.steady = False
+        """Set by a binding that takes all at once: nothing but events is queued, and nothing else changes, while it stays."""
         self.wire = wire
         self.refusal = refusal
         self.ended = False
@@ -201,10 +204,9 @@ class Service:
         self._refuse_by: dict[int, float] = {}
         self._register_by: dict[int, float] = {}
         self._write_by: dict[int, float] = {}
-        self._leaving: dict[
-            int, tuple[Peer, int]
-        ] = {}  # took nothing when their close began, when so much waited
-        self._left = 0  # bytes of them all
+        # Those that took nothing when their close began, with the bytes that waited then, and all these bytes.
+        self._leaving: dict[int, tuple[Peer, int]] = {}
+        self._left = 0
 
     # -- inputs -------------------------------------------------------------------------------------------
 
@@ -259,7 +261,7 @@ class Service:
         """Note that the transport takes no more: output waits here from now on, by its delivery class."""
         if peer.flush is None:
             peer.blocked = True
-            peer.reading = False
+            peer.steady = peer.reading = False
             self._write_by.pop(peer.id, None)  # the latest deadline stands last
             self._write_by[peer.id] = now + self.bounds.write
 
@@ -268,7 +270,7 @@ class Service:
         peer.blocked = False
         self._write_by.pop(peer.id, None)
         self._forget(peer.id)
-        self._changed[peer.id] = peer
+        self._change(peer)
         if peer.flush is None:
             self._ready[peer.id] = peer
 
@@ -276,7 +278,8 @@ class Service:
         """Admit whoever the hub asked about, or refuse for the reason given; late answers are ignored."""
         self._carry_out(self.hub.decide(peer.id, refusal, now), now)
         if peer.flush is None:
-            self._ready[peer.id] = self._changed[peer.id] = peer
+            self._ready[peer.id] = peer
+            self._change(peer)
 
     def kick(self, username: str, reason: str, now: float) -> None:
         """Put a user out, with `forbidden` and the reason.  UsageError if nobody has that name."""
@@ -317,6 +320,11 @@ class Service:
                 due = first if due is None else min(due, first)
         return due
 
+    def _change(self, peer: Peer) -> None:
+        """Have a peer looked at after this turn."""
+        peer.steady = False
+        self._changed[peer.id] = peer
+
     def _enforce(self, now: float) -> None:
         """Close the connections whose time is up."""
         for peer in self._expired(self._refuse_by, now):
@@ -346,6 +354,8 @@ class Service:
             peer.take()  # nobody else will
         wire, bounds = peer.wire, self.bounds
         for _ in range(bounds.batch):
+            if peer.pieces:
+                peer.steady = False
             if peer.blocked or (peer.pieces and peer.size > bounds.queued) or self._caused > bounds.turn:
                 break
             item = wire.next(now)
@@ -354,6 +364,8 @@ class Service:
                 return
             if item is None:
                 peer.reading = wire.ready
+                if not peer.reading:
+                    peer.steady = False
                 # With a REGISTER undecided there may be more to handle after it (CONN-20), unless nobody would see it.
                 if peer.ended and (wire.ready or peer.lost):
                     self._close(peer, "end of stream", now)  # CONN-18
@@ -361,6 +373,7 @@ class Service:
             self._take_in(peer, item, now)
             if peer.flush is not None:
                 return
+        peer.steady = False
         if not peer.blocked:  # a blocked one comes back with `unblock`
             self._ready[peer.id] = peer
 
@@ -475,7 +488,7 @@ class Service:
         peer.put(data, delivery)
         if delivery is Delivery.REPLY:
             self._register_by.pop(peer.id, None)
-        self._changed[peer.id] = peer
+        self._change(peer)
 
     def _expel(self, peer: Peer, code: Code, explanation: str, now: float) -> None:
         """End a connection from this side: the ERROR that says why is the last message (ERROR-8)."""
@@ -497,7 +510,7 @@ class Service:
         del self._peers[peer.id]
         for registry in (self._ready, self._refuse_by, self._register_by, self._write_by):
             registry.pop(peer.id, None)
-        self._changed[peer.id] = peer
+        self._change(peer)
         self._observer.closed(peer.id, reason)
         self._carry_out(self.hub.disconnect(peer.id, now), now)
 

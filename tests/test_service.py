@@ -1,6 +1,7 @@
 """Tests of `improto.service`: a whole server, driven as a binding drives it."""
 
 import gc
+from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -693,3 +694,77 @@ def test_end_while_agreeing() -> None:
     world.service.agree(peers[1], ASCII)
     assert [peer.reason for peer in peers] == ["end of stream", Code.SHUTTING_DOWN]
     assert set(world.received.values()) == {b""}
+
+
+def test_steady_while_only_events_come() -> None:
+    """Whoever sends and is sent nothing but MESSAGEs stays steady, so a binding need not look for anything else."""
+    world = World()
+    ann, bo = talk(world, "ann", "bo")
+    ann.steady = bo.steady = True
+    world.send(ann, SendMessage("1", "x"), SendMessage("1", "y"))
+    assert ann.steady
+    assert bo.steady
+    assert ann.reading
+    assert world.received[bo.id] == b"MESSAGE 1 ann x\nMESSAGE 1 ann y\n"
+
+
+CHANGES: dict[str, Callable[[World, Peer], object]] = {
+    "reply": lambda world, peer: world.send(peer, ListConversations()),
+    "error": lambda world, peer: world.send(peer, Join("9")),
+    "fault": lambda world, peer: world.feed(peer, b"?\n"),
+    "roster": lambda world, peer: world.wait(60.0),
+    "blocked": lambda world, peer: world.service.block(peer, world.now),
+    "unblocked": lambda world, peer: world.service.unblock(peer),
+    "goodbye": lambda world, peer: world.send(peer, Goodbye()),
+    "kick": lambda world, peer: world.service.kick("bo", "out", world.now),
+    "end": lambda world, peer: (world.service.end(peer), world.settle()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_not_steady(change: str) -> None:
+    """Whatever else happens to a peer, the binding is told that it is steady no longer."""
+    world = World()
+    _, bo = talk(world, "ann", "bo")
+    bo.steady = True
+    CHANGES[change](world, bo)
+    assert not bo.steady
+
+
+def test_not_steady_with_more_to_handle() -> None:
+    """Whoever has sent more than is handled in a turn is not read from, and so not steady, until all of it is."""
+    world = World(Bounds(batch=2))
+    ann, bo = talk(world, "ann", "bo")
+    ann.steady = bo.steady = True
+    world.service.receive(ann, b"SEND_MESSAGE 1 x\n" * 3)
+    world.turn()
+    assert not ann.reading
+    assert not ann.steady
+    assert bo.steady
+
+
+def test_not_steady_while_undecided() -> None:
+    """Whoever waits for a decision is not read from, and so not steady."""
+    world = World(policy=Policy(ask=True))
+    peer = world.connect()
+    world.turn()
+    peer.steady = True
+    world.send(peer, Register("ann", ""))
+    assert not peer.reading
+    assert not peer.steady
+    peer.steady = True
+    world.service.decide(peer, "no", world.now)
+    assert not peer.steady
+
+
+def test_not_steady_when_what_waits_was_counted() -> None:
+    """What waits may be counted while more is handled; the binding then takes it in the way that resets the count."""
+    world = World(Bounds(queued=10_000))
+    ann, bo = talk(world, "ann", "bo")
+    ann.steady = True
+    world.service.receive(ann, b"SEND_MESSAGE 1 " + b"x" * 8000 + b"\n")
+    world.service.turn(world.now)
+    world.service.receive(ann, b"SEND_MESSAGE 1 y\n")
+    world.service.turn(world.now)
+    assert not ann.steady
+    assert bo.size == ann.size > 8000

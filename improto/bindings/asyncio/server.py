@@ -239,22 +239,22 @@ class StreamLink(Link, asyncio.Protocol):
     def refresh(self) -> None:
         """Do what was decided about this connection."""
         transport, peer = self._transport, self.peer
+        if peer.steady and len(events := b"".join(peer.pieces)) <= PORTION:
+            # As it mostly is, in a conversation.
+            peer.pieces.clear()
+            transport.write(events)
+            return
         now = self.links.now
-        pieces, waiting = peer.pieces, self._waiting or self._held or self.links.gap
-        if len(pieces) == 1 and len(pieces[0]) <= PORTION and not waiting and peer.flush is None:
-            transport.write(
-                peer.take()[0]
-            )  # as it mostly is: a turn's messages come joined, and nothing is in the way
-        else:
-            data = self.take(now)
-            while data is not None:
-                transport.write(data)
-                more = (self._waiting or peer.pieces) and not transport.is_closing()
-                data = self.take(now) if more else None
+        data = self.take(now)
+        while data is not None:
+            transport.write(data)
+            more = (self._waiting or peer.pieces) and not transport.is_closing()
+            data = self.take(now) if more else None
         if self.phase is not _OPEN:
             self._finish(now)
-        elif peer.reading is not self._reads:
-            self._read(peer.reading)
+            return
+        self._read(peer.reading)
+        peer.steady = peer.reading and not (self._waiting or self._held or self.links.gap)
 
     def _read(self, on: bool) -> None:
         """Have the transport read, or pause: it is told of changes only, since it takes its time."""
