@@ -31,7 +31,7 @@ class Plan(NamedTuple):
     """How much is measured."""
 
     sizes: Sequence[int] = (10, 100, 1000)
-    rounds: int = 5
+    rounds: int = 7
     seconds: float = 0.2
     """Processor time of one server in one round."""
     users: int = 1000
