@@ -10,6 +10,7 @@ from functools import wraps
 import pytest
 
 from improto.bindings.asyncio import Server, Session, dial
+from improto.bindings.asyncio.server import StreamLink
 from improto.codec import available, load
 from improto.errors import CannotConnect, Lost, UsageError
 from improto.messages import (
@@ -189,29 +190,68 @@ async def test_connections_too_many() -> None:
         assert server.service.hub.online == {}
 
 
+async def talk_to_a_slow_reader(
+    server: Server, port: int
+) -> tuple[Session, AsyncIterator[Item], socket.socket]:
+    """Have ann and somebody who reads nothing in a conversation."""
+    ann, items = await enter(port, "ann")
+    slow = socket.create_connection(("127.0.0.1", port))
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.sendall(b"REGISTER slow x\nJOIN 1\n")
+    while "slow" not in server.service.hub.online:
+        await upto(items, OnlineUsers)
+    ann.request(Invite(("slow",)))
+    await upto(items, Invitation)
+    ann.request(Join("1"))
+    slow.sendall(b"JOIN 1\nLIST_CONVERSATIONS\n")
+    ann.request(ListConversations())
+    while await upto(items, Conversations) != Conversations({"1": ("ann", "slow")}):
+        ann.request(ListConversations())
+    return ann, items, slow
+
+
 @on_loop
 async def test_slow_reader() -> None:
     """A reader that stops is closed in the end, others hear everything, and the server goes on (FLOW-5, FLOW-7)."""
     async with serving(Bounds(events=200_000, flush=0.1, linger=0.1)) as (server, port):
-        ann, items = await enter(port, "ann")
-        slow = socket.create_connection(("127.0.0.1", port))
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.sendall(b"REGISTER slow x\nJOIN 1\n")
-        while "slow" not in server.service.hub.online:
-            await upto(items, OnlineUsers)
-        ann.request(Invite(("slow",)))
-        await upto(items, Invitation)
-        ann.request(Join("1"))
-        slow.sendall(b"JOIN 1\nLIST_CONVERSATIONS\n")
-        ann.request(ListConversations())
-        while await upto(items, Conversations) != Conversations({"1": ("ann", "slow")}):
-            ann.request(ListConversations())
+        ann, items, slow = await talk_to_a_slow_reader(server, port)
         heard = 0
         while "slow" in server.service.hub.online:
             ann.request(SendMessage("1", "x" * 8000))
             assert isinstance(await upto(items, Message), Message)
             heard += 1
             assert heard < 10_000
+        slow.close()
+        await ann.goodbye()
+
+
+@on_loop
+async def test_slow_reader_is_not_read() -> None:
+    """As soon as a reader that stops takes no more, nothing is read of what it sends (FLOW-6)."""
+    full = asyncio.Event()
+    late: list[bytes] = []
+
+    class Seen(StreamLink):
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            full.set()
+
+        def data_received(self, data: bytes) -> None:
+            if self.paused:
+                late.append(data)
+            super().data_received(data)
+
+    async with serving(Bounds(flush=0.1, linger=0.1)) as (server, _):
+        _, port = await server.listen("127.0.0.1", 0, link=lambda: Seen(server))
+        ann, items, slow = await talk_to_a_slow_reader(server, port)
+        while not full.is_set():
+            ann.request(SendMessage("1", "x" * 8000))
+            await upto(items, Message)
+        slow.sendall(b"STATUS y\n")
+        for _ in range(2):  # what is said in turns after it is read
+            ann.request(ListConversations())
+            await upto(items, Conversations)
+        assert late == []
         slow.close()
         await ann.goodbye()
 

@@ -243,7 +243,8 @@ class StreamLink(Link, asyncio.Protocol):
             # As it mostly is, in a conversation.
             peer.pieces.clear()
             transport.write(events)
-            return
+            if peer.steady:  # else the transport takes no more now
+                return
         now = self.links.now
         data = self.take(now)
         while data is not None:
