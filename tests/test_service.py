@@ -99,6 +99,11 @@ class World:
                 return
             assert turns < MAX_TURNS
 
+    def end(self, peer: Peer) -> None:
+        """Let a peer's stream end."""
+        self.service.end(peer)
+        self.settle()
+
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
@@ -717,7 +722,7 @@ CHANGES: dict[str, Callable[[World, Peer], object]] = {
     "unblocked": lambda world, peer: world.service.unblock(peer),
     "goodbye": lambda world, peer: world.send(peer, Goodbye()),
     "kick": lambda world, peer: world.service.kick("bo", "out", world.now),
-    "end": lambda world, peer: (world.service.end(peer), world.settle()),
+    "end": lambda world, peer: world.end(peer),
 }
 
 
