@@ -144,7 +144,8 @@ class Peer(Outbox):
         (LIMIT-4).  During a close, input is read to be discarded.
         """
         self.steady = False
-        """Set by a binding that takes all at once: nothing but events is queued, and nothing else changes, while it stays."""
+        """Set by a binding that has taken all: while it stays, only events are queued, nothing else changes, and the binding
+        may as well empty `pieces` itself."""
         self.wire = wire
         self.refusal = refusal
         self.ended = False

@@ -9,8 +9,7 @@ from functools import wraps
 
 import pytest
 
-from improto.bindings.asyncio import Server, Session, dial
-from improto.bindings.asyncio.server import StreamLink
+from improto.bindings.asyncio import Server, Session, StreamLink, dial
 from improto.codec import available, load
 from improto.errors import CannotConnect, Lost, UsageError
 from improto.messages import (

@@ -67,30 +67,39 @@ async def tls_server(tls: ssl.SSLContext) -> AsyncGenerator[tuple[Server, str]]:
         await server.close()
 
 
-def last_words(url: str, words: bytes) -> bytes:
-    """Say something behind TLS and with it that nothing follows, and give all that comes."""
-    port = int(url.rpartition(":")[2])
-    arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = client_side().wrap_bio(arriving, leaving, server_hostname="localhost")
-    with socket.create_connection(("127.0.0.1", port), 10.0) as connection:
+class Ending:
+    """A client behind TLS that says what it says when it is told to."""
+
+    def __init__(self, url: str) -> None:
+        """Connect and agree on TLS."""
+        self._arriving, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = client_side().wrap_bio(self._arriving, self._leaving, server_hostname="localhost")
+        self._connection = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 10.0)
         while True:
             try:
-                tls.do_handshake()
+                self._tls.do_handshake()
                 break
             except ssl.SSLWantReadError:
-                connection.sendall(leaving.read())
-                arriving.write(connection.recv(65536))
-        tls.write(words)
+                self._connection.sendall(self._leaving.read())
+                self._arriving.write(self._connection.recv(65536))
+
+    def end(self, words: bytes) -> None:
+        """Say something and with it that nothing follows."""
+        self._tls.write(words)
         with suppress(ssl.SSLWantReadError):  # which does not wait for the other end's word
-            tls.unwrap()
-        connection.sendall(leaving.read())
-        while data := connection.recv(65536):
-            arriving.write(data)
-    heard = b""
-    with suppress(ssl.SSLZeroReturnError, ssl.SSLWantReadError):
-        while True:
-            heard += tls.read(65536)
-    return heard
+            self._tls.unwrap()
+        self._connection.sendall(self._leaving.read())
+
+    def rest(self) -> bytes:
+        """Give all that comes."""
+        with self._connection:
+            while data := self._connection.recv(65536):
+                self._arriving.write(data)
+        heard = b""
+        with suppress(ssl.SSLZeroReturnError, ssl.SSLWantReadError):
+            while True:
+                heard += self._tls.read(65536)
+        return heard
 
 
 async def online(url: str, name: str, tls: ssl.SSLContext | None = None) -> list[str]:
@@ -159,8 +168,36 @@ async def test_last_words(end: bytes) -> None:
     """What a client has asked for just before its end of TLS is still answered (CONN-22)."""
     async with tls_server(server_side(demanding=False)) as (_, url):
         words = b"REGISTER ann x\n" + b"LIST_CONVERSATIONS\n" * 200 + end
-        heard = await asyncio.to_thread(last_words, url, words)
+        client = await asyncio.to_thread(Ending, url)
+        client.end(words)
+        heard = await asyncio.to_thread(client.rest)
         assert heard.splitlines()[1:] == [b"CONVERSATIONS"] * 200
+
+
+@on_loop
+async def test_many_last_words() -> None:
+    """However many end TLS at once with much to be handled, all that the loop does is done between their turns (FLOW-5)."""
+    loop = asyncio.get_running_loop()
+    turns = [0]  # in each turn of the loop
+
+    class Counting(Service):
+        def turn(self, now: float) -> list[Peer]:
+            turns[-1] += 1
+            return super().turn(now)
+
+    def tick() -> None:
+        turns.append(0)
+        loop.call_soon(tick)
+
+    server = Server(Counting(Hub(), [load("ascii")]))
+    _, port = await server.listen("127.0.0.1", 0, tls=server_side(demanding=False))
+    clients = [await asyncio.to_thread(Ending, f"tls://localhost:{port}") for _ in range(20)]
+    tick()
+    for number, client in enumerate(clients):
+        client.end(b"REGISTER ann%d x\n" % number + b"STATUS x\n" * 300)
+    await asyncio.gather(*(asyncio.to_thread(client.rest) for client in clients))
+    assert max(turns) <= 5
+    await server.close()
 
 
 @on_loop
