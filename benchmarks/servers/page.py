@@ -136,12 +136,8 @@ def table(results: Results) -> str:
             f"{row.name}: {row.connections:,} users came in {row.came:.1f} s, with rosters on; then each had an answer to "
             f"LIST_CONVERSATIONS within {row.answered:.1f} s.  The server held {row.memory / 2**20:.0f} MiB."
         )
-    lines += [
-        "",
-        "## Latency",
-        "",
-        "From one member to another, at 500 messages a second.  On a machine with more than one",
-    ]
+    lines += ["", "## Latency", ""]
+    lines += ["From one member to another, at 500 messages a second.  On a machine with more than one"]
     lines += ["processor, what drives the server has one of its own.", ""]
     lines += ["| | median, µs | 99 of 100 within, µs |", "|---|---|---|"]
     lines += [f"| {row.name} | {row.median * 1e6:.0f} | {row.p99 * 1e6:.0f} |" for row in results.latency]

@@ -149,7 +149,8 @@ def apart(pid: int) -> Iterator[None]:
     This one never sleeps while it waits for a message; so a server that is woken up on the same processor would wait
     until its share of time is over, which takes ten times as long as a message.
     """
-    own, *others = every = sorted(os.sched_getaffinity(0))
+    every = sorted(os.sched_getaffinity(0))
+    own, *others = every
     if not others:
         yield
         return
