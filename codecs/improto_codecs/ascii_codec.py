@@ -178,9 +178,10 @@ def _quoted(text: str) -> str:
 def _writer(message: type[AnyMessage]) -> Writer:
     """Make what writes messages of a class whose fields are texts."""
     fields = [
-        f"text if (text := message.{name}).isalnum() and text.isascii() "
-        "else short(text) if ' ' in text and len(text) < 100 else field(text)"
-        for name, _ in message.FIELDS
+        f"short(text) if ' ' in (text := message.{name}) and len(text) < 100 else field(text)"
+        if kind is Kind.TEXT  # mostly some words
+        else f"text if (text := message.{name}).isalnum() and text.isascii() else field(text)"
+        for name, kind in message.FIELDS
     ]
     used = {"short": encode_basestring_ascii, "field": _field}
     return writer(f"' '.join(({', '.join([repr(message.COMMAND), *fields])},)).encode()", used)

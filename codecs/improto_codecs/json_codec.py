@@ -41,6 +41,7 @@ _INNERMOST: Final = re.compile(r"\[\]|\{\}")
 _ESCAPE: Final = re.compile(r"\\(?:u[Dd][89ABab]..\\u[Dd][C-Fc-f]..|(u[Dd][89A-Fa-f])|.)", re.DOTALL)
 # A translation that changes what needs an escape in a string, but no quotes.
 _ESCAPED: Final = bytes(0x22 if byte < 0x20 or byte == 0x5C else byte for byte in range(256))
+_UNESCAPED: Final = bytes(byte for byte in range(0x20, 0x100) if byte not in b'"\\')
 
 
 class JsonCodec(LineCodec):
@@ -178,7 +179,7 @@ def _write_roster(message: OnlineUsers) -> bytes:
     users = message.users
     if users:
         payload = entries(users, '{"type":"ONLINE_USERS","users":{"', '":"', '","', '"}}').encode()
-        if payload.count(b'"') == 4 * len(users) + 6 and payload.translate(_ESCAPED) is payload:
+        if len(payload.translate(None, _UNESCAPED)) == 4 * len(users) + 6:  # the quotes around texts
             return payload
     return _write_any_roster(message)
 
