@@ -29,14 +29,13 @@ from collections import Counter
 from enum import Enum
 from typing import Final
 
-from improto.errors import UsageError
+from improto.pacing import checked_gap, gap_for
 from improto.service import Peer, Service
 
 __all__ = ["PORTION", "Link", "Links", "Phase"]
 
 PORTION: Final = 64 * 1024
 """Bytes that are written at once, so that each portion that goes is a sign of life."""
-_LEAST_GAP: Final = 0.02
 
 
 class Phase(Enum):
@@ -61,11 +60,9 @@ class Links:
         With `gap`, that many seconds lie between two messages to a peer that speaks the pickle codec, for
         programs that take one `recv` for one message (LECTURE-1).  UsageError if it is less than 20 ms.
         """
-        if 0 < gap < _LEAST_GAP:  # LECTURE-2
-            raise UsageError(f"a gap has at least {_LEAST_GAP} s, or peers like the lecture's do not see it")
+        self.gap = checked_gap(gap)
         self.service = service
         service.apart = gap > 0
-        self.gap = gap
         self.now = 0.0
         """The time of this turn, or of the last one."""
         self.connections = connections
@@ -287,10 +284,11 @@ class Link:
         if len(first) > PORTION:
             waiting[0] = memoryview(first)[PORTION:]
             return memoryview(first)[:PORTION]
-        if self.links.gap and self.peer.codec_name == "pickle":  # LECTURE-2
+        gap = gap_for(self.peer.codec_name, self.links.gap)
+        if gap:  # LECTURE-2
             self._in_gap = True
             self._hold(now)
-            self.links.wait(self, now + self.links.gap)
+            self.links.wait(self, now + gap)
             return waiting.pop(0)
         count, size = 1, len(first)
         while count < len(waiting) and size + len(waiting[count]) <= PORTION:

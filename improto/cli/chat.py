@@ -22,6 +22,7 @@ from typing import Final
 from improto.addresses import PORT
 from improto.bindings.asyncio import Session, connect
 from improto.bindings.sockets import system_reason
+from improto.cli.numbers import amount
 from improto.cli.serve import codecs
 from improto.cli.text import escaped
 from improto.codec import available
@@ -199,6 +200,7 @@ class Chat:
             await self._session.drain()
             await asyncio.sleep(0)  # a long file must not keep us from listening (CLIENT-17)
         self._ask(self._settled.set)
+        await self._session.drain()
         await asyncio.wait([asyncio.create_task(self._settled.wait())], timeout=_LAST_REPLIES)
 
     def _do(self, line: bytes) -> bool:
@@ -297,6 +299,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--integer-ids", action="store_true", help="send ids as integers in the pickle codec")
     parser.add_argument(
+        "--gap",
+        type=amount,
+        default=0.0,
+        metavar="S",
+        help="seconds between two messages to a pickle server that takes one recv for one message; try 0.02; "
+        "none on WebSocket",
+    )
+    parser.add_argument(
         "--ca", metavar="FILE", help="trust servers whose certificate is signed by one of these"
     )
     parser.add_argument("--tls-cert", metavar="FILE", help="show the server this certificate in PEM")
@@ -340,7 +350,7 @@ async def _chat(arguments: argparse.Namespace) -> int:
     backoff = Backoff() if arguments.reconnect else None
     tls = _tls(arguments.ca, arguments.tls_cert, arguments.tls_key)
     try:
-        async with _connecting(arguments.url)(
+        async with _connecting(arguments.url, arguments.gap)(
             arguments.url, me.username, status=me.status, codec=codec, tls=tls, reconnect=backoff
         ) as session:
             await Chat(session).run()
@@ -350,10 +360,10 @@ async def _chat(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _connecting(url: str) -> Callable[..., AbstractAsyncContextManager[Session]]:
-    """Give what connects to a URL of its kind."""
+def _connecting(url: str, gap: float) -> Callable[..., AbstractAsyncContextManager[Session]]:
+    """Give what connects to a URL of its kind, with a gap between messages where they do not come in frames."""
     if not url.startswith(("ws://", "wss://")):
-        return connect
+        return partial(connect, gap=gap)
     try:
         from improto.bindings import websocket  # needs a package
     except ImportError:

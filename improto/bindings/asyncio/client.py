@@ -8,6 +8,7 @@ from random import random
 from typing import Any, Final, cast
 
 from improto.addresses import parse_address
+from improto.bindings.asyncio.stream import Writer, open_stream
 from improto.bindings.sockets import cannot_connect, system_reason
 from improto.calls import Calls
 from improto.client import Timeouts
@@ -22,6 +23,7 @@ from improto.messages import (
     Request,
     Response,
 )
+from improto.pacing import checked_gap, gap_for
 from improto.states import State
 from improto.user import NO_ANSWER, NO_ROOM, Backoff, Item, User
 
@@ -29,7 +31,7 @@ __all__ = ["Session", "connect", "dial", "registered"]
 
 _LOOK: Final = 10.0  # seconds after which to look whether a silent server lives
 
-_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_Streams = tuple[asyncio.StreamReader, Writer]
 _Dial = Callable[[], Awaitable[_Streams]]
 
 
@@ -74,8 +76,10 @@ class Session(Calls[Coroutine[Any, Any, None]]):
     async def drain(self) -> None:
         """Wait until the system has taken most of what was sent, so that a fast sender needs no memory for it.
 
-        Lost if that takes longer than `Timeouts.write`.
+        Lost if that takes longer than `Timeouts.write`.  What waits for its gap is waited for before, as long as it takes:
+        that is no fault of the server.
         """
+        await self._writer.gaps()
         with suppress(OSError):  # a connection that broke is told of by the iteration
             await self._within(self._timeouts.write, self._writer.drain(), NO_ROOM)
 
@@ -102,7 +106,10 @@ class Session(Calls[Coroutine[Any, Any, None]]):
             yield item
 
     async def goodbye(self) -> None:
-        """Say GOODBYE if the connection stands, wait for its end for at most `Timeouts.goodbye` (CLIENT-20), and close."""
+        """Say GOODBYE if the connection stands, wait for its end for at most `Timeouts.goodbye` (CLIENT-20), and close.
+
+        What waits for its gap goes before, in the same time; what does not is dropped, so `drain` if there is much.
+        """
         if self._user.standing and self.state is not State.CLOSED:
             self.request(Goodbye())
             self._tell()
@@ -125,6 +132,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         call = self._user.call(request, self._loop.time())
         self._tell()  # more may be read now
         self._writer.write(call.data)
+        await self._writer.gaps()  # the server can reply from then on
         await self._within(self._timeouts.reply, self._until(lambda: call.done), NO_ANSWER)
         if call.error is not None:
             raise call.error
@@ -196,26 +204,27 @@ async def dial(
     tls: ssl.SSLContext | None = None,
     timeouts: Timeouts | None = None,
     reconnect: Backoff | None = None,
+    gap: float = 0.0,
 ) -> Session:
     """Connect, with nobody registered yet: `connect` is what most programs want.
 
     CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`) or `reconnect` no Backoff.
     `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.
+    With `gap`, that many seconds lie between two messages, for a server that takes one `recv` for one message; that is
+    for the pickle codec, others do not notice (LECTURE-1).  UsageError if it is less than 20 ms.
     """
     address = parse_address(url)
     times = timeouts or Timeouts()
+    spoken = load(codec) if isinstance(codec, str) else codec
+    pause = gap_for(spoken.name, checked_gap(gap))
 
     async def streams() -> _Streams:
         try:
             async with asyncio.timeout(times.connect):
-                if address.scheme == "unix":
-                    return await asyncio.open_unix_connection(address.path)
-                context = None if address.scheme == "tcp" else tls or ssl.create_default_context()
-                return await asyncio.open_connection(address.host, address.port, ssl=context)
+                return await open_stream(address, tls, pause)
         except OSError as error:
             raise cannot_connect(address, error, times.connect) from error
 
-    spoken = load(codec) if isinstance(codec, str) else codec
     user = User(spoken, asyncio.get_running_loop().time(), reconnect)
     return Session(user, streams, await streams(), times)
 
@@ -230,13 +239,14 @@ async def connect(
     tls: ssl.SSLContext | None = None,
     timeouts: Timeouts | None = None,
     reconnect: Backoff | None = None,
+    gap: float = 0.0,
 ) -> AsyncGenerator[Session]:
     """Connect and register; at the end of the block say GOODBYE.
 
     Raises what `dial` and `Session.register` raise.  With `reconnect`, a connection that stood and was lost is made
     again, and Reconnected arrives.
     """
-    session = await dial(url, codec, tls=tls, timeouts=timeouts, reconnect=reconnect)
+    session = await dial(url, codec, tls=tls, timeouts=timeouts, reconnect=reconnect, gap=gap)
     async with registered(session, username, status):
         yield session
 

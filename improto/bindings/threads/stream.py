@@ -1,5 +1,6 @@
 """One connection for two threads, plain or behind TLS: one reads while the other writes."""
 
+import math
 import select
 import socket
 import ssl
@@ -26,10 +27,13 @@ class Stream:
     waited for without the lock that each call holds.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
-        """Take over a socket, or an SSLSocket with which no handshake was done."""
+    def __init__(self, connection: socket.socket, gap: float = 0.0) -> None:
+        """Take over a socket, or an SSLSocket with which no handshake was done; leave a gap before each `sendall`."""
         connection.setblocking(False)
         self.socket = connection
+        self._gap = gap
+        self._gap_over = 0.0
+        self._broken = threading.Event()  # nothing goes out any more
         self._lock = threading.Lock()
         self._over = False  # nothing that comes is looked at
 
@@ -43,10 +47,19 @@ class Stream:
         return self._do(partial(self._take, size), select.POLLIN, timeout)
 
     def sendall(self, data: bytes | memoryview, timeout: float | None = None) -> None:
-        """Write all.  TimeoutError if the peer takes nothing for so long."""
+        """Write all, after the gap.  TimeoutError if the peer takes nothing for so long after that."""
+        self.wait_for_gap()
         rest = memoryview(data)
         while rest:
             rest = rest[self._do(partial(self.socket.send, rest), select.POLLOUT, timeout) :]
+        self._gap_over = time.monotonic() + self._gap
+
+    def wait_for_gap(self, most: float = math.inf) -> bool:
+        """Wait for the end of the gap, or of the connection; tell whether it comes, in so many seconds at most (LECTURE-2)."""
+        if not self._gap:
+            return True
+        seconds = self._gap_over - time.monotonic()
+        return self._broken.wait(min(seconds, most)) or seconds <= most
 
     def shut_down(self, how: int) -> None:
         """Say that nothing follows, and that nothing that comes counts; or, with SHUT_RDWR, wake both threads with the end."""
@@ -57,6 +70,8 @@ class Stream:
         with suppress(OSError):  # the peer may be gone
             # The method of SSLSocket would leave the other thread with a plain socket.
             socket.socket.shutdown(self.socket, how)
+        if how == socket.SHUT_RDWR:
+            self._broken.set()  # now: what waits for its gap fails to go out
 
     def _take(self, size: int) -> bytes:
         # Behind our last word what still comes is an error to OpenSSL, and closing at once could destroy that word.
@@ -104,7 +119,7 @@ def _connected(address: Address, until: float) -> socket.socket:
     raise failure
 
 
-def open_stream(address: Address, tls: ssl.SSLContext | None, timeouts: Timeouts) -> Stream:
+def open_stream(address: Address, tls: ssl.SSLContext | None, timeouts: Timeouts, gap: float) -> Stream:
     """Connect.  OSError if that fails, and TimeoutError if it takes longer."""
     until = time.monotonic() + timeouts.connect
     connection = _connected(address, until)
@@ -117,7 +132,7 @@ def open_stream(address: Address, tls: ssl.SSLContext | None, timeouts: Timeouts
             connection = context.wrap_socket(
                 connection, server_hostname=address.host, do_handshake_on_connect=False
             )
-        stream = Stream(connection)
+        stream = Stream(connection, gap)
         stream.handshake(until - time.monotonic())
     except OSError:
         connection.close()

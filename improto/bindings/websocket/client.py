@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from improto.bindings.asyncio.client import Session, registered
+from improto.bindings.asyncio.stream import Writer
 from improto.bindings.sockets import WANTED, cannot_connect
 from improto.bindings.websocket.framing import kind, messages
 from improto.client import Timeouts
@@ -106,13 +107,13 @@ class _Protocol(asyncio.StreamReaderProtocol):
         self._transport.write(b"".join(self.websocket.data_to_send()))
 
 
-class _Writer(asyncio.StreamWriter):
+class _Writer(Writer):
     """Makes of messages behind their lengths frames."""
 
     def __init__(
         self, transport: asyncio.Transport, protocol: _Protocol, reader: asyncio.StreamReader
     ) -> None:
-        super().__init__(transport, protocol, reader, asyncio.get_running_loop())
+        super().__init__(transport, protocol, reader)
         self._frames = protocol
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -150,7 +151,7 @@ async def dial(
     times = timeouts or Timeouts()
     spoken = messages(load(codec) if isinstance(codec, str) else codec)
 
-    async def streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def streams() -> tuple[asyncio.StreamReader, Writer]:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         context = tls or ssl.create_default_context() if uri.secure else None

@@ -1,0 +1,77 @@
+"""One connection of a client on asyncio, with a gap between the messages that go out if one is wanted."""
+
+import asyncio
+import ssl
+from collections import deque
+
+from improto.addresses import Address
+
+__all__ = ["Writer", "open_stream"]
+
+
+class Writer(asyncio.StreamWriter):
+    """Writes messages, each with a call.  With a gap, one waits for its own until it can go out (LECTURE-2)."""
+
+    def __init__(
+        self,
+        transport: asyncio.WriteTransport,
+        protocol: asyncio.StreamReaderProtocol,
+        reader: asyncio.StreamReader,
+        gap: float = 0.0,
+    ) -> None:
+        """Write to a connection that stands; asyncio has switched Nagle's algorithm off."""
+        super().__init__(transport, protocol, reader, asyncio.get_running_loop())
+        self._gap = gap
+        self._waiting: deque[bytes | bytearray | memoryview] = deque()
+        self._in_gap = False
+        self._none_waits = asyncio.Event()
+        self._none_waits.set()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write a message, behind those that wait."""
+        if not self._gap:
+            super().write(data)
+        elif data:
+            self._waiting.append(data)
+            self._none_waits.clear()
+            if not self._in_gap:
+                self._next()
+
+    async def gaps(self) -> None:
+        """Wait until no message waits for its gap, which may be since the connection is closed."""
+        await self._none_waits.wait()
+
+    def close(self) -> None:
+        """Close; what waits is dropped."""
+        super().close()
+        self._drop()
+
+    def _next(self) -> None:
+        self._in_gap = False
+        if self.is_closing():
+            self._drop()
+        elif self._waiting:
+            super().write(self._waiting.popleft())
+            self._in_gap = True
+            asyncio.get_running_loop().call_later(self._gap, self._next)
+            if not self._waiting:
+                self._none_waits.set()
+
+    def _drop(self) -> None:
+        self._waiting.clear()
+        self._none_waits.set()
+
+
+async def open_stream(
+    address: Address, tls: ssl.SSLContext | None, gap: float
+) -> tuple[asyncio.StreamReader, Writer]:
+    """Connect.  OSError if that fails."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    if address.scheme == "unix":
+        transport, _ = await loop.create_unix_connection(lambda: protocol, address.path)
+    else:
+        context = None if address.scheme == "tcp" else tls or ssl.create_default_context()
+        transport, _ = await loop.create_connection(lambda: protocol, address.host, address.port, ssl=context)
+    return reader, Writer(transport, protocol, reader, gap)
