@@ -38,28 +38,23 @@ class Writer(asyncio.StreamWriter):
                 self._next()
 
     async def gaps(self) -> None:
-        """Wait until no message waits for its gap, which may be since the connection is closed."""
+        """Wait until no message waits for its gap: all are written, or the connection is closed."""
         await self._none_waits.wait()
 
     def close(self) -> None:
         """Close; what waits is dropped."""
         super().close()
-        self._drop()
+        self._waiting.clear()
+        self._none_waits.set()
 
     def _next(self) -> None:
         self._in_gap = False
-        if self.is_closing():
-            self._drop()
-        elif self._waiting:
+        if self._waiting:
             super().write(self._waiting.popleft())
             self._in_gap = True
             asyncio.get_running_loop().call_later(self._gap, self._next)
             if not self._waiting:
                 self._none_waits.set()
-
-    def _drop(self) -> None:
-        self._waiting.clear()
-        self._none_waits.set()
 
 
 async def open_stream(
