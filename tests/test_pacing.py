@@ -192,29 +192,32 @@ class Reader:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ended: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
-        self._connection = socket.socket()
+        self._accepted: list[socket.socket] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                self._connection, _ = self._listener.accept()
-                with self._connection:
-                    self._ended.put(list(self._read()))
+                connection, _ = self._listener.accept()
+                with connection:
+                    self._accepted.append(connection)
+                    self._ended.put(list(self._read(connection)))
 
-    def _read(self) -> Generator[bytes]:
+    def _read(self, connection: socket.socket) -> Generator[bytes]:
         with suppress(ConnectionResetError):
-            while data := self._connection.recv(1024):
+            while data := connection.recv(1024):
                 yield data
                 if data == wire(ANN):
-                    self._connection.sendall(wire(OnlineUsers({"ann": ""})))
+                    connection.sendall(wire(OnlineUsers({"ann": ""})))
                 if data == wire(Goodbye()):
                     return
 
     def hang_up(self) -> None:
-        """End the connection that there is."""
-        self._connection.shutdown(socket.SHUT_RDWR)
+        """End the connections that there are."""
+        for each in self._accepted:
+            with suppress(OSError):  # it may have ended
+                each.shutdown(socket.SHUT_RDWR)
 
     def reads(self) -> list[bytes]:
         """Wait for the end of the next connection, and give what was read of it."""
@@ -224,8 +227,7 @@ class Reader:
         """Accept no more, and end what there is."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        with suppress(OSError):
-            self.hang_up()
+        self.hang_up()
         self._thread.join()
 
 
