@@ -240,6 +240,21 @@ def test_illegal_name(programs: Programs) -> None:
     assert lines == ["improto: username must not begin or end with a space"]
 
 
+def test_gap_too_small(programs: Programs) -> None:
+    """A gap that no server sees is refused before anything is sent."""
+    code, lines = programs.chat("tcp://127.0.0.1:1", "ann", "--gap", "0.01").end()
+    assert code == 2
+    assert lines == ["improto: a gap has at least 0.02 s, or peers like the lecture's do not see it"]
+
+
+def test_gap_on_websocket(programs: Programs) -> None:
+    """On WebSocket there is no gap, whatever is said: messages come in frames."""
+    _, url = programs.addresses("--websocket", "0")
+    ann = programs.registered(url, "ann", "--codec", "pickle", "--gap", "1000")
+    ann.type("/list")
+    ann.expect(r"\* there are no conversations; .*")
+
+
 class FakeServer:
     """Listens, and sends one client whatever a test wants."""
 

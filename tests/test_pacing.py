@@ -449,7 +449,7 @@ def test_other_codecs_do_not_notice() -> None:
 
     with serving() as (_, port):
         url = f"tcp://127.0.0.1:{port}"
-        asyncio.run(talk(url))
+        asyncio.run(asyncio.wait_for(talk(url), DEADLINE))
         with threads.connect(url, "ann", codec="json", gap=LONG) as me:
             me.status("away")
             assert me.list_conversations() == {}
