@@ -50,7 +50,10 @@ def test_client(programs: Programs) -> None:
     ann = programs.run(sys.executable, "-u", "-c", program)
     ann.expect("online: .*bo.*")
     id = bo.expect(r"\* ann invites you .*?(\S+)\W*")[1]
-    bo.type(f"/join {id}", "hello")
+    bo.type(f"/join {id}", "/list")
+    while "ann" not in bo.expect(rf"\* conversation {id}: (.*)")[1]:  # else she may join after it is said
+        bo.type("/list")
+    bo.type("hello")
     ann.expect("bo: hello")
     ann.process.send_signal(signal.SIGINT)
     assert ann.end(stdin=False)[0] == 0
