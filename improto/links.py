@@ -118,6 +118,12 @@ class Links:
         """Tell everybody that the server goes, and close all connections, also those yet to come (ERROR-9)."""
         self.closing = True
         self.service.shut_down(now)
+        # Nobody who is being closed for another reason keeps the server for longer than those who are told (FLOW-9).
+        flush = self.service.bounds.flush
+        late = [link for closes in self._closes.values() for link, by in closes.items() if by > now + flush]
+        for link in late:
+            if link.phase is Phase.FLUSHING:
+                self.close_within(link, flush, now)
 
     # -- for links ------------------------------------------------------------------------------------------
 
@@ -267,7 +273,8 @@ class Link:
         peer, waiting = self.peer, self._waiting
         if peer.flush is not None and self.phase is Phase.OPEN:
             self.phase = Phase.FLUSHING
-            self.links.close_within(self, peer.flush, now)
+            most = self.links.service.bounds.flush if self.links.closing else peer.flush
+            self.links.close_within(self, min(peer.flush, most), now)
         if self._held and (self.paused or self._in_gap):
             return None
         if not waiting:

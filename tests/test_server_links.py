@@ -214,6 +214,33 @@ def test_close_of_a_reader_that_has_stopped() -> None:
     assert ann.step() is Phase.OVER
 
 
+@pytest.mark.parametrize(
+    ("begun", "over"),
+    [pytest.param(0.0, 5.0, id="just-begun"), pytest.param(58.0, 60.0, id="soon-over")],
+)
+def test_close_when_the_server_goes(begun: float, over: float) -> None:
+    """Who took nothing before the server goes has no more time than who is told of it, and no more than before (FLOW-9)."""
+    world = World()
+    ann = kicked(world, room=1)
+    world.settle(begun)
+    world.links.shut_down(world.now)
+    world.settle(over - 0.1)
+    assert ann.step() is Phase.FLUSHING
+    world.settle(over)
+    assert ann.step() is Phase.OVER
+
+
+def test_close_just_before_the_server_goes() -> None:
+    """The same holds for a close about which nothing was done yet."""
+    world = World()
+    ann = world.connect(room=1)
+    world.send(ann, Register("ann", ""))
+    world.links.service.kick("ann", "go", world.now)
+    world.links.shut_down(world.now)
+    world.settle(5.0)
+    assert ann.step() is Phase.OVER
+
+
 def test_no_deadline_is_left() -> None:
     """When a connection is lost in the middle of its close, nothing of it is due any more."""
     world = World(gap=0.02)
