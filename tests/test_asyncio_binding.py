@@ -274,6 +274,17 @@ async def test_shutdown() -> None:
 
 
 @on_loop
+async def test_shutdown_from_two_places() -> None:
+    """Who closes a server that is being closed waits for the same, and so does who began it."""
+    async with serving() as (server, port):
+        with socket.create_connection(("127.0.0.1", port)):
+            while not server.links:
+                await asyncio.sleep(0)
+            await asyncio.gather(server.close(), server.close())
+            assert not server.links
+
+
+@on_loop
 async def test_gap() -> None:
     """With a gap, each message to a pickle peer comes in a read of its own (LECTURE-4)."""
     async with serving(gap=0.05) as (_, port):

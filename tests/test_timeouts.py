@@ -30,7 +30,7 @@ class Mute:
 
     def __init__(self, said: bytes) -> None:
         self._said = said
-        self._accepted: list[socket.socket] = []
+        self.accepted: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.port = self._listener.getsockname()[1]
@@ -43,7 +43,7 @@ class Mute:
                 accepted, _ = self._listener.accept()
             except OSError:
                 return
-            self._accepted.append(accepted)
+            self.accepted.append(accepted)
             if self._said:
                 while accepted.recv(1) != b"\n":
                     pass
@@ -54,18 +54,35 @@ class Mute:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
-        for each in self._accepted:
+        for each in self.accepted:
             each.close()
+
+    def taken(self) -> int:
+        """Hear again, and give how many bytes came up to the end of the connection."""
+        [only] = self.accepted
+        only.settimeout(DEADLINE)
+        taken = 0
+        with suppress(ConnectionResetError):
+            while data := only.recv(1 << 20):
+                taken += len(data)
+        return taken
+
+
+@contextmanager
+def deaf(said: bytes = b"") -> Generator[Mute]:
+    """Run such a server."""
+    server = Mute(said)
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 @contextmanager
 def mute(said: bytes = b"") -> Generator[int]:
     """Run such a server and give its port."""
-    server = Mute(said)
-    try:
+    with deaf(said) as server:
         yield server.port
-    finally:
-        server.close()
 
 
 Script = Callable[[on_asyncio.Session], Awaitable[object]]
@@ -193,6 +210,42 @@ async def test_no_end() -> None:
             await me.join("7")
             for _ in range(2000):
                 me.request(SendMessage("7", "x" * 8000))
+
+
+@pytest.mark.parametrize("end", ["goodbye", "close", "no answer"])
+@on_loop
+async def test_nothing_is_kept_for_the_deaf(end: str) -> None:
+    """When a session is over, its connection is, though the server has not taken all that was sent."""
+    sent = 2000 * 8000
+    with deaf(ROSTER) as server:
+        times = Timeouts(goodbye=0.1, reply=0.1)
+        me = await on_asyncio.dial(f"tcp://127.0.0.1:{server.port}", "json", timeouts=times)
+        await me.register("ann")
+        await me.join("7")
+        for _ in range(2000):
+            me.request(SendMessage("7", "x" * 8000))
+        if end == "no answer":
+            with pytest.raises(Lost):
+                await me.list_conversations()
+        elif end == "close":
+            me.close()
+        else:
+            await me.goodbye()
+        assert await asyncio.to_thread(server.taken) < sent
+
+
+@on_loop
+async def test_leaving_is_cancelled() -> None:
+    """When somebody does not even wait for the end of the connection, it is closed all the same."""
+    with deaf(ROSTER) as server:
+        me = await on_asyncio.dial(
+            f"tcp://127.0.0.1:{server.port}", "json", timeouts=Timeouts(goodbye=1000.0)
+        )
+        await me.register("ann")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await me.goodbye()
+        assert await asyncio.to_thread(server.taken) == len(b'{"type":"GOODBYE"}\n')
 
 
 def test_no_end_with_threads() -> None:

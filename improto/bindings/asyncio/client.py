@@ -110,11 +110,13 @@ class Session(Calls[Coroutine[Any, Any, None]]):
 
         What waits for its gap goes before, in the same time; what does not is dropped, so `drain` if there is much.
         """
-        if self._user.standing and self.state is not State.CLOSED:
-            self.request(Goodbye())
-            self._tell()
-            await asyncio.wait([self._task], timeout=self._timeouts.goodbye)
-        self.close()
+        try:
+            if self._user.standing and self.state is not State.CLOSED:
+                self.request(Goodbye())
+                self._tell()
+                await asyncio.wait([self._task], timeout=self._timeouts.goodbye)
+        finally:  # also when that is cancelled
+            self.close()
         await asyncio.wait([self._task])
 
     def close(self) -> None:

@@ -58,7 +58,7 @@ class Server:
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = False
         self._ahead = 0
-        self._all_closed: asyncio.Future[None] | None = None
+        self._all_closed = asyncio.Event()
         self._paths: list[str] = []
         self._admit = admit
         self._deciding: dict[int, asyncio.Task[None]] = {}  # by the peer's number
@@ -104,9 +104,7 @@ class Server:
                 os.unlink(path)
         self.links.shut_down(self.now())
         self._turn()
-        if self.links:
-            self._all_closed = self._loop.create_future()
-            await self._all_closed
+        await self._all_closed.wait()
         if self._timer is not None:
             self._timer.cancel()
         for task in self._deciding.values():
@@ -175,5 +173,5 @@ class Server:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(due, self._ring)
-        if not self.links and self._all_closed is not None and not self._all_closed.done():
-            self._all_closed.set_result(None)
+        if self.links.closing and not self.links:
+            self._all_closed.set()

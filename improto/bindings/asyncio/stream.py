@@ -42,8 +42,14 @@ class Writer(asyncio.StreamWriter):
         await self._none_waits.wait()
 
     def close(self) -> None:
-        """Close; what waits is dropped."""
-        super().close()
+        """Close; what waits is dropped, and what a server has not taken by now, which it may never do."""
+        if (
+            not self.transport.is_closing()
+        ):  # for TLS, asyncio's breaks when it is closed twice and then asked anything
+            if self.transport.get_write_buffer_size():
+                self.transport.abort()
+            else:
+                super().close()
         self._waiting.clear()
         self._none_waits.set()
 
