@@ -1,5 +1,7 @@
 """Tests of the client of `improto.bindings.websocket`, as a program uses it."""
 
+import asyncio
+import gc
 import socket
 import ssl
 from collections.abc import AsyncGenerator
@@ -9,6 +11,10 @@ from typing import cast
 import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from improto.bindings import asyncio as asyncio_binding
@@ -25,13 +31,14 @@ from test_websocket_binding import on_loop, serving
 
 
 @asynccontextmanager
-async def answering(*answers: str | bytes) -> AsyncGenerator[str]:
+async def answering(*answers: str | bytes, code: int = 1000) -> AsyncGenerator[str]:
     """Run a server that answers the first message with others and closes, and give its URL."""
 
     async def converse(accepted: ServerConnection) -> None:
         await accepted.recv()
         for answer in answers:
             await accepted.send(answer)
+        await accepted.close(code, "go")
 
     protocols = [Subprotocol("improto.v1.json")]
     async with serve(converse, "127.0.0.1", 0, subprotocols=protocols, compression=None) as server:
@@ -154,6 +161,64 @@ async def test_wrong_kind() -> None:
     """A binary message in json ends the connection, and what follows it does not count (WS-2)."""
     answers = (ROSTER, b"{}", '{"type":"ONLINE_USERS","users":{"ann":"","bo":""}}')
     async with answering(*answers) as url, connect(url, "ann") as ann:
-        with pytest.raises(Lost):
+        with pytest.raises(Lost, match=r"by this side: 1003 .* comes in text messages"):
             await upto(ann, Reconnected)
         assert ann.view.online == {"ann": ""}
+
+
+@pytest.mark.parametrize(("code", "told"), [(1001, "has closed"), (1008, r"by the server: 1008 .* go")])
+@on_loop
+async def test_close_code(code: int, told: str) -> None:
+    """What a server says when it closes is told, unless it only goes."""
+    async with answering(ROSTER, code=code) as url, connect(url, "ann") as ann:
+        with pytest.raises(Lost, match=told):
+            await upto(ann, Reconnected)
+
+
+@pytest.mark.parametrize("turns", range(12))
+@on_loop
+async def test_connecting_is_cancelled(turns: int) -> None:
+    """Whenever somebody stops to connect, nothing is left that complains."""
+    async with serving() as (_, port):
+        dialing = asyncio.create_task(dial(f"ws://127.0.0.1:{port}"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        dialing.cancel()
+        [made] = await asyncio.gather(dialing, return_exceptions=True)
+        if not isinstance(made, BaseException):
+            made.close()
+    del dialing, made
+    gc.collect()
+
+
+@on_loop
+async def test_pings_of_the_deaf() -> None:
+    """A server that pings all the time and takes no answer costs no memory: most pongs are left out."""
+    pings = Frame(Opcode.PING, b"p" * 125).serialize(mask=False) * 1000
+    flooded = asyncio.Event()
+    over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        protocol = ServerProtocol(subprotocols=[Subprotocol("improto.v1.json")])
+        while protocol.state is State.CONNECTING:
+            protocol.receive_data(await reader.read(9999))
+            for event in protocol.events_received():
+                protocol.send_response(protocol.accept(cast(Request, event)))
+        writer.write(b"".join(protocol.data_to_send()))
+        await reader.read(9999)
+        writer.write(Frame(Opcode.TEXT, ROSTER.encode()).serialize(mask=False))
+        for _ in range(256):
+            writer.write(pings)
+            await writer.drain()
+        flooded.set()
+        taken = 0
+        while data := await reader.read(1 << 20):
+            taken += len(data)
+        over.set_result(taken)
+        writer.close()
+
+    async with await asyncio.start_server(flood, "127.0.0.1", 0) as server:
+        [port] = [each.getsockname()[1] for each in server.sockets]
+        async with connect(f"ws://127.0.0.1:{port}", "ann", timeouts=Timeouts(goodbye=5.0)):
+            await flooded.wait()
+        assert await over < 256 * len(pings) / 2

@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
-from websockets.frames import CloseCode, Frame, Opcode
+from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.typing import Subprotocol
@@ -33,13 +33,30 @@ __all__ = ["connect", "dial"]
 _LOG: Final = getLogger(__name__)
 _LOG.setLevel(WARNING)  # what the package would tell above that holds what people say
 _HEADER: Final = 4  # bytes of a length
+_UNTAKEN: Final = (
+    64 * 1024
+)  # bytes beyond which a server that takes nothing is not answered, such as with pongs
+_IN_ORDER: Final = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD)
+
+
+class _Reader(asyncio.StreamReader):
+    """Raises at the end what ended the connection, unless it ended in order."""
+
+    failure: OSError | None = None
+
+    async def read(self, n: int = -1) -> bytes:
+        data = await super().read(n)
+        if not data and self.failure is not None:
+            raise self.failure
+        return data
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
     """Makes of frames messages behind their lengths."""
 
-    def __init__(self, reader: asyncio.StreamReader, uri: WebSocketURI, codec: LengthCodec) -> None:
+    def __init__(self, reader: _Reader, uri: WebSocketURI, codec: LengthCodec) -> None:
         super().__init__(reader)
+        self._reader = reader
         self.websocket = ClientProtocol(
             uri,
             subprotocols=[Subprotocol(codec.name)],
@@ -48,7 +65,13 @@ class _Protocol(asyncio.StreamReaderProtocol):
         )
         self.codec = codec
         self.agreed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.agreed.add_done_callback(
+            lambda agreed: agreed.cancelled() or agreed.exception()
+        )  # nobody may wait
         self._parts = bytearray()
+        self._failed: Close | None = (
+            None  # why what follows does not count, even if the server closes in order
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -65,8 +88,12 @@ class _Protocol(asyncio.StreamReaderProtocol):
             if not isinstance(event, Response) and not self._take_in(cast(Frame, event)):
                 break
         self._see_whether_agreed()
-        self.flush()
+        if self._transport.get_write_buffer_size() <= _UNTAKEN:
+            self.flush()
+        else:
+            websocket.data_to_send()
         if websocket.state is not State.OPEN and not self._transport.is_closing():
+            self._reader.failure = self._failure()
             super().eof_received()
 
     def eof_received(self) -> bool:
@@ -90,10 +117,20 @@ class _Protocol(asyncio.StreamReaderProtocol):
         elif websocket.state is State.OPEN:
             self.agreed.set_result(None)
 
+    def _failure(self) -> OSError | None:
+        """Give what is wrong if the connection does not end in order."""
+        by_server = self._failed is None and self.websocket.close_rcvd_then_sent
+        close = self.websocket.close_rcvd if by_server else self._failed or self.websocket.close_sent
+        if close is None or close.code in _IN_ORDER:
+            return None
+        return ConnectionAbortedError(f"closed by {'the server' if by_server else 'this side'}: {close}")
+
     def _take_in(self, frame: Frame) -> bool:
         """Take in a frame; False if what follows it does not count."""
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY) and frame.opcode is not kind(self.codec):  # WS-2
-            self.websocket.fail(CloseCode.UNSUPPORTED_DATA)
+            reason = f"{self.codec.name} comes in {kind(self.codec).name.lower()} messages"
+            self._failed = Close(CloseCode.UNSUPPORTED_DATA, reason)
+            self.websocket.fail(self._failed.code, reason)
             return False
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             self._parts += frame.data
@@ -153,7 +190,7 @@ async def dial(
 
     async def streams() -> tuple[asyncio.StreamReader, Writer]:
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(loop=loop)
+        reader = _Reader(loop=loop)
         context = tls or ssl.create_default_context() if uri.secure else None
         try:
             async with asyncio.timeout(times.connect):
