@@ -72,6 +72,15 @@ def test_what_costs_more_than_it_has_bytes(codec: Codec, value: str) -> None:
     assert caught.value.code == Code.MALFORMED
 
 
+def test_tags_leave_nothing_behind(codec: Codec) -> None:
+    """However many tags are refused, none is kept, or an enemy could fill the memory with them."""
+    for tag in range(1000):
+        with pytest.raises(DecodeError):
+            codec.decode(b"\x82\x65LATER\xda" + (2**24 + tag).to_bytes(4) + b"\x01", Role.CLIENT)
+    module = sys.modules[type(codec).__module__]
+    assert len(module._STRICT["semantic_decoders"]) == 0
+
+
 def test_the_page_shows_the_example() -> None:
     """What the documentation shows is the example itself."""
     page = (FOLDER.parent.parent / "docs" / "codec.md").read_text(encoding="utf-8")

@@ -1,5 +1,7 @@
 """Tests of `improto_codecs.faster`: that with the extra `fast` the codecs do what they do without."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +66,17 @@ def test_the_packages_are_used() -> None:
             module.msgpack_map(plain),
         ]
         assert [way is plain for way in ways] == [kept] * len(ways)
+
+
+def test_an_old_package_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A msgspec whose errors are no ValueErrors, as before 0.21, is not used: they would come out of the codecs."""
+    (tmp_path / "improto_old_msgspec.py").write_text(
+        "from msgspec import *\nclass DecodeError(Exception): pass\n", encoding="utf-8"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    path = "improto_codecs/faster.py"
+    old = copies.load({path: copies.source(path).replace('"msgspec"', '"improto_old_msgspec"')})
+    assert old.module("improto_codecs.faster").json_writer(Message, plain) is plain
 
 
 @pytest.mark.parametrize("name", FASTER)

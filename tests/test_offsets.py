@@ -41,6 +41,8 @@ PLACES: list[tuple[str, bytes, int | None]] = [
     ("pickle", b"JOIN (S'7'\nS7\nl.", 11),
     ("pickle", b"JOIN (l(.", 8),
     ("pickle", b"JOIN (I7\nI8\nl.", None),
+    ("pickle", b"GOODBYE )R", 9),
+    ("pickle", b"LIST_CONVERSATIONS (R", 20),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What the codecs do faster with the packages `msgspec` and `orjson`, if both are installed: the same, byte by byte.
+"""What the codecs do faster with the packages `msgspec` (≥ 0.21) and `orjson`, if both are there: the same, byte by byte.
 
 But for `text_map`, each function takes the plain way to do something, and gives the faster one or else the plain one.
 
@@ -23,6 +23,10 @@ try:
     _msgspec, _orjson = import_module("msgspec"), import_module("orjson")
 except ImportError:
     _msgspec = _orjson = None
+else:
+    # Before 0.21 its errors were none that the codecs catch.  It may have come with another package, at any version.
+    if not issubclass(_msgspec.DecodeError, ValueError):
+        _msgspec = _orjson = None
 
 _CONTAINERS: Final = {
     Kind.NAMES: tuple[str, ...],
@@ -125,7 +129,9 @@ def _parse_plainly(written: str) -> dict[str, str]:
     return users
 
 
-_scan = cast("Callable[[str, int], tuple[dict[str, str], int]]", vars(JSONDecoder())["scan_once"])
+# Converting an integer may cost the square of its length; a number is no text, whatever it is.
+_DECODER: Final = JSONDecoder(parse_int=len)
+_scan = cast("Callable[[str, int], tuple[dict[str, str], int]]", vars(_DECODER)["scan_once"])
 _parse: Final[Callable[[str], dict[str, str]]] = (
     _parse_plainly if _msgspec is None else _msgspec.json.Decoder(dict[str, str]).decode
 )

@@ -297,9 +297,10 @@ class _PickleReader(Reader):
             follows = _follows(ahead)
             if follows is None:
                 return False
-            self._position += ahead[0] == _SPACE
+            space = ahead[0] == _SPACE
+            self._position += space
+            self._machine.used += space  # LIMIT-1
             self._phase = follows
-            self._machine = Machine(0)
             if follows is _Phase.BETWEEN:
                 return True
         value = self._run(limit)

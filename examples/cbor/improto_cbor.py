@@ -1,6 +1,5 @@
 """improto in CBOR (RFC 8949): an array of the command and its fields, behind four bytes with its length."""
 
-from collections import defaultdict
 from io import BytesIO
 from typing import ClassVar, Never
 
@@ -12,10 +11,11 @@ from improto.limits import DEPTH
 from improto.messages import AnyMessage, Code, Role
 
 
-def _refuse(*_: object) -> Never:
-    raise cbor2.CBORDecodeError(
-        "tags are not used"
-    )  # some share values, and some cost more than they have bytes
+class _NoTags(dict[int, object]):
+    """Refuses each tag: some share values, some cost more than they have bytes.  It keeps none of them."""
+
+    def __missing__(self, tag: int) -> Never:
+        raise cbor2.CBORDecodeError("tags are not used")
 
 
 def _levels(value: object) -> int:
@@ -28,7 +28,7 @@ _STRICT = {
     "allow_indefinite": False,
     "allow_duplicate_keys": False,
     "strict_hashable_types": True,
-    "semantic_decoders": defaultdict(lambda: _refuse),
+    "semantic_decoders": _NoTags(),
 }
 
 

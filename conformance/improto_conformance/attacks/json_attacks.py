@@ -156,6 +156,15 @@ def _numbers() -> Iterator[Attack]:
             b'{"type":"JOIN","conversation":%b}' % value,
             Code.INVALID,
         )
+    yield _large(
+        "huge-integer-as-status",
+        "an integer of 4 million digits as a status in a roster",
+        b'{"type":"ONLINE_USERS","users":{"":',
+        b"9",
+        2**22,
+        b"}}",
+        Code.INVALID,
+    )
 
 
 def _strings() -> Iterator[Attack]:

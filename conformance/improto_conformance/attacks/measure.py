@@ -147,6 +147,7 @@ def _prepare() -> None:
     # Of a registered extension that has been loaded before, a pickle gets the object without an import.
     copyreg.add_extension("os", "system", _EXTENSION)
     pickle.loads(b"\x82" + bytes([_EXTENSION]) + b".")
+    sys.set_int_max_str_digits(0)  # some programs need large numbers
 
 
 def _attacked(codec: Codec, attack: Attack) -> Measured:
