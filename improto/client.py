@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from improto.errors import UsageError
 from improto.messages import (
     Code,
     Conversations,
@@ -47,6 +48,9 @@ WAIT: Final = 30.0
 """Seconds after which a server that was asked and did not answer counts as lost (CONN-27)."""
 
 
+_MOST: Final = 1e6  # more than eleven days
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """How many seconds a client waits for its server before CannotConnect or Lost, whatever it waits for."""
@@ -59,6 +63,12 @@ class Timeouts:
     """For room for what is sent."""
     goodbye: float = 1.0
     """For the end of the connection after GOODBYE (CLIENT-20), and for room for that."""
+
+    def __post_init__(self) -> None:
+        """Check that a clock can take them.  UsageError if not."""
+        for seconds in (self.connect, self.reply, self.write, self.goodbye):
+            if not 0 <= seconds < _MOST:  # which no NaN is
+                raise UsageError(f"a time-out is from 0 to less than a million seconds, and not {seconds}")
 
 
 class Liveness(Enum):

@@ -301,6 +301,27 @@ async def test_gap() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("first", ["192.0.2.1", "127.0.0.1"])
+@on_loop
+async def test_name_of_several_hosts(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    """Of the addresses of a name, those that this host has not keep nobody from listening on the others."""
+    loop = asyncio.get_running_loop()
+    hosts = dict.fromkeys((first, "192.0.2.1", "127.0.0.1"))
+
+    async def found(*_: object, **__: object) -> list[object]:  # no name is like that everywhere
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in hosts]
+
+    server = Server(Service(Hub(), CODECS))
+    monkeypatch.setattr(loop, "getaddrinfo", found)
+    host, port = await server.listen("localhost", 0)
+    assert host == "127.0.0.1"
+    socket.create_connection((host, port)).close()
+    hosts.pop("127.0.0.1")
+    with pytest.raises(OSError, match="Cannot assign"):
+        await server.listen("localhost", 0)
+    await server.close()
+
+
 @on_loop
 async def test_no_server() -> None:
     """Where nobody listens, the error says so and how to start a server."""

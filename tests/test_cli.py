@@ -23,6 +23,15 @@ def test_one_command() -> None:
     assert done.stdout.endswith("\nFalse\n"), done
 
 
+def test_no_output() -> None:
+    """A command does what it does though its standard output is closed."""
+    program = "import sys\nfrom improto.cli import main\nsys.exit(main(['explain', 'JOIN-3']))"
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" >&-', sys.executable, program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_all_commands() -> None:
     """All commands are told of, and need no package of an extra for that."""
     done = run(

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from improto.bindings import threads
 from improto.bindings.asyncio import Server, StreamLink, connect
-from improto.bindings.sockets import certified_name, free_path, unix_listener
+from improto.bindings.sockets import certified_name, free_path, system_reason, unix_listener
 from improto.codec import available, load
 from improto.errors import CannotConnect, Lost, Refused, UsageError
 from improto.links import Phase
@@ -321,6 +322,36 @@ def test_path_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as told:
         unix_listener(path)
     assert told.value.filename == path
+
+
+def test_path_that_is_too_long(tmp_path: Path) -> None:
+    """Of a path that is too long for the system, just that is told."""
+    with pytest.raises(OSError, match="too long") as told:
+        unix_listener(str(tmp_path / ("x" * 200)))
+    assert system_reason(told.value) == "AF_UNIX path too long"
+
+
+@on_loop
+async def test_path_of_another_server(tmp_path: Path) -> None:
+    """A server that ends leaves the socket alone that another one has put in the place of its own."""
+    path = tmp_path / "socket"
+    server = Server(Service(Hub(), [load("pickle")]))
+    await server.listen_unix(str(path))
+    path.unlink()
+    with unix_listener(str(path)):
+        await server.close()
+        assert path.exists()
+
+
+def test_path_of_another_server_with_threads(tmp_path: Path) -> None:
+    """With threads, too."""
+    path = tmp_path / "socket"
+    server = threads.Server(Service(Hub(), [load("pickle")]))
+    server.listen_unix(str(path))
+    path.unlink()
+    with unix_listener(str(path)):
+        server.close()
+        assert path.exists()
 
 
 def test_path_of_another_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from improto.cli.numbers import amount, port, wait
+from improto.cli.numbers import amount, count, port, wait
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0.0), ("2.5", 2.5), ("1e-3", 0.001)])
@@ -25,6 +25,14 @@ def test_wait() -> None:
     assert wait("0.1") == 0.1
     with pytest.raises(argparse.ArgumentTypeError, match="more than 0"):
         wait("0")
+
+
+@pytest.mark.parametrize("text", ["-1", "0", "1.0", "", "x", "9" * 5000])
+def test_no_count(text: str) -> None:
+    """What cannot be a limit is refused."""
+    assert count("10000") == 10_000
+    with pytest.raises(argparse.ArgumentTypeError, match="is no whole number from 1 on"):
+        count(text)
 
 
 @pytest.mark.parametrize("text", ["-1", "65536", "99999", "1.0", "", "x", "9" * 5000])

@@ -80,6 +80,14 @@ def test_taken_port() -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["", "192.0.2.1"])
+def test_host_of_somebody_else(programs: Programs, host: str) -> None:
+    """Where nothing can listen since the host is strange, no other port would help."""
+    code, lines = programs.start("serve", "--port", "0", "--host", host).end()
+    assert code == 3
+    assert re.fullmatch(rf"improto: cannot listen on tcp://{host}:0 \(.*\); choose another --host", lines[-1])
+
+
 def test_host_without_address() -> None:
     """What the system says of a host that it does not know is told, too."""
     error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -239,6 +247,13 @@ def test_tls_port(programs: Programs, tmp_path: Path) -> None:
         ("--require-client-cert {cert}", "needs --tls-cert"),
         ("--tls-cert {cert} --require-client-cert {cert} --unix x", "leave --tls-port and --unix out"),
         ("--tls-cert {cert} --require-client-cert {cert} --tls-port 1", "leave --tls-port and --unix out"),
+        ("--origin http://localhost", "needs --websocket"),
+        ("--websocket 0 --origin chat.example", "no origin; write it as browsers do: https://"),
+        ("--websocket 0 --origin https://chat.example/", "no origin"),
+        ("--websocket 0 --origin https://Chat.example", "no origin"),
+        ("--websocket 0 --origin https://chat.example:443", "no origin"),
+        ("--websocket 0 --origin https://chat.example:x", "no origin"),
+        ("--connections 0", "no whole number"),
         ("--tls-cert missing.pem", "missing.pem: No such file or directory"),
     ],
 )

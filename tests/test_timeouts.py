@@ -1,6 +1,7 @@
 """Tests of a server that does not answer: whatever a client waits for ends in time, and says what to do next."""
 
 import asyncio
+import math
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Generator
@@ -12,7 +13,7 @@ from improto.bindings import asyncio as on_asyncio
 from improto.bindings import threads, websocket
 from improto.client import Timeouts
 from improto.codec import load
-from improto.errors import CannotConnect, ImprotoError, Lost
+from improto.errors import CannotConnect, ImprotoError, Lost, UsageError
 from improto.messages import AnyMessage, Register, Role, SendMessage
 from improto.server import Hub, Policy
 from improto.service import Peer, Service
@@ -83,6 +84,14 @@ def mute(said: bytes = b"") -> Generator[int]:
     """Run such a server and give its port."""
     with deaf(said) as server:
         yield server.port
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.inf, math.nan])
+def test_no_timeout(seconds: float) -> None:
+    """What is no time to wait is refused before anything waits for so long."""
+    for name in ("connect", "reply", "write", "goodbye"):
+        with pytest.raises(UsageError, match="less than a million seconds"):
+            Timeouts(**{name: seconds})
 
 
 Script = Callable[[on_asyncio.Session], Awaitable[object]]

@@ -8,6 +8,7 @@ import ssl
 import stat
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from improto.addresses import Address
@@ -24,7 +25,9 @@ __all__ = [
     "cannot_connect",
     "certified_name",
     "credentials",
+    "file_id",
     "free_path",
+    "remove_socket",
     "system_reason",
     "unix_listener",
     "watch",
@@ -154,9 +157,23 @@ def unix_listener(path: str) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        error.filename = path
+        if error.errno is not None:  # else the path is too long, which it says itself
+            error.filename = path
         raise
     return listener
+
+
+def file_id(path: str) -> tuple[int, int]:
+    """Tell a file from any other that takes its place.  OSError if there is none."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
+def remove_socket(path: str, made: tuple[int, int]) -> None:
+    """Remove the socket that was made there, unless another server has put its own in its place."""
+    with suppress(FileNotFoundError):
+        if file_id(path) == made:
+            os.unlink(path)
 
 
 def free_path(path: str) -> None:

@@ -35,6 +35,8 @@ class _Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names and give its exit code; SystemExit with 2 if the usage is wrong."""
+    if not sys.stdout:  # whoever started us has closed it
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     parser = argparse.ArgumentParser(prog="improto", description="A small instant-messaging protocol.")
     parser.add_argument("--version", action="version", version=f"improto {version('improto')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -2,7 +2,7 @@
 
 import argparse
 
-__all__ = ["amount", "port", "wait"]
+__all__ = ["amount", "count", "port", "wait"]
 
 _MOST = 1e6  # more than eleven days, if it is seconds
 
@@ -24,6 +24,13 @@ def wait(text: str) -> float:
     if not number:
         raise argparse.ArgumentTypeError("it has to be more than 0")
     return number
+
+
+def count(text: str) -> int:
+    """Give a whole number that is not 0, for a limit; ArgumentTypeError if it is none."""
+    if not (text.isdecimal() and text.isascii() and len(text) <= 15 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!a} is no whole number from 1 on")
+    return int(text)
 
 
 def port(text: str) -> int:

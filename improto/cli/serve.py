@@ -2,18 +2,21 @@
 
 import argparse
 import asyncio
+import errno
 import logging
 import signal
+import socket
 import ssl
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from improto.addresses import PORT, Address
 from improto.bindings.asyncio import Server
 from improto.bindings.sockets import system_reason
-from improto.cli.numbers import amount, port, wait
+from improto.cli.numbers import amount, count, port, wait
 from improto.cli.text import escaped
 from improto.codec import Codec, available, load
 from improto.errors import RegistryError, UsageError
@@ -50,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--origin",
+        type=origin,
         action="append",
         default=[],
         metavar="URL",
@@ -73,21 +77,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--rate", type=amount, metavar="N", help="requests per second and connection (default: any)"
     )
     parser.add_argument(
-        "--burst", type=int, default=20, metavar="N", help="requests at once, where --rate is given"
+        "--burst", type=count, default=20, metavar="N", help="requests at once, where --rate is given"
     )
-    parser.add_argument("--connections", type=int, default=10_000, metavar="N", help="in all")
+    parser.add_argument("--connections", type=count, default=10_000, metavar="N", help="in all")
     parser.add_argument(
-        "--per-address", type=int, default=1_000, metavar="N", help="connections from one address"
+        "--per-address", type=count, default=1_000, metavar="N", help="connections from one address"
     )
     parser.add_argument(
         "--queue",
-        type=int,
+        type=count,
         default=Bounds().events,
         metavar="BYTES",
         help="waiting for one who reads nothing",
     )
     parser.add_argument(
-        "--queues", type=int, default=Bounds().all_queues, metavar="BYTES", help="… and for all such together"
+        "--queues",
+        type=count,
+        default=Bounds().all_queues,
+        metavar="BYTES",
+        help="… and for all such together",
     )
     parser.add_argument("--integer-ids", action="store_true", help="send ids as integers in the pickle codec")
     parser.add_argument(
@@ -101,6 +109,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-v", "--verbose", action="store_true", help="log connections and commands, and count them at the end"
     )
     parser.add_argument("--log-texts", action="store_true", help="… and what people say")
+
+
+def origin(text: str) -> str:
+    """Give an origin as browsers name it; ArgumentTypeError if none ever does so."""
+    try:
+        parts = urlsplit(text)
+        named = f"{parts.scheme}://{parts.netloc}" if parts.hostname and parts.username is None else "null"
+        needless = parts.port == {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        named, needless = "", True
+    if text != named.lower() or needless or not text.isascii():
+        raise argparse.ArgumentTypeError(
+            f"{text!a} is no origin; write it as browsers do: https://chat.example.org, in small letters and without a path"
+        )
+    return text
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -134,6 +157,8 @@ def _listeners(arguments: argparse.Namespace) -> _Listeners:
         found.append((Address("unix", path=arguments.unix), None))
     if arguments.websocket is not None:
         found.append((Address("ws" if tls is None else "wss", host, arguments.websocket), tls))
+    if arguments.origin and arguments.websocket is None:
+        raise UsageError("--origin needs --websocket")
     if tls is None and (tls_port is not None or arguments.tls_key):
         raise UsageError("TLS needs --tls-cert")
     if arguments.require_client_cert and any(context is None for _, context in found):
@@ -183,7 +208,8 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
         try:
             urls.append(str(await _listen(server, address, tls, arguments.origin)))
         except OSError as error:
-            option = _OPTIONS[address.scheme]
+            strange = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+            option = "--host" if strange else _OPTIONS[address.scheme]
             print(f"improto: {cannot_listen(address, error)}; choose another {option}", file=sys.stderr)
             await server.close()
             return 3

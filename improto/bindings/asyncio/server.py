@@ -5,17 +5,23 @@ with one call per connection.
 """
 
 import asyncio
-import os
+import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import Final, cast
 
 from improto.bindings.asyncio.accepting import Acceptor
 from improto.bindings.asyncio.link import StreamLink
-from improto.bindings.sockets import BACKLOG, UNDECIDED, ask_first, unix_listener
+from improto.bindings.sockets import (
+    BACKLOG,
+    UNDECIDED,
+    ask_first,
+    file_id,
+    remove_socket,
+    unix_listener,
+)
 from improto.links import Links
 from improto.messages import Register
 from improto.service import Peer, Service
@@ -28,6 +34,7 @@ Admit = Callable[[Peer, Register], Awaitable[str | None]]
 It may take its time, up to `Bounds.register`, and is cancelled when the connection is gone.
 """
 
+_NOT_OURS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _AHEAD: Final = 4  # turns of the service that may be had before the next one is due
 
 
@@ -59,7 +66,7 @@ class Server:
         self._scheduled = False
         self._ahead = 0
         self._all_closed = asyncio.Event()
-        self._paths: list[str] = []
+        self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, with which file each is
         self._admit = admit
         self._deciding: dict[int, asyncio.Task[None]] = {}  # by the peer's number
         if admit is not None:
@@ -80,13 +87,18 @@ class Server:
         """
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         made: list[socket.socket] = []
-        try:
-            for family, _, _, _, address in dict.fromkeys(found):
+        failures: list[OSError] = []
+        for family, _, _, _, address in dict.fromkeys(found):
+            try:
                 made.append(socket.create_server(address, family=family, backlog=BACKLOG))
-        except OSError:
+            except OSError as error:
+                failures.append(error)
+        # A name may stand for an address that this host has not, as `localhost` does for ::1 where there is no IPv6.
+        serious = [each for each in failures if each.errno not in _NOT_OURS]
+        if serious or not made:
             for sock in made:
                 sock.close()
-            raise
+            raise (serious or failures)[0]
         for sock in made:
             self._acceptor.add(sock, link or partial(StreamLink, self), tls)
         return cast(tuple[str, int], made[0].getsockname()[:2])
@@ -94,14 +106,13 @@ class Server:
     async def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
         self._acceptor.add(unix_listener(path), partial(StreamLink, self))
-        self._paths.append(path)
+        self._paths[path] = file_id(path)
 
     async def close(self) -> None:
         """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
         await self._acceptor.close()
-        for path in self._paths:
-            with suppress(FileNotFoundError):
-                os.unlink(path)
+        for path, made in self._paths.items():
+            remove_socket(path, made)
         self.links.shut_down(self.now())
         self._turn()
         await self._all_closed.wait()

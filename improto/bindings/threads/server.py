@@ -4,7 +4,6 @@ So a reader that stops blocks the thread that writes to it, and nobody else.  Th
 thread; the others wake it after they have told what happened.
 """
 
-import os
 import socket
 import ssl
 import threading
@@ -21,6 +20,8 @@ from improto.bindings.sockets import (
     ask_first,
     certified_name,
     credentials,
+    file_id,
+    remove_socket,
     unix_listener,
     watch,
 )
@@ -66,7 +67,7 @@ class Server:
         self._closed = threading.Condition(self.lock)
         self._awake = False
         self._acceptor = Acceptor(self._connected)
-        self._paths: list[str] = []
+        self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, with which file each is
         self._admit = admit
         self._deciding: Counter[str] = Counter()  # by address; some of those connections may have gone
         if admit is not None:
@@ -86,14 +87,13 @@ class Server:
     def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
         self._acceptor.add(unix_listener(path))
-        self._paths.append(path)
+        self._paths[path] = file_id(path)
 
     def close(self) -> None:
         """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
         self._acceptor.close()
-        for path in self._paths:
-            with suppress(FileNotFoundError):
-                os.unlink(path)
+        for path, made in self._paths.items():
+            remove_socket(path, made)
         with self.lock:
             self.links.shut_down(self.now())
             self.wake()
