@@ -180,6 +180,12 @@ def test_two_conversations(site: Site, visit: Visit, programs: Programs) -> None
     invite(bo, "ann")
     ann.get_by_role("button", name="Decline").click()
     expect(ann.get_by_role("region", name="Invitations")).to_be_hidden()
+    ann.get_by_label("Message", exact=True).press_sequentially("in the first")
+    invite(ann, "bo")
+    expect(ann.get_by_label("Message", exact=True)).to_have_value("")  # what was begun is not for others
+    ann.get_by_role("button", name="Leave").click()
+    ann.get_by_role("region", name="Conversations", exact=True).get_by_role("button", name="bo").click()
+    expect(ann.get_by_label("Message", exact=True)).to_have_value("in the first")
     say(ann, "in the first one")
     talks = bo.get_by_role("region", name="Conversations", exact=True)
     expect(talks.get_by_role("button", name="ann 1 new")).to_be_visible()
@@ -233,6 +239,8 @@ def test_reconnect(site: Site, visit: Visit, programs: Programs) -> None:
     for page in (ann, bo):
         expect(page.get_by_role("alert")).to_contain_text("The connection is lost.")
         expect(page.get_by_role("button", name="Start a conversation")).to_be_disabled()
+    for page, other in ((ann, "bo"), (bo, "ann")):  # where one was typing nothing can be said any more
+        expect(page.get_by_role("heading", name=other)).to_be_focused()
     keep(bo, "lost-dark")
     again = Site(programs, site.port)
     assert again.url == site.url

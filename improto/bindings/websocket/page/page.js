@@ -106,6 +106,7 @@ function user(who, item) {
 function showTalk(talk) {
   if (!talk) current = undefined;
   $("leave").hidden = $("log").hidden = !talk;
+  if (!talk?.joined && $("say").contains(document.activeElement)) $("title").focus(); // what is hidden would lose it
   $("say").hidden = !talk?.joined;
   $("leave").textContent = talk?.joined ? "Leave" : "Close";
   $("title").replaceChildren(...(talk ? title(current) : ["No conversation"]));
@@ -114,6 +115,8 @@ function showTalk(talk) {
   else $("members").replaceChildren("Members: ", ...words(client.members(current)));
   const view = $("log");
   const other = log !== talk?.messages, atEnd = other || view.scrollHeight - view.scrollTop - view.clientHeight < 40;
+  if (other && log) log.draft = $("text").value; // what was begun to be said there is not for others
+  if (other) $("text").value = talk?.messages.draft ?? "";
   if (other) view.replaceChildren();
   log = talk?.messages;
   if (!talk) return;
