@@ -1,5 +1,7 @@
 """Tests of `improto.bindings.threads`: the server serves, the client does what its asyncio twin does."""
 
+import errno
+import os
 import socket
 import struct
 import threading
@@ -155,6 +157,27 @@ def test_shutdown() -> None:
         server.close()
         with pytest.raises(Lost):
             upto(ann, Reconnected)
+
+
+def test_shutdown_where_listening_sockets_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server closes, too, where the system does not shut down sockets that listen, as macOS does not."""
+    shut_down = socket.socket.shutdown
+
+    def refuse(self: socket.socket, how: int) -> None:
+        if self.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        shut_down(self, how)
+
+    monkeypatch.setattr(socket.socket, "shutdown", refuse)
+    server = Server(Service(Hub(), [load("json")]))
+    host, port = server.listen("127.0.0.1", 0)
+    with socket.create_connection((host, port)) as ann:
+        ann.sendall(b'{"type":"REGISTER","username":"ann","status":""}\n')
+        assert ann.recv(1000)
+        closing = threading.Thread(target=server.close, daemon=True)
+        closing.start()
+        closing.join(DEADLINE)
+        assert not closing.is_alive()
 
 
 def test_unix(tmp_path: Path) -> None:
