@@ -57,6 +57,8 @@ _UNREAD: Final = 1024 * 1024
 """Bytes that may wait to be looked at …"""
 _UNREAD_BEFORE_A_REPLY: Final = 64 * 1024 * 1024
 """… and as long as a call waits for its reply, which comes behind them."""
+_FAULT: Final = 256
+"""Bytes that a Fault takes, in the order of magnitude."""
 _PASSING: Final = (Code.NAME_IN_USE, Code.RATE_LIMITED, Code.TIMEOUT, Code.SHUTTING_DOWN)
 """Refusals that may be gone in a while: the server has not noticed yet that the old connection is dead, or goes."""
 
@@ -186,8 +188,10 @@ class User:
         self._session.feed(data)
         while self.standing and (item := self._next(now)) is not None:
             if not self._replied(item):
-                self._inbox.append((item, self._arrived))
-                self._unread += self._arrived
+                # What makes no sense may be much shorter than what tells of it.
+                size = max(self._arrived, _FAULT) if isinstance(item, Fault) else self._arrived
+                self._inbox.append((item, size))
+                self._unread += size
             self._arrived = 0
             self._heard = True
             if isinstance(item, Fault) and item.fatal:  # CLIENT-18

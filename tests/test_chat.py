@@ -4,8 +4,10 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import trustme
 
 from improto.cli.chat import Complaint, Local, listing, parse, roster_changes
 from improto.messages import (
@@ -238,6 +240,15 @@ def test_illegal_name(programs: Programs) -> None:
     code, lines = programs.chat("127.0.0.1:1", " ann").end()
     assert code == 2
     assert lines == ["improto: username must not begin or end with a space"]
+
+
+def test_certificate_that_nobody_sees(programs: Programs, tmp_path: Path) -> None:
+    """Who names a certificate where no TLS is spoken is told so, and nothing is sent in the clear."""
+    ca = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(ca)
+    code, lines = programs.chat("localhost", "ann", "--ca", str(ca)).end()
+    assert code == 2
+    assert "are for tls:// and wss://" in lines[-1]
 
 
 def test_gap_too_small(programs: Programs) -> None:

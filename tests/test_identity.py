@@ -245,6 +245,8 @@ async def deciding(
         seen.append(peer)
         if request.username == "bad":
             raise ZeroDivisionError
+        if request.username == "cancelled":
+            raise asyncio.CancelledError
         if request.username not in admitted:
             return "you are not on the list"
         await admitted[request.username].wait()
@@ -290,6 +292,14 @@ def test_admission_that_fails(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert [type(each) for each in told] == [ZeroDivisionError]
+
+
+@on_loop
+async def test_admission_that_is_cancelled(tmp_path: Path) -> None:
+    """Whoever the hook gives up is refused, and does not wait until the time to register is over."""
+    async with deciding(tmp_path / "socket", {}):
+        with pytest.raises(Refused, match="try again later"):
+            await online(f"unix:{tmp_path / 'socket'}", "cancelled")
 
 
 @on_loop

@@ -234,6 +234,14 @@ def test_full() -> None:
     assert not user.full  # what comes now is discarded
 
 
+def test_full_of_nonsense() -> None:
+    """What makes no sense fills no more memory than messages do, however short it is."""
+    user = online()
+    while not user.full:
+        user.read(b"{}\n", 0.0)
+    assert len(told(user)) < 5000
+
+
 def test_replies_are_looked_at() -> None:
     """What calls have got does not count as not looked at, whatever waits beside it."""
     user = online()

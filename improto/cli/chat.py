@@ -349,6 +349,10 @@ async def _chat(arguments: argparse.Namespace) -> int:
     (codec,) = codecs(arguments.codec, integer_ids=arguments.integer_ids)
     backoff = Backoff() if arguments.reconnect else None
     tls = _tls(arguments.ca, arguments.tls_cert, arguments.tls_key)
+    if (arguments.ca or arguments.tls_cert) and not arguments.url.lower().startswith(("tls://", "wss://")):
+        raise UsageError(
+            "--ca and --tls-cert are for tls:// and wss://: elsewhere nothing is secret or proved"
+        )
     try:
         async with _connecting(arguments.url, arguments.gap)(
             arguments.url, me.username, status=me.status, codec=codec, tls=tls, reconnect=backoff

@@ -159,13 +159,14 @@ class Server:
 
     async def _decide(self, peer: Peer, request: Register) -> None:
         assert self._admit is not None
+        refusal: str | None = UNDECIDED
         try:
             refusal = await self._admit(peer, request)
         except Exception as error:
             self._loop.call_exception_handler({"message": "admission failed", "exception": error})
-            refusal = UNDECIDED
-        self.service.decide(peer, refusal, self.now())
-        self.wake()
+        finally:  # what the hook waits for may be cancelled; if it is the hook, since the peer has gone, this does nothing
+            self.service.decide(peer, refusal, self.now())
+            self.wake()
 
     def _ring(self) -> None:
         self._timer = None
