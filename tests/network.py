@@ -5,24 +5,26 @@ import os
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
+from ipaddress import IPv4Network
 from typing import Final
 
 import pytest
 
 __all__ = ["Network", "network"]
 
-_HERE: Final = "198.18.77.1"  # of the addresses for tests of networks (RFC 2544)
-_THERE: Final = "198.18.77.2"
+_TESTING: Final = IPv4Network("198.18.0.0/15")  # the addresses for tests of networks (RFC 2544)
+_CABLE: Final = 4  # so many addresses of them are one cable's
 
 
 class Network:
     """The cable; `network` makes it."""
 
-    host = _THERE
-    """Where a server in the namespace listens."""
-
     def __init__(self) -> None:
-        """Name the namespace and the ends of the cable."""
+        """Name the namespace and the ends of the cable, with addresses of this process: others may have theirs laid, too."""
+        first = os.getpid() * _CABLE % _TESTING.num_addresses
+        self._host = str(_TESTING[first + 1])
+        self.host = str(_TESTING[first + 2])
+        """Where a server in the namespace listens."""
         self._namespace = f"improto{os.getpid()}"
         self._here, self._there = f"im{os.getpid()}a", f"im{os.getpid()}b"
 
@@ -36,8 +38,8 @@ class Network:
         _run("ip", "netns", "add", self._namespace)
         _run("ip", "link", "add", self._here, "type", "veth", "peer", self._there, "netns", self._namespace)
         for command, end, address in (
-            (["ip"], self._here, _HERE),
-            (["ip", "-n", self._namespace], self._there, _THERE),
+            (["ip"], self._here, self._host),
+            (["ip", "-n", self._namespace], self._there, self.host),
         ):
             _run(*command, "addr", "add", f"{address}/30", "dev", end)
             _run(*command, "link", "set", end, "up")
