@@ -7,6 +7,8 @@ from hypothesis import settings
 
 from programs import Programs, running
 
+pytest.register_assert_rewrite("faults")  # so that a fault that fails tells what it saw
+
 # A test has no time limit: how long an example takes says something of the machine only.
 settings.register_profile("improto", deadline=None)
 settings.load_profile("improto")

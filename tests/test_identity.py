@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from improto.bindings import threads
-from improto.bindings.asyncio import Server, StreamLink, connect
+from improto.bindings import threads, websocket
+from improto.bindings.asyncio import Server, StreamLink, connect, dial
 from improto.bindings.sockets import certified_name, free_path, system_reason, unix_listener
 from improto.codec import available, load
 from improto.errors import CannotConnect, Lost, Refused, UsageError
@@ -211,6 +211,18 @@ async def test_plain_words_to_tls() -> None:
         with pytest.raises(CannotConnect, match="no TLS"):
             await online(f"tls://127.0.0.1:{port}", "ann", tls=client_side())
         assert await online(url, "ann", tls=client_side()) == ["ann"]
+
+
+@on_loop
+@pytest.mark.parametrize("url", ["tcp://localhost:1", "localhost:1", "unix:/nowhere"])
+async def test_certificates_where_there_is_no_tls(url: str) -> None:
+    """Who gives a context at a URL without TLS is told so, and nothing is said in the clear."""
+    with pytest.raises(UsageError, match="there is no TLS"):
+        await dial(url, tls=client_side())
+    with pytest.raises(UsageError, match="there is no TLS"):
+        threads.dial(url, tls=client_side())
+    with pytest.raises(UsageError, match="there is no TLS"):
+        await websocket.dial("ws://localhost:1", tls=client_side())
 
 
 @on_loop

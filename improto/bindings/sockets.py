@@ -24,6 +24,7 @@ __all__ = [
     "ask_first",
     "cannot_connect",
     "certified_name",
+    "client_tls",
     "credentials",
     "file_id",
     "free_path",
@@ -114,6 +115,18 @@ def cannot_connect(address: Address | str, error: OSError, seconds: float) -> Ca
                 f"no server at {address} ({system_reason(error)}); "
                 f"start one with: improto serve{option.get(scheme, '')}"
             )
+
+
+def client_tls(url: str, tls: ssl.SSLContext | None, *, secure: bool) -> ssl.SSLContext | None:
+    """Give what a client behind TLS trusts, or else what the system does; None if the URL is not `secure`.
+
+    UsageError if it is not and somebody thinks so, since all would be said in the clear.
+    """
+    if secure:
+        return tls or ssl.create_default_context()
+    if tls is not None:
+        raise UsageError(f"at {url!r} there is no TLS: write tls:// or wss://, or leave tls= out")
+    return None
 
 
 def _secure(address: Address | str) -> bool:

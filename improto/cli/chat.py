@@ -348,8 +348,10 @@ async def _chat(arguments: argparse.Namespace) -> int:
         raise UsageError(complaint)
     (codec,) = codecs(arguments.codec, integer_ids=arguments.integer_ids)
     backoff = Backoff() if arguments.reconnect else None
-    tls = _tls(arguments.ca, arguments.tls_cert, arguments.tls_key)
-    if (arguments.ca or arguments.tls_cert) and not arguments.url.lower().startswith(("tls://", "wss://")):
+    tls = None
+    if arguments.url.lower().startswith(("tls://", "wss://")):
+        tls = _tls(arguments.ca, arguments.tls_cert, arguments.tls_key)
+    elif arguments.ca or arguments.tls_cert or arguments.tls_key:
         raise UsageError(
             "--ca and --tls-cert are for tls:// and wss://: elsewhere nothing is secret or proved"
         )

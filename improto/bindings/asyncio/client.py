@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from improto.addresses import parse_address
 from improto.bindings.asyncio.stream import Writer, open_stream
-from improto.bindings.sockets import cannot_connect, system_reason
+from improto.bindings.sockets import cannot_connect, client_tls, system_reason
 from improto.calls import Calls
 from improto.client import Timeouts
 from improto.codec import Codec, load
@@ -211,7 +211,7 @@ async def dial(
     """Connect, with nobody registered yet: `connect` is what most programs want.
 
     CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`) or `reconnect` no Backoff.
-    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.
+    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.  UsageError at others.
     With `gap`, that many seconds lie between two messages, for a server that takes one `recv` for one message; that is
     for the pickle codec, others do not notice (LECTURE-1).  UsageError if it is less than 20 ms.
     """
@@ -219,11 +219,12 @@ async def dial(
     times = timeouts or Timeouts()
     spoken = load(codec) if isinstance(codec, str) else codec
     pause = gap_for(spoken.name, checked_gap(gap))
+    context = client_tls(url, tls, secure=address.scheme == "tls")
 
     async def streams() -> _Streams:
         try:
             async with asyncio.timeout(times.connect):
-                return await open_stream(address, tls, pause)
+                return await open_stream(address, context, pause)
         except OSError as error:
             raise cannot_connect(address, error, times.connect) from error
 

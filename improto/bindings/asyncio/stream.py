@@ -73,6 +73,5 @@ async def open_stream(
     if address.scheme == "unix":
         transport, _ = await loop.create_unix_connection(lambda: protocol, address.path)
     else:
-        context = None if address.scheme == "tcp" else tls or ssl.create_default_context()
-        transport, _ = await loop.create_connection(lambda: protocol, address.host, address.port, ssl=context)
+        transport, _ = await loop.create_connection(lambda: protocol, address.host, address.port, ssl=tls)
     return reader, Writer(transport, protocol, reader, gap)

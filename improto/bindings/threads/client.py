@@ -10,7 +10,7 @@ from random import random
 from typing import Final, cast
 
 from improto.addresses import parse_address
-from improto.bindings.sockets import cannot_connect, system_reason
+from improto.bindings.sockets import cannot_connect, client_tls, system_reason
 from improto.bindings.threads.stream import Stream, open_stream
 from improto.calls import Calls
 from improto.client import Timeouts
@@ -222,7 +222,7 @@ def dial(
     """Connect, with nobody registered yet: `connect` is what most programs want.
 
     CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`) or `reconnect` no Backoff.
-    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.
+    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.  UsageError at others.
     With `gap`, that many seconds lie between two messages, for a server that takes one `recv` for one message; that is
     for the pickle codec, others do not notice (LECTURE-1).  UsageError if it is less than 20 ms.
     """
@@ -230,10 +230,11 @@ def dial(
     times = timeouts or Timeouts()
     spoken = load(codec) if isinstance(codec, str) else codec
     pause = gap_for(spoken.name, checked_gap(gap))
+    context = client_tls(url, tls, secure=address.scheme == "tls")
 
     def connected() -> Stream:
         try:
-            return open_stream(address, tls, times, pause)
+            return open_stream(address, context, times, pause)
         except OSError as error:
             raise cannot_connect(address, error, times.connect) from error
 

@@ -127,9 +127,8 @@ def open_stream(address: Address, tls: ssl.SSLContext | None, timeouts: Timeouts
         if address.scheme != "unix":
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             watch(connection, timeouts.write)
-        if address.scheme == "tls":
-            context = tls or ssl.create_default_context()
-            connection = context.wrap_socket(
+        if tls is not None:
+            connection = tls.wrap_socket(
                 connection, server_hostname=address.host, do_handshake_on_connect=False
             )
         stream = Stream(connection, gap)

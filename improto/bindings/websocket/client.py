@@ -20,7 +20,7 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from improto.bindings.asyncio.client import Session, registered
 from improto.bindings.asyncio.stream import Writer
-from improto.bindings.sockets import WANTED, cannot_connect
+from improto.bindings.sockets import WANTED, cannot_connect, client_tls
 from improto.bindings.websocket.framing import kind, messages
 from improto.client import Timeouts
 from improto.codec import Codec, LengthCodec, load
@@ -187,11 +187,11 @@ async def dial(
         raise UsageError(f"{url!r} is no address; write it like ws://HOST:PORT or wss://HOST:PORT") from None
     times = timeouts or Timeouts()
     spoken = messages(load(codec) if isinstance(codec, str) else codec)
+    context = client_tls(url, tls, secure=uri.secure)
 
     async def streams() -> tuple[asyncio.StreamReader, Writer]:
         loop = asyncio.get_running_loop()
         reader = _Reader(loop=loop)
-        context = tls or ssl.create_default_context() if uri.secure else None
         try:
             async with asyncio.timeout(times.connect):
                 transport, protocol = await loop.create_connection(
