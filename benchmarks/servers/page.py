@@ -137,8 +137,10 @@ def table(results: Results) -> str:
             f"LIST_CONVERSATIONS within {row.answered:.1f} s.  The server held {row.memory / 2**20:.0f} MiB."
         )
     lines += ["", "## Latency", ""]
-    lines += ["From one member to another, at 500 messages a second.  On a machine with more than one"]
-    lines += ["processor, what drives the server has one of its own.", ""]
+    lines += [
+        "From one member to another, at 500 messages a second; the medians of the rounds.  On a machine with more"
+    ]
+    lines += ["than one processor, what drives the server has one of its own.", ""]
     lines += ["| | median, µs | 99 of 100 within, µs |", "|---|---|---|"]
     lines += [f"| {row.name} | {row.median * 1e6:.0f} | {row.p99 * 1e6:.0f} |" for row in results.latency]
     return "\n".join(lines) + "\n"
