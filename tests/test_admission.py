@@ -1,6 +1,7 @@
 """Tests of the hook that decides who may register: with threads, on asyncio and on WebSocket."""
 
 import asyncio
+import queue
 import socket
 import struct
 import threading
@@ -14,12 +15,12 @@ from improto.bindings import asyncio as on_asyncio
 from improto.bindings import websocket
 from improto.bindings.threads import Server, connect, dial
 from improto.codec import available, load
-from improto.errors import Refused, UsageError
+from improto.errors import InvalidMessage, Refused, UsageError
 from improto.messages import Register
 from improto.server import Hub, Policy
 from improto.service import Bounds, Peer, Service
 from test_asyncio_binding import on_loop
-from test_identity import client_side, server_side
+from test_identity import UNUSABLE, client_side, server_side
 
 CODECS = [load(name) for name in available()]
 DEADLINE = 15.0
@@ -46,6 +47,8 @@ class Door:
             return None
         if request.username == "bad":
             raise ZeroDivisionError
+        if request.username in UNUSABLE:
+            return UNUSABLE[request.username]
         return None if request.username == "bo" else "you are not on the list"
 
     def knocked(self) -> threading.Thread:
@@ -146,19 +149,23 @@ def test_answer_after_the_time_to_register() -> None:
         assert online(server) == []
 
 
-def test_hook_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever the hook fails for is refused, and `threading.excepthook` is told."""
-    told: list[object] = []
+@pytest.mark.parametrize(
+    ("name", "error"), [("bad", ZeroDivisionError), *((name, InvalidMessage) for name in UNUSABLE)]
+)
+def test_hook_that_fails(monkeypatch: pytest.MonkeyPatch, name: str, error: type[Exception]) -> None:
+    """Whoever the hook fails for, or refuses without words, is refused at once, and `threading.excepthook` is told."""
+    told: queue.SimpleQueue[object] = queue.SimpleQueue()
 
     def hook(arguments: threading.ExceptHookArgs) -> None:
-        told.append(arguments.exc_type)
+        told.put(arguments.exc_type)
 
     monkeypatch.setattr(threading, "excepthook", hook)
     with serving(Door()) as (_, port):
         with pytest.raises(Refused, match="try again later"):
-            names(f"tcp://127.0.0.1:{port}", "bad")
+            names(f"tcp://127.0.0.1:{port}", name)
         assert names(f"tcp://127.0.0.1:{port}", "bo") == ["bo"]
-    assert told == [ZeroDivisionError]
+    assert told.get(timeout=DEADLINE) is error
+    assert told.empty()
 
 
 def test_no_thread_to_decide_in(monkeypatch: pytest.MonkeyPatch) -> None:

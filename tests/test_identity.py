@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Final, cast
 
 import pytest
 import trustme
@@ -15,7 +16,7 @@ from improto.bindings import threads, websocket
 from improto.bindings.asyncio import Server, StreamLink, connect, dial
 from improto.bindings.sockets import certified_name, free_path, system_reason, unix_listener
 from improto.codec import available, load
-from improto.errors import CannotConnect, Lost, Refused, UsageError
+from improto.errors import CannotConnect, InvalidMessage, Lost, Refused, UsageError
 from improto.links import Phase
 from improto.messages import Register
 from improto.server import Hub, Policy
@@ -23,6 +24,8 @@ from improto.service import Bounds, Peer, Service
 from test_asyncio_binding import on_loop
 
 CA = trustme.CA()
+UNUSABLE: Final = {"torn": "\ud800", "no-text": cast(str, False)}
+"""Name → what a hook gives that no message can hold."""
 
 
 def authority(ca: trustme.CA) -> str:
@@ -257,6 +260,8 @@ async def deciding(
         seen.append(peer)
         if request.username == "bad":
             raise ZeroDivisionError
+        if request.username in UNUSABLE:
+            return UNUSABLE[request.username]
         if request.username == "cancelled":
             raise asyncio.CancelledError
         if request.username not in admitted:
@@ -292,18 +297,21 @@ async def test_admission(tmp_path: Path) -> None:
         assert seen[0].address == f"uid {os.getuid()}"
 
 
-def test_admission_that_fails(tmp_path: Path) -> None:
-    """Whoever the hook fails for is refused, and the loop is told of it."""
+@pytest.mark.parametrize(
+    ("name", "error"), [("bad", ZeroDivisionError), *((name, InvalidMessage) for name in UNUSABLE)]
+)
+def test_admission_that_fails(tmp_path: Path, name: str, error: type[Exception]) -> None:
+    """Whoever the hook fails for, or refuses without words, is refused at once, and the loop is told of it."""
     told: list[object] = []
 
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
         async with deciding(tmp_path / "socket", {}):
             with pytest.raises(Refused, match="try again later"):
-                await online(f"unix:{tmp_path / 'socket'}", "bad")
+                await online(f"unix:{tmp_path / 'socket'}", name)
 
     asyncio.run(main())
-    assert [type(each) for each in told] == [ZeroDivisionError]
+    assert [type(each) for each in told] == [error]
 
 
 @on_loop

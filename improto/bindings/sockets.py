@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from improto.addresses import Address
 from improto.errors import CannotConnect, UsageError
-from improto.messages import Register
+from improto.messages import Error, Register
 from improto.service import Credentials, Peer, Service
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "remove_socket",
     "system_reason",
     "unix_listener",
+    "usable",
     "watch",
 ]
 
@@ -43,7 +44,7 @@ _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 BACKLOG: Final = 1024
 """Connections that wait to be accepted."""
 UNDECIDED: Final = "nobody can decide about you now; try again later"
-"""Why somebody is refused for whom the hook has failed."""
+"""Why somebody is refused for whom the hook has failed, or gives no reason that can be told."""
 WANTED: Final = "does it want a certificate (--tls-cert FILE, or tls= in a program)?"
 """What a server may lack that breaks off while TLS begins."""
 
@@ -72,6 +73,13 @@ def ask_first(service: Service, ask: Callable[[Peer, Register], None]) -> None:
     if not service.hub.policy.ask:
         raise UsageError("`admit` is asked for nothing: give the hub Policy(ask=True)")
     service.on_ask = ask
+
+
+def usable(refusal: str | None) -> str | None:
+    """Give what the hook gave.  InvalidMessage if that is a reason which no message can hold."""
+    if refusal is not None:
+        Error(refusal)
+    return refusal
 
 
 def watch(sock: socket.socket, seconds: float) -> None:

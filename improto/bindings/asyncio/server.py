@@ -21,6 +21,7 @@ from improto.bindings.sockets import (
     file_id,
     remove_socket,
     unix_listener,
+    usable,
 )
 from improto.links import Links
 from improto.messages import Register
@@ -161,7 +162,7 @@ class Server:
         assert self._admit is not None
         refusal: str | None = UNDECIDED
         try:
-            refusal = await self._admit(peer, request)
+            refusal = usable(await self._admit(peer, request))
         except Exception as error:
             self._loop.call_exception_handler({"message": "admission failed", "exception": error})
         finally:  # what the hook waits for may be cancelled; if it is the hook, since the peer has gone, this does nothing

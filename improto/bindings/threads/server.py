@@ -23,6 +23,7 @@ from improto.bindings.sockets import (
     file_id,
     remove_socket,
     unix_listener,
+    usable,
     watch,
 )
 from improto.bindings.threads.accepting import Acceptor, start
@@ -129,7 +130,7 @@ class Server:
         assert self._admit is not None
         refusal: str | None = UNDECIDED
         try:
-            refusal = self._admit(peer, request)
+            refusal = usable(self._admit(peer, request))
         finally:
             with self.lock:
                 self._deciding[peer.address] -= 1
