@@ -3,18 +3,24 @@
 tcp://host:port     port 6666 if none is given; `host:port` and `host` mean the same
 tls://host:port     … behind TLS
 unix:/path          a Unix socket
+
+And whence a web page is that may talk to it: its origin.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from improto.errors import UsageError
 
-__all__ = ["PORT", "Address", "parse_address"]
+__all__ = ["PORT", "Address", "check_origin", "parse_address"]
 
 PORT: Final = 6666
 """Where a server listens unless it is told otherwise (CONN-3)."""
+
+_HOST: Final = re.compile(r"[a-z0-9._:-]+")
+_NEEDLESS: Final = {"http": 80, "https": 443}  # ports that no origin names
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +69,23 @@ def parse_address(url: str) -> Address:
             return Address(scheme, host, port)
         case _:
             raise wrong
+
+
+def check_origin(text: str) -> None:
+    """Refuse with UsageError what no browser names as a page's origin, since it would let in nobody (WS-6).
+
+    So is `null`, which stands for any page that wants to have no origin.
+    """
+    wrong = UsageError(
+        f"{text!a} is no origin; write it as browsers do: https://chat.example.org, in small letters and without a path"
+    )
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise wrong from None
+    named = f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"
+    if port is not None and port != _NEEDLESS.get(parts.scheme):
+        named += f":{port}"
+    if text != named or not _HOST.fullmatch(host):
+        raise wrong

@@ -2,7 +2,7 @@
 
 import pytest
 
-from improto.addresses import Address, parse_address
+from improto.addresses import Address, check_origin, parse_address
 from improto.errors import UsageError
 
 
@@ -61,3 +61,52 @@ def test_websocket(url: str) -> None:
     """Whoever gives the URL of a WebSocket is told what takes it."""
     with pytest.raises(UsageError, match=r"improto\.bindings\.websocket\.connect"):
         parse_address(url)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://chat.example.org",
+        "http://chat.example.org:8080",
+        "https://chat.example.org:80",
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+        "https://xn--mnchen-3ya.example",
+        "https://my_chat.example",
+        "chrome-extension://abcdefghijklmnop",
+    ],
+)
+def test_origin(origin: str) -> None:
+    """What browsers send as the origin of a page is one."""
+    check_origin(origin)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "foo",
+        "chat.example",
+        "//chat.example",
+        "https://",
+        "https://chat.example/",
+        "https://chat.example?",
+        "https://chat.example\n",
+        "https://me@chat.example",
+        "https://Chat.example",
+        "HTTPS://chat.example",
+        "https://münchen.example",
+        "https://*.chat.example",
+        "https://chat.example:443",
+        "http://chat.example:80",
+        "https://chat.example:",
+        "https://chat.example:08080",
+        "https://chat.example:x",
+        "http://[::1",
+    ],
+)
+def test_no_origin(text: str) -> None:
+    """What no browser sends as the origin of a page, or any page can have, is refused with an example of one."""
+    with pytest.raises(UsageError, match=r"no origin; .* https://chat\.example\.org"):
+        check_origin(text)

@@ -251,7 +251,10 @@ def test_tls_port(programs: Programs, tmp_path: Path) -> None:
         ("--websocket 0 --origin chat.example", "no origin; write it as browsers do: https://"),
         ("--websocket 0 --origin https://chat.example/", "no origin"),
         ("--websocket 0 --origin https://Chat.example", "no origin"),
-        ("--websocket 0 --origin https://chat.example:443", "no origin"),
+        (
+            "--websocket 0 --origin https://chat.example:443",
+            "argument --origin: 'https://chat.example:443' is no origin",
+        ),
         ("--websocket 0 --origin https://chat.example:x", "no origin"),
         ("--connections 0", "no whole number"),
         ("--tls-cert missing.pem", "missing.pem: No such file or directory"),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import ssl
 import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -17,7 +18,7 @@ from improto.bindings import websocket
 from improto.bindings.asyncio import Server
 from improto.bindings.websocket.framing import messages
 from improto.codec import available, load
-from improto.errors import DecodeError
+from improto.errors import DecodeError, UsageError
 from improto.messages import ListConversations, Request, Role
 from improto.server import Hub, Policy
 from improto.service import Bounds, Observer, Service
@@ -238,6 +239,18 @@ async def test_origins(origin: str, host: str, answer: int) -> None:
     data = request(f"Origin: {origin}").replace(b"127.0.0.1:1234\r\nConn", host.encode() + b"\r\nConn")
     async with serving(origins=["https://chat.example.org"]) as (_, port), connected(port, data) as client:
         assert (await client.head())[0].startswith(f"HTTP/1.1 {answer} ")
+
+
+@on_loop
+async def test_origins_that_cannot_be() -> None:
+    """An origin that no browser sends is refused as wrong usage before anything listens (WS-6)."""
+    server = Server(Service(Hub(), [load("json")]))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for wrong in ("https://x/", "foo", "https://Chat.example", "https://*.chat.example", "null"):
+            with pytest.raises(UsageError, match="is no origin; write it as browsers do"):
+                await websocket.listen(server, "127.0.0.1", port, origins=["https://chat.example", wrong])
+    await server.close()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
-from improto.addresses import PORT, Address
+from improto.addresses import PORT, Address, check_origin
 from improto.bindings.asyncio import Server
 from improto.bindings.sockets import system_reason
 from improto.cli.numbers import amount, count, port, wait
@@ -114,15 +113,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def origin(text: str) -> str:
     """Give an origin as browsers name it; ArgumentTypeError if none ever does so."""
     try:
-        parts = urlsplit(text)
-        named = f"{parts.scheme}://{parts.netloc}" if parts.hostname and parts.username is None else "null"
-        needless = parts.port == {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        named, needless = "", True
-    if text != named.lower() or needless or not text.isascii():
-        raise argparse.ArgumentTypeError(
-            f"{text!a} is no origin; write it as browsers do: https://chat.example.org, in small letters and without a path"
-        )
+        check_origin(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 

@@ -20,6 +20,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
+from improto.addresses import check_origin
 from improto.bindings.asyncio import Server, StreamLink
 from improto.bindings.websocket.framing import framed, kind, messages, subprotocol
 from improto.codec import Codec
@@ -68,10 +69,12 @@ async def listen(
     """Have `server` listen on WebSocket, behind TLS if there is a context for it, and give the address that was taken.
 
     Web pages may connect that come from this address itself, as long as that is a number or `localhost`, or from one of
-    `origins`, such as `https://chat.example.org`; programs that are no browsers name no origin and may (WS-6).  `page`
-    holds what is served to those who ask for no WebSocket, by path.  Clients are pinged every `ping` seconds, and lost if
-    nothing has come since the last time (WS-7).
+    `origins`, such as `https://chat.example.org`; programs that are no browsers name no origin and may (WS-6).  UsageError
+    if no browser names one of them so.  `page` holds what is served to those who ask for no WebSocket, by path.  Clients
+    are pinged every `ping` seconds, and lost if nothing has come since the last time (WS-7).
     """
+    for origin in origins:
+        check_origin(origin)
     codecs = {subprotocol(codec): messages(codec, framed) for codec in server.service.codecs}
     terms = _Terms(codecs, origins, page or {}, ping)
     return await server.listen(host, port, tls=tls, link=lambda: _WebSocket(server, terms))
