@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, cast
 
@@ -164,6 +165,22 @@ async def test_untrusted_server() -> None:
             CannotConnect, match=r"certificate of tls://localhost:.* is not trusted .*--ca FILE, or tls="
         ):
             await online(url, "ann")
+
+
+@on_loop
+@pytest.mark.parametrize(
+    ("begins", "ends", "why"), [(-2, -1, "certificate has expired"), (1, 2, "certificate is not yet valid")]
+)
+async def test_certificate_out_of_its_time(begins: int, ends: int, why: str) -> None:
+    """Of a server whose certificate is not valid at this time a client says that, and nothing of addresses and trust."""
+    now = datetime.now(UTC)
+    certificate = CA.issue_cert(
+        "localhost", not_before=now + timedelta(begins), not_after=now + timedelta(ends)
+    )
+    async with tls_server(show(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate)) as (_, url):
+        with pytest.raises(CannotConnect, match=f"{why}.* needs a new one, unless the clock here") as told:
+            await online(url, "ann", tls=client_side())
+    assert "trust" not in str(told.value)
 
 
 @on_loop

@@ -39,6 +39,7 @@ _PROBES: Final = 5
 _LONGEST: Final = 32_767  # seconds that the system takes
 _RETRY: Final = 0.1  # seconds until another try to accept when the system had no descriptor
 _AGAIN: Final = 60.0  # … and until that is reported once more
+_OUT_OF_TIME: Final = (9, 10)  # OpenSSL's codes: the certificate is not yet valid, or has expired
 _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 BACKLOG: Final = 1024
@@ -105,6 +106,11 @@ def watch(sock: socket.socket, seconds: float) -> None:
 def cannot_connect(address: Address | str, error: OSError, seconds: float) -> CannotConnect:
     """Say why there is no connection, which may take so many seconds, and what to do about it."""
     match error:
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _OUT_OF_TIME:
+            return CannotConnect(
+                f"the certificate of {address} is not valid now ({error.verify_message}); "
+                "the server needs a new one, unless the clock here is wrong"
+            )
         case ssl.SSLCertVerificationError():
             return CannotConnect(
                 f"the certificate of {address} is not trusted ({error.verify_message}); check the address, "
