@@ -50,8 +50,11 @@ NO_ANSWER: Final = "the server does not answer; is it an improto server, and the
 NO_ROOM: Final = "the server takes nothing of what is sent to it; connect again"
 """Why a server that does not read counts as lost."""
 _UNHEARD: Final = (
-    "before the server said anything; perhaps it wants a certificate (--tls-cert FILE, or tls= in a program), "
-    "TLS (tls:// or wss://), or another codec"
+    "before the server said anything that makes sense; perhaps it wants a certificate (--tls-cert FILE, or tls= in a "
+    "program), TLS (tls:// or wss://), WebSocket (ws:// or wss://), or another codec"
+)
+_UNREADABLE: Final = (
+    "the server sends what this codec cannot read; try another codec, or WebSocket (ws:// or wss://)"
 )
 _UNREAD: Final = 1024 * 1024
 """Bytes that may wait to be looked at …"""
@@ -193,9 +196,9 @@ class User:
                 self._inbox.append((item, size))
                 self._unread += size
             self._arrived = 0
-            self._heard = True
+            self._heard = self._heard or not isinstance(item, Fault)
             if isinstance(item, Fault) and item.fatal:  # CLIENT-18
-                self._end(Lost("the server sends what this codec cannot read; try another codec"))
+                self._end(Lost(_UNREADABLE))
 
     def _next(self, now: float) -> Response | Fault | None:
         undecided = self.state is State.REGISTERING

@@ -56,9 +56,17 @@ def test_register() -> None:
     assert user.state is State.REGISTERED
 
 
-@pytest.mark.parametrize("heard", [b"", line(ROSTER)])
-def test_end_before_anything_was_said(heard: bytes) -> None:
-    """Who is closed or broken off without a word is told what the server may want; who has heard it is not."""
+@pytest.mark.parametrize(
+    ("heard", "hint"),
+    [
+        (b"", True),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", True),
+        (line(ROSTER), False),
+        (line(ROSTER) + b"nonsense\n", False),
+    ],
+)
+def test_end_before_anything_was_said(heard: bytes, *, hint: bool) -> None:
+    """Who is closed or broken off without a message is told what the server may want; who has heard one is not."""
     closed, broken = User(JSON, 0.0), User(JSON, 0.0)
     for user in (closed, broken):
         user.call(Register("ann", ""), 0.0)
@@ -68,7 +76,8 @@ def test_end_before_anything_was_said(heard: bytes) -> None:
     broken.broke("reset")
     for user in (closed, broken):
         assert isinstance(user.error, Lost)
-        assert ("certificate (--tls-cert FILE, or tls=" in str(user.error)) is (not heard)
+        assert ("certificate (--tls-cert FILE, or tls=" in str(user.error)) is hint
+        assert ("WebSocket (ws:// or wss://), or another codec" in str(user.error)) is hint
 
 
 def test_refused() -> None:

@@ -15,10 +15,10 @@ import trustme
 from websockets.http11 import Response
 
 from improto.bindings import websocket
-from improto.bindings.asyncio import Server
+from improto.bindings.asyncio import Server, connect
 from improto.bindings.websocket.framing import messages
 from improto.codec import available, load
-from improto.errors import DecodeError, UsageError
+from improto.errors import DecodeError, Lost, UsageError
 from improto.messages import ListConversations, Request, Role
 from improto.server import Hub, Policy
 from improto.service import Bounds, Observer, Service
@@ -251,6 +251,16 @@ async def test_origins_that_cannot_be() -> None:
             with pytest.raises(UsageError, match="is no origin; write it as browsers do"):
                 await websocket.listen(server, "127.0.0.1", port, origins=["https://chat.example", wrong])
     await server.close()
+
+
+@pytest.mark.parametrize("codec", ["ascii", "json", "pickle"])
+@on_loop
+async def test_client_on_tcp(codec: str) -> None:
+    """A client that comes by TCP, and cannot read the answer, is told what may be there instead."""
+    async with serving() as (_, port):
+        with pytest.raises(Lost, match="ws://"):
+            async with connect(f"tcp://127.0.0.1:{port}", "bo", codec=load(codec)):
+                pass
 
 
 @pytest.mark.parametrize(
