@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from improto.cli import UNREAD
 from improto.cli.chat import Complaint, Local, listing, parse, roster_changes
 from improto.messages import (
     Goodbye,
@@ -20,7 +21,7 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from programs import DEADLINE, Program, Programs
+from programs import DEADLINE, IMPROTO, Program, Programs
 
 UNDERSTOOD: list[tuple[str, Request | Local]] = [
     ("", Local.NOTHING),
@@ -222,6 +223,18 @@ def test_server_down(programs: Programs) -> None:
     assert code == 3
     assert len(lines) == 1
     assert "improto serve" in lines[0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_no_room_for_output(programs: Programs) -> None:
+    """A client whose output finds no room says goodbye and ends with one line."""
+    _, url = programs.serve()
+    bo = programs.registered(url, "bo")
+    ann = programs.run("sh", "-c", '"$0" chat "$1" ann --codec json >/dev/full', IMPROTO, url)
+    code, lines = ann.end(stdin=False)
+    assert (code, len(lines)) == (UNREAD, 1)
+    assert "No space left on device" in lines[0]
+    bo.expect(r"\* ann went offline")
 
 
 def test_server_killed(programs: Programs) -> None:

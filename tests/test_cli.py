@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from improto.cli import UNREAD
+
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
     """Run a program of Python with `main` at hand."""
@@ -47,6 +49,22 @@ def test_fuzzing_needs_no_package() -> None:
         "sys.modules['hypothesis'] = None\nsys.exit(main(['fuzz', 'codec', 'json', '--count', '9', '--jobs', '1']))"
     )
     assert done.returncode == 0, done
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_no_room_for_output() -> None:
+    """A command whose output finds no room, as on a full disk, says so and ends."""
+    with open("/dev/full", "w") as full:
+        program = "from improto.cli import main\nraise SystemExit(main())"
+        done = subprocess.run(
+            [sys.executable, "-c", program, "explain", "JOIN-3"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.stderr == "improto: there is no room to print (No space left on device); make some\n"
+    assert done.returncode == UNREAD
 
 
 @pytest.mark.parametrize(

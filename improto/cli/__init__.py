@@ -9,6 +9,7 @@ point names a module with
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ ENTRY_POINTS: Final = "improto.commands"
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 UNREAD: Final = 141  # what a shell says of a program that SIGPIPE has ended
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Command(Protocol):
@@ -58,6 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # nobody reads what is printed
+    except OSError as error:
+        if error.errno in _FULL:
+            print(f"improto: there is no room to print ({error.strerror}); make some", file=sys.stderr)
+        elif not isinstance(error, BrokenPipeError):  # which says that nobody reads what is printed
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is left to be flushed at the end
         return UNREAD
