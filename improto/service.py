@@ -21,7 +21,8 @@ This is what a binding drives, through `links.Links`, which does for it whatever
 
 Call `turn` once per turn of the loop after any of the calls above, and when the clock reaches `due`.  All
 that was caused in one turn is written in one piece per connection.  Nobody gets more than `Bounds.batch`
-messages handled in a turn; what is left over comes first in the next one.
+messages handled in a turn; what is left over comes first in the next one,
+and before that whoever had no turn, since those ahead have caused so much.
 
 Requests take effect in the order in which they are taken out here, which is one total order, and all that a
 request causes is queued before the next one is looked at: that is what makes LIST_CONVERSATIONS a barrier.
@@ -297,9 +298,15 @@ class Service:
         """Handle what has arrived and what is due, and give the peers for which something has changed."""
         self._caused = 0
         ready, self._ready = self._ready, {}
+        late: dict[int, Peer] = {}
         for peer in ready.values():
-            if peer.flush is None:
+            if self._caused > self.bounds.turn:
+                late[peer.id] = peer
+                self._change(peer)
+            elif peer.flush is None:
                 self._handle(peer, now)
+        # Else those who ask much of us would be first in each turn, and the only ones.
+        self._ready = late | self._ready
         if self._refuse_by or self._register_by or self._write_by:
             self._enforce(now)
         self._carry_out(self.hub.tick(now), now)

@@ -357,6 +357,22 @@ def test_conversations_take_turns() -> None:
     assert world.read(bo, rosters=False) == [message for message in both if message.conversation == "1"]
 
 
+def test_those_who_ask_much_do_not_come_first_for_ever() -> None:
+    """Who has no turn, since what is caused before is enough, has the next one, whatever others still want (FLOW-5)."""
+    world = World(Bounds(turn=50))
+    ann, bo, cy = (world.register(name) for name in ("ann", "bo", "cy"))
+    world.send(ann, *[Invite(("bo",))] * 20)  # so that each list is long
+    for peer in (ann, bo, cy):
+        world.service.receive(peer, b"LIST_CONVERSATIONS\n" * 3)
+        peer.steady = True
+    answered: list[Peer] = []
+    for _ in range(9):
+        changed = world.service.turn(world.now)
+        assert all(peer.reading or not peer.steady for peer in (ann, bo, cy))
+        answered += [peer for peer in changed if b"CONV" in b"".join(peer.take())]
+    assert answered == [ann, bo, cy] * 3
+
+
 def test_leave_between_messages() -> None:
     """Who leaves between two messages of a turn gets the one before and not the one after (LEAVE-2)."""
     world = World()

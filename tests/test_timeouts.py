@@ -4,6 +4,7 @@ import asyncio
 import math
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 
@@ -11,12 +12,14 @@ import pytest
 
 from improto.bindings import asyncio as on_asyncio
 from improto.bindings import threads, websocket
-from improto.client import Timeouts
+from improto.bindings.threads.stream import Stream
+from improto.client import SILENCE, Timeouts
 from improto.codec import load
 from improto.errors import CannotConnect, ImprotoError, Lost, UsageError
 from improto.messages import AnyMessage, Register, Role, SendMessage
 from improto.server import Hub, Policy
 from improto.service import Peer, Service
+from improto.user import Backoff, Reconnected, User
 from improto_codecs.json_codec import JsonCodec
 from test_asyncio_binding import on_loop
 from test_identity import client_side
@@ -311,3 +314,42 @@ def test_codec_that_raises_with_threads() -> None:
     ):
         pass
     assert isinstance(told.value.__cause__, KeyError)
+
+
+@on_loop
+async def test_no_room_while_much_is_unread() -> None:
+    """Who has much to look at when there is no room for more is connected again all the same."""
+    said = b'{"type":"ERROR","message":"%s"}\n' % (b"x" * 8000)
+    with mute(ROSTER + said * 150) as port:
+        backoff = Backoff(first=0.01)
+        me = await on_asyncio.dial(f"tcp://127.0.0.1:{port}", "json", timeouts=SHORT, reconnect=backoff)
+        await me.register("ann")
+        with pytest.raises(Lost, match="takes nothing"):
+            await no_room(me)
+        while not isinstance(await me.receive(), Reconnected):
+            pass
+        me.close()
+
+
+def test_no_room_to_ask_with_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A silent server that has no room for the question whether it lives is lost, and connected to again (CONN-27)."""
+    monkeypatch.setattr("improto.bindings.threads.client._LOOK", 0.01)
+    first, deaf_end = socket.socketpair()
+    second, server_end = socket.socketpair()
+    first.setblocking(False)
+    for size in (1 << 16, 1):
+        with suppress(BlockingIOError):
+            while True:
+                first.send(b" " * size)
+    user = User(load("json"), time.monotonic() - 2 * SILENCE, Backoff(first=0.01))
+    user.call(Register("ann", ""), time.monotonic() - 2 * SILENCE)
+    user.read(ROSTER, time.monotonic() - 2 * SILENCE)
+    me = threads.Session(user, lambda: Stream(second), Stream(first), SHORT)
+    with deaf_end, server_end:
+        server_end.settimeout(DEADLINE)
+        assert server_end.recv(4096) == b'{"type":"REGISTER","username":"ann","status":""}\n'
+        server_end.sendall(ROSTER)
+        while not isinstance(me.receive(DEADLINE), Reconnected):
+            pass
+        me.join("7")
+        me.close()

@@ -148,6 +148,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
                 await work
         except TimeoutError:
             self._user.lost(why)
+            self._tell()  # whoever waits for room to read does so no more
             self._writer.transport.abort()
             raise Lost(why) from None
 

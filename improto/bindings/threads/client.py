@@ -175,7 +175,12 @@ class Session(Calls[None]):
                 self._stream = stream
                 with self._changed:
                     data = b"" if user.over else user.connected(time.monotonic())
-                self._write(data, self._timeouts.write)
+                self._say(data)
+
+    def _say(self, data: bytes) -> None:
+        """Write what the reading thread has to say; that there is no room for it is told as any loss."""
+        with suppress(Lost):
+            self._write(data, self._timeouts.write)
 
     def _read(self) -> None:
         user = self._user
@@ -206,7 +211,7 @@ class Session(Calls[None]):
                 with self._changed:
                     probe = user.overdue(time.monotonic())
                 if probe:
-                    self._write(probe, self._timeouts.write)
+                    self._say(probe)
                 self._sending.release()
 
 
