@@ -269,7 +269,7 @@ class User:
         return b""
 
     def _end(self, error: ImprotoError | None) -> None:
-        registered = self.state is State.REGISTERED
+        registered = bool(self.view.online)  # the state may have gone on, behind a fatal fault
         self.standing, self.error = False, error
         for call in (self._registering, *self._lists):
             if isinstance(call, Call) and not call.done:

@@ -223,6 +223,21 @@ def test_fatal_fault() -> None:
     assert isinstance(user.error, Lost)
 
 
+def test_new_connection_after_a_fatal_fault() -> None:
+    """Who was registered is connected again behind such bytes, too, and is told of the conversations before."""
+    pickle = load("pickle")
+    user = User(pickle, 0.0, Backoff())
+    user.call(Register("ann", ""), 0.0)
+    user.read(pickle.encode(ROSTER), 0.0)
+    user.request(Join("1"), 0.0)
+    user.read(b"MESSAGE cposix\nsystem\n.", 0.0)
+    assert not user.over
+    assert user.delay(0.0) is not None
+    assert user.connected(1.0) == pickle.encode(Register("ann", ""))
+    user.read(pickle.encode(ROSTER), 1.0)
+    assert told(user)[-2:] == [Reconnected(("1",)), ROSTER]
+
+
 def test_full() -> None:
     """Nothing more is to be read when a megabyte is not looked at, unless a call waits for what comes behind it."""
     user = online()
