@@ -214,17 +214,22 @@ class Hub:
     def decide(self, connection: int, refusal: str | None, now: float) -> list[Output]:
         """Admit whoever asked on this connection, or refuse in the words of `refusal`.
 
-        An answer that comes after the connection has ended is ignored.
+        An answer that comes after the connection has ended is ignored.  InvalidMessage, and nothing is changed, if no
+        message can hold the words.
         """
+        refused = None if refusal is None else _error(connection, Code.FORBIDDEN, refusal)
         request = self._asked.pop(connection, None)
         if request is None:
             return []
-        if refusal is not None:  # REGISTER-10
-            return [_error(connection, Code.FORBIDDEN, refusal)]
+        if refused is not None:  # REGISTER-10
+            return [refused]
         return self._admit(connection, request, now)
 
     def kick(self, username: str, reason: str, now: float) -> list[Output]:
-        """Put a user out, with an ERROR that gives the reason.  UsageError if nobody has that name."""
+        """Put a user out, with an ERROR that gives the reason.
+
+        UsageError if nobody has that name, InvalidMessage if no message can hold the reason; nothing is changed then.
+        """
         user = self._users.get(username)
         if user is None:
             raise UsageError(f"nobody is online as {username!r}; see `Hub.online`")

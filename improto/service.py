@@ -277,14 +277,20 @@ class Service:
             self._ready[peer.id] = peer
 
     def decide(self, peer: Peer, refusal: str | None, now: float) -> None:
-        """Admit whoever the hub asked about, or refuse for the reason given; late answers are ignored."""
+        """Admit whoever the hub asked about, or refuse for the reason given; late answers are ignored.
+
+        InvalidMessage, and whoever asked goes on waiting, if no message can hold the reason.
+        """
         self._carry_out(self.hub.decide(peer.id, refusal, now), now)
         if peer.flush is None:
             self._ready[peer.id] = peer
             self._change(peer)
 
     def kick(self, username: str, reason: str, now: float) -> None:
-        """Put a user out, with `forbidden` and the reason.  UsageError if nobody has that name."""
+        """Put a user out, with `forbidden` and the reason.
+
+        UsageError if nobody has that name, InvalidMessage if no message can hold the reason; nothing is changed then.
+        """
         self._carry_out(self.hub.kick(username, reason, now), now)
 
     def shut_down(self, now: float) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from improto.errors import SnapshotError, UsageError
+from improto.errors import InvalidMessage, SnapshotError, UsageError
 from improto.limits import Limits
 from improto.messages import (
     Conversations,
@@ -288,6 +288,24 @@ def test_long_reasons_fit_in_an_error() -> None:
 
 
 # -- the caller's mistakes ------------------------------------------------------------------------------------
+
+
+REASONED: dict[str, Callable[[Hub, str], object]] = {
+    "decide": lambda hub, reason: hub.decide(BO, reason, 0.0),
+    "kick": lambda hub, reason: hub.kick("ann", reason, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", REASONED)
+def test_reason_that_no_message_can_hold(name: str) -> None:
+    """A reason with a lone surrogate raises before anything has changed: the embedder may give another."""
+    hub = hub_with(ANN)
+    hub.policy = Policy(ask=True)
+    ask(hub, BO, Register("bo", ""))
+    before = hub.digest()
+    with pytest.raises(InvalidMessage):
+        REASONED[name](hub, "\ud800")
+    assert hub.digest() == before
 
 
 def test_kick_of_nobody() -> None:
