@@ -65,6 +65,8 @@ class Close(NamedTuple):
     """Nothing more follows for this connection: flush, then close it."""
 
     connection: int
+    reason: str = "goodbye"
+    """As `Observer.closed` is told it: the code of the ERROR that goes ahead, if one does."""
 
 
 class Ask(NamedTuple):
@@ -236,7 +238,7 @@ class Hub:
         return [
             _error(user.connection, Code.FORBIDDEN, reason),
             *self.disconnect(user.connection, now),
-            Close(user.connection),
+            Close(user.connection, Code.FORBIDDEN),
         ]
 
     def tick(self, now: float) -> list[Output]:

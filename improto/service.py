@@ -87,7 +87,11 @@ class Observer:
         """A message is queued for connections, as far as they still take anything."""
 
     def closed(self, peer: int, reason: str) -> None:
-        """Nothing more is read from a connection, nor queued for it."""
+        """Nothing more is read from a connection, nor queued for it.
+
+        The reason is the code of the ERROR that has told the peer why, such as `forbidden` for one who was kicked, or else
+        in words, such as `goodbye`.
+        """
 
     def asked(self, peer: "Peer", request: Request) -> None:
         """The hub asks to `decide` about a REGISTER."""
@@ -419,10 +423,10 @@ class Service:
             match output:
                 case Send():
                     self._send(output, now)
-                case Close(connection):
+                case Close(connection, reason):
                     peer = self._peers.get(connection)
                     if peer is not None:
-                        self._close(peer, "goodbye", now)
+                        self._close(peer, reason, now)
                 case Ask(connection, request):
                     self._observer.asked(self._peers[connection], request)
                     if self.on_ask is not None:

@@ -131,7 +131,7 @@ def test_replace_takes_the_name_over() -> None:
     hub = hub_with(ANN, policy=Policy(replace=True))
     farewell, close, roster = ask(hub, BO, Register("ann", "new"))
     assert error_code([farewell], ANN) == "forbidden"
-    assert close == Close(ANN)
+    assert close == Close(ANN, "forbidden")
     assert roster == Send(OnlineUsers({"ann": "new"}), (BO,), first=True)
 
 
@@ -274,7 +274,7 @@ def test_name_carries_no_privacy_over() -> None:
 def test_kick() -> None:
     """A kicked user gets `forbidden` with the reason, is closed and offline (ERROR-8, ERROR-10)."""
     hub = hub_with(ANN, BO)
-    assert hub.kick("bo", "spam", 0.0) == [Send(Error("forbidden: spam"), (BO,)), Close(BO)]
+    assert hub.kick("bo", "spam", 0.0) == [Send(Error("forbidden: spam"), (BO,)), Close(BO, "forbidden")]
     assert list(hub.online) == ["ann"]
 
 
@@ -768,7 +768,7 @@ class Driver:
         outputs = self._input(self.slots[slot], action, which)
         for output in outputs:
             match output:
-                case Close(connection):
+                case Close(connection, _):
                     self._renew(connection)
                 case Ask(connection):
                     self.where[connection] = "asking"
@@ -913,7 +913,7 @@ def test_only_who_may_hear_hears(steps: list[Step], policy: Policy, limits: Limi
                     assert set(to) <= set(where)
                     heard = {where[each] if each not in driver.where else driver.where[each] for each in to}
                     assert isinstance(message, Error) or heard == {"registered"}
-                case Close(connection) | Ask(connection, _):
+                case Close(connection, _) | Ask(connection, _):
                     assert connection in where
 
 

@@ -599,14 +599,22 @@ def test_shut_down() -> None:
 
 
 def test_kick() -> None:
-    """A user who is kicked is told why as the last message and is offline (ERROR-10)."""
+    """A user who is kicked is told why as the last message and is offline, and the observer the code (ERROR-10)."""
     world = World()
     ann = world.register("ann")
     world.service.kick("ann", "spam", world.now)
     world.settle()
     assert world.read(ann) == [Error("forbidden: spam")]
     assert ann.flush is not None
+    assert world.watch.reasons == {ann.id: Code.FORBIDDEN}
     assert world.service.hub.online == {}
+
+
+def test_replaced() -> None:
+    """Whose name is taken over is closed as one who is kicked, and did not say GOODBYE (REGISTER-7, ERROR-10)."""
+    world = World(policy=Policy(replace=True))
+    before, _ = world.register("ann"), world.register("ann")
+    assert world.watch.reasons == {before.id: Code.FORBIDDEN}
 
 
 def test_encoded_once() -> None:
@@ -687,7 +695,7 @@ def test_last_word_of_a_kick_is_the_last() -> None:
     world.service.kick("bo", "a reason that takes it over the bound", world.now)
     world.settle()
     assert codes(world.read(bo, rosters=False))[-1:] == [Code.FORBIDDEN]
-    assert world.watch.reasons[bo.id] == "goodbye"
+    assert world.watch.reasons[bo.id] == Code.FORBIDDEN
 
 
 def test_refusal_while_agreeing() -> None:

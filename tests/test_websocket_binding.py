@@ -451,6 +451,16 @@ async def test_goodbye() -> None:
 
 
 @on_loop
+async def test_kick() -> None:
+    """Who is put out is told the code of the ERROR, and not that it said GOODBYE (ERROR-10)."""
+    async with serving() as (server, port), registered(port) as client:
+        server.service.kick("bo", "spam", server.now())
+        server.wake()
+        assert (await client.upto("ERROR"))["message"] == "forbidden: spam"
+        assert await client.closed() == (1008, "forbidden")
+
+
+@on_loop
 async def test_close_handshake() -> None:
     """Who closes gets the replies to what came before, then its own code, and the end at once (WS-8, CONN-20)."""
     async with serving(bounds=Bounds(linger=DEADLINE)) as (_, port), registered(port) as client:
