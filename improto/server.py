@@ -265,6 +265,12 @@ class Hub:
         """Name → status of everybody who is registered, in the order of registration."""
         return self._online.copy()
 
+    @property
+    def newest(self) -> int:
+        """The highest number of a connection that it knows, gone or not, or 0: whoever restores it gives out higher ones."""
+        initiators = [conversation.initiator for conversation in self._conversations.values()]
+        return max([0, *self._by_connection, *self._asked, *initiators])
+
     def snapshot(self) -> dict[str, Any]:
         """Give the whole state as JSON-able data, from which `restore` makes an equal hub."""
         return {
@@ -291,7 +297,11 @@ class Hub:
     def restore(
         cls, snapshot: Mapping[str, Any], policy: Policy | None = None, limits: Limits | None = None
     ) -> Self:
-        """Make a hub that goes on where `snapshot` was taken.  SnapshotError if it is not one of this version."""
+        """Make a hub that goes on where `snapshot` was taken.  SnapshotError if it is not one of this version.
+
+        Its users are online as they were, each by the connection's number: `kick` those whose connections are no more, as in
+        a new process.  Its clock goes on, too.
+        """
         if snapshot.get("version") != _VERSION:
             raise SnapshotError(
                 f"the snapshot is not of version {_VERSION}; take it with this version of improto"

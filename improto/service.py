@@ -200,7 +200,7 @@ class Service:
         self._observer = observer or Observer()
         self.on_ask: Callable[[Peer, Register], None] | None = None
         """Is told, after the observer, of each REGISTER that somebody has to `decide` about."""
-        self._accepted = 0
+        self._accepted = hub.newest  # a restored hub has users already
         self._peers: dict[int, Peer] = {}  # those that are not being closed
         self._ready: dict[int, Peer] = {}  # have input to be looked at
         self._changed: dict[int, Peer] = {}  # have output, or are to be closed, or may be read from again

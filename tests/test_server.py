@@ -855,6 +855,7 @@ def test_restored_hub_is_equal(steps: list[Step], policy: Policy, limits: Limits
         assert restored.digest() == driver.hub.digest()
         assert derived(restored) == derived(driver.hub)
         assert restored.due == driver.hub.due
+        assert restored.newest == driver.hub.newest < driver.opened
 
 
 @given(STEPS, STEPS, POLICIES, LIMITS)

@@ -617,6 +617,29 @@ def test_replaced() -> None:
     assert world.watch.reasons == {before.id: Code.FORBIDDEN}
 
 
+@pytest.mark.parametrize("before", ["registered", "undecided", "gone"])
+def test_restored_hub(before: str) -> None:
+    """A service gives no connection a number that a restored hub still knows, not even that of an initiator who has gone."""
+    hub = Hub(Policy(ask=before == "undecided"))
+    hub.receive(1, Register("ann", ""), 0.0)
+    hub.receive(7, Register("bo", ""), 0.0)
+    if before == "gone":
+        hub.receive(7, Invite(("ann",)), 0.0)
+        hub.disconnect(7, 0.0)
+    service = Service(Hub.restore(hub.snapshot(), hub.policy), [ASCII])
+    assert service.connect(0.0).id == 8
+
+
+def test_kick_of_whom_nobody_serves() -> None:
+    """Users of a restored hub whose connections are no more can be put out."""
+    hub = Hub()
+    hub.receive(1, Register("ann", ""), 0.0)
+    service = Service(Hub.restore(hub.snapshot()), [ASCII])
+    service.kick("ann", "the server was started anew", 0.0)
+    assert service.turn(0.0) == []
+    assert service.hub.online == {}
+
+
 def test_encoded_once() -> None:
     """A message for many is encoded once for each codec in use, not once for each receiver."""
     encoded: list[AnyMessage] = []
