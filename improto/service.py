@@ -30,9 +30,10 @@ request causes is queued before the next one is looked at: that is what makes LI
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from improto.codec import Codec
+from improto.errors import UsageError
 from improto.messages import Code, Delivery, Error, FromClient, Message, Register, Request, Response, Role
 from improto.outbox import Outbox
 from improto.server import Ask, Close, Hub, Output, Send
@@ -190,7 +191,10 @@ class Service:
         rate: Rate | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """Serve `hub` to connections that speak one of `codecs`."""
+        """Serve `hub` to connections that speak one of `codecs`.  UsageError if these are none."""
+        if not all(isinstance(cast(object, codec), Codec) for codec in codecs):
+            raise UsageError("give the codecs themselves, such as load('json'), and not their names")
+        Connection(Role.SERVER, codecs, hub.limits)  # which complains now and not when somebody comes
         self.hub = hub
         self.bounds = bounds or Bounds()
         self.apart = False

@@ -6,6 +6,7 @@ import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import wraps
+from pathlib import Path
 
 import pytest
 
@@ -271,6 +272,21 @@ async def test_shutdown() -> None:
             await anext(items)
         session.close()
         deaf.close()
+
+
+@on_loop
+async def test_listen_after_the_end(tmp_path: Path) -> None:
+    """A server that is closed, or is being closed, listens nowhere any more, and says so."""
+    async with serving() as (server, _):
+        path = tmp_path / "socket"
+        closing = asyncio.create_task(server.close())
+        listening = server.listen("127.0.0.1", 0)
+        with pytest.raises(UsageError, match="closed"):
+            await asyncio.gather(closing, listening)
+        await closing
+        with pytest.raises(UsageError, match="closed"):
+            await server.listen_unix(str(path))
+        assert not path.exists()
 
 
 @on_loop

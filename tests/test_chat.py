@@ -279,6 +279,12 @@ def test_gap_on_websocket(programs: Programs) -> None:
     ann.expect(r"\* there are no conversations; .*")
 
 
+def test_scheme_in_capitals(programs: Programs) -> None:
+    """The scheme of a URL may be written in capitals, for WebSocket as for all else."""
+    for url in programs.addresses("--websocket", "0"):
+        programs.registered(url.upper(), url.partition(":")[0], "--codec", "json")
+
+
 class FakeServer:
     """Listens, and sends one client whatever a test wants."""
 

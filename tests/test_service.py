@@ -3,10 +3,12 @@
 import gc
 from collections.abc import Callable
 from itertools import count
+from typing import cast
 
 import pytest
 
-from improto.codec import LineCodec, available, load
+from improto.codec import Codec, LineCodec, available, load
+from improto.errors import UsageError
 from improto.messages import (
     AnyMessage,
     Code,
@@ -608,6 +610,13 @@ def test_kick() -> None:
     assert ann.flush is not None
     assert world.watch.reasons == {ann.id: Code.FORBIDDEN}
     assert world.service.hub.online == {}
+
+
+@pytest.mark.parametrize("codecs", [[], ["json"], ["json", "ascii"], "json"])
+def test_codecs_that_are_none(codecs: object) -> None:
+    """A service without a codec, or with names in their place, is refused when it is made, and not at each connection."""
+    with pytest.raises(UsageError, match="codec"):
+        Service(Hub(), cast(list[Codec], codecs))
 
 
 def test_replaced() -> None:

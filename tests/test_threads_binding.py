@@ -159,6 +159,17 @@ def test_shutdown() -> None:
             upto(ann, Reconnected)
 
 
+def test_listen_after_the_end(tmp_path: Path) -> None:
+    """A server that was closed listens nowhere any more, and says so."""
+    with serving() as (server, _):
+        server.close()
+        with pytest.raises(UsageError, match="closed"):
+            server.listen("127.0.0.1", 0)
+        with pytest.raises(UsageError, match="closed"):
+            server.listen_unix(str(tmp_path / "socket"))
+        assert not list(tmp_path.iterdir())
+
+
 def test_shutdown_where_listening_sockets_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server closes, too, where the system does not shut down sockets that listen, as macOS does not."""
     shut_down = socket.socket.shutdown

@@ -368,7 +368,7 @@ async def _chat(arguments: argparse.Namespace) -> int:
 
 def _connecting(url: str, gap: float) -> Callable[..., AbstractAsyncContextManager[Session]]:
     """Give what connects to a URL of its kind, with a gap between messages where they do not come in frames."""
-    if not url.startswith(("ws://", "wss://")):
+    if not url.lower().startswith(("ws://", "wss://")):
         return partial(connect, gap=gap)
     try:
         from improto.bindings import websocket  # needs a package

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from improto.bindings.sockets import Shortage
+from improto.errors import UsageError
 from improto.links import Links
 
 __all__ = ["Acceptor"]
@@ -34,6 +35,11 @@ class Acceptor:
         self._handshakes: Counter[str] = Counter()  # of TLS that are not over, by host
         self._closing = False
         self._shortage = Shortage()
+
+    def check(self) -> None:
+        """UsageError if it was closed: nobody would be accepted any more."""
+        if self._closing:
+            raise UsageError("the server was closed and listens no more; make another one")
 
     def add(self, sock: socket.socket, make: _Make, tls: ssl.SSLContext | None = None) -> None:
         """Accept from a listening socket; `make` gives the protocol of each connection."""

@@ -84,9 +84,10 @@ class Server:
         """Listen on TCP, behind TLS if `tls` is given, and give the address, which tells the port if it was 0.
 
         If `tls` demands a certificate of its peers, they can register under its common name only.  `link` makes the
-        connections, if they are not to carry messages as a stream.
+        connections, if they are not to carry messages as a stream.  OSError if that is not possible, UsageError after `close`.
         """
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self._acceptor.check()
         made: list[socket.socket] = []
         failures: list[OSError] = []
         for family, _, _, _, address in dict.fromkeys(found):
@@ -106,6 +107,7 @@ class Server:
 
     async def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
+        self._acceptor.check()
         self._acceptor.add(unix_listener(path), partial(StreamLink, self))
         self._paths[path] = file_id(path)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from improto.bindings.sockets import Shortage
+from improto.errors import UsageError
 
 __all__ = ["Acceptor", "start"]
 
@@ -24,6 +25,11 @@ class Acceptor:
         self._ends: list[socket.socket] = []  # each wakes one thread when it is closed
         self._threads: list[threading.Thread] = []
         self._closing = False
+
+    def check(self) -> None:
+        """UsageError if it was closed: nobody would be accepted any more."""
+        if self._closing:
+            raise UsageError("the server was closed and listens no more; make another one")
 
     def add(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept from a listening socket."""

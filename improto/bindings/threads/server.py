@@ -80,6 +80,7 @@ class Server:
 
         If `tls` demands a certificate of its peers, they can register under its common name only.
         """
+        self._acceptor.check()
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
         self._acceptor.add(listener, tls)
@@ -87,6 +88,7 @@ class Server:
 
     def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
+        self._acceptor.check()
         self._acceptor.add(unix_listener(path))
         self._paths[path] = file_id(path)
 
