@@ -270,14 +270,16 @@ def test_cuts_find_what_reads_wrongly(name: str, cut: str) -> None:
 
 
 def test_cut_on_the_command_line(tmp_path: Path) -> None:
-    """`--cut` runs the checks in that way, and reports name it."""
+    """`--cut` runs the checks in that way, whatever the seed, and reports name both."""
     code, output = check(
-        REFERENCE, "--cut", "bytes", "--only", "JOIN-*", "--codec", "json", "--report", str(tmp_path)
+        *(REFERENCE, "--cut", "bytes", "--only", "JOIN-*", "--codec", "json", "--report", str(tmp_path)),
+        *("--seed", "7"),
     )
     assert code == 0, output
     assert "json-bytes: " in output
     [told] = json.loads((tmp_path / "report.json").read_text())["runs"]
     assert {entry["cut"] for entry in told["results"]} == {"bytes"}
+    assert told["options"]["seed"] == 7
 
 
 TOLD = {

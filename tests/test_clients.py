@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,34 @@ def tried(check: ClientCheck, codec: str = "json") -> Result:
     """Try one check on our own client, in memory."""
     [result] = run(partial(InMemory, copies.load({})), [check], Settings([codec], jobs=1)).results
     return result
+
+
+class Noting(InMemory):
+    """Notes how much its client is fed with each read."""
+
+    def __init__(self) -> None:
+        """Take our own client."""
+        super().__init__(copies.load({}))
+        self.reads: list[int] = []
+
+    def alive(self, work: Any, *arguments: Any) -> Any:
+        """Note what is fed."""
+        if arguments and isinstance(arguments[0], bytes):
+            self.reads.append(len(arguments[0]))
+        return super().alive(work, *arguments)
+
+
+def test_seed_of_a_run() -> None:
+    """The seed of a run decides where what clients are served is cut, and the same one cuts there again."""
+    checks = [check for check in CHECKS if check.clause == "JOIN-1"]
+
+    def lengths(seed: int) -> list[int]:
+        subject = Noting()
+        outcome = run(lambda: subject, checks, Settings(["json"], jobs=1, cuts=["sampled"], seed=seed))
+        assert {result.verdict for result in outcome.results} == {Verdict.PASSED}
+        return subject.reads
+
+    assert lengths(1) == lengths(1) != lengths(2)
 
 
 def test_names_are_unique() -> None:

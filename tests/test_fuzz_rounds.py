@@ -117,6 +117,11 @@ def test_what_is_found_can_be_played_again(
     assert "json: 0 of 1 checks passed" in capsys.readouterr().out
 
 
+def test_for_some_seconds() -> None:
+    """For how long to go on may be said as seconds: the rounds that have begun then are the last ones."""
+    assert main(["fuzz", "server", SERVER, "--codec", "json", "--seed", "1", "--for", "0.001s"]) == 0
+
+
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     """Amounts that make no sense are told."""
     assert main(["fuzz", "server", SERVER, "--count", "0"]) == USAGE

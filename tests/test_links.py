@@ -31,6 +31,17 @@ class Noting(Service):
         self.reads.append(data)
 
 
+class Listening(Service):
+    """Notes how much arrives with each read, and serves json."""
+
+    reads: list[int]
+
+    def receive(self, peer: Peer, data: bytes) -> None:
+        """Note it."""
+        self.reads.append(len(data))
+        super().receive(peer, data)
+
+
 class Forgetful(Service):
     """Loses the first bytes of a message if the read in which they came ended another one."""
 
@@ -69,6 +80,20 @@ def test_sampled() -> None:
     assert len({tuple(map(len, run)) for run in runs}) > 4
     assert any(len(run) > 1 for run in runs)
     assert not any(DATA in run for run in runs)
+
+
+def test_seed_of_a_run() -> None:
+    """The seed of a run decides where each of its checks cuts, and the same one cuts there again."""
+
+    def lengths(seed: int) -> list[int]:
+        Listening.reads = []
+        target = in_process(lambda: Listening(Hub(), [load("json")]))
+        checks = [check for check in CHECKS if check.clause == "JOIN-3"]
+        results = run(target, checks, Settings(Profile(["json"]), cuts=["sampled"], seed=seed))
+        assert {result.verdict for result in results} == {Verdict.PASSED}
+        return Listening.reads
+
+    assert lengths(1) == lengths(1) != lengths(2)
 
 
 def test_only_an_odd_cut_finds_it() -> None:

@@ -21,8 +21,9 @@ def test_no_amount(text: str) -> None:
 
 
 def test_wait() -> None:
-    """What has to take its time is not 0."""
+    """What has to take its time is in seconds, which may be said, and not 0."""
     assert wait("0.1") == 0.1
+    assert wait("30s") == 30.0
     with pytest.raises(argparse.ArgumentTypeError, match="more than 0"):
         wait("0")
 

@@ -90,6 +90,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds to wait for what has to come (default: %(default)s)",
     )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="decides what is left to chance, as where --cut sampled cuts (default: %(default)s)",
+    )
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:

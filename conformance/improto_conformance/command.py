@@ -115,6 +115,7 @@ def examine_server(
         arguments.cut or ["whole"],
         arguments.codec or (profile.codecs if arguments.profile is None else None),
         shared,
+        arguments.seed,
         fresh_name(),
     )
 
@@ -172,7 +173,9 @@ def examine_client(
         else:
             make = partial(Lone, words)
             codecs = spoken(words, arguments.codec, arguments.timeout)
-        settings = ClientSettings(codecs, arguments.jobs, arguments.timeout, arguments.cut or ["whole"])
+        settings = ClientSettings(
+            codecs, arguments.jobs, arguments.timeout, arguments.cut or ["whole"], arguments.seed
+        )
         all(examine(settings, make, checks, report) for checks in batches)
 
     target = arguments.driver or arguments.cmd

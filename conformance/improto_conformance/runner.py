@@ -52,6 +52,8 @@ class Settings:
     """Those to run in; None for all that the profile declares."""
     shared: bool = False
     """Whether others use the server, too: then nothing runs that would have to be alone with it."""
+    seed: int = 0
+    """Decides what is left to chance, which is where `sampled` cuts."""
     run: str = "0"
     """Makes the usernames of this run different from those of others."""
 
@@ -187,7 +189,7 @@ def _run_on(target: Target, run: _Run, check: Check, codec: Codec, cut: str, suf
     settings = run.settings
     longest = max(settings.timeout, 2 * settings.profile.presence)
     waits = Waits(longest, 0.0 if target.virtual else _SLACK, over=run.over, turn=_PLAYS)
-    connect = cutting(target.begin(), cut, f"{check.name} {codec.name}")
+    connect = cutting(target.begin(), cut, f"{settings.seed} {check.name} {codec.name}")
     stage = Stage(connect, codec, suffix, waits, settings.profile, declared=check.declared)
     start = monotonic()
     try:

@@ -19,8 +19,8 @@ def amount(text: str) -> float:
 
 
 def wait(text: str) -> float:
-    """Give such a number that is not 0, for what has to take its time; ArgumentTypeError if it is none."""
-    number = amount(text)
+    """Give seconds, as `30` or `30s`, for what has to take its time; ArgumentTypeError if it is 0 or no such number."""
+    number = amount(text.removesuffix("s"))
     if not number:
         raise argparse.ArgumentTypeError("it has to be more than 0")
     return number

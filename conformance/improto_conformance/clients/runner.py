@@ -32,6 +32,8 @@ class Settings:
     """Seconds after which what has to come counts as not coming."""
     cuts: Sequence[str] = ("whole",)
     """How what is served is cut into writes: each check runs in each way (`links.CUTS`)."""
+    seed: int = 0
+    """Decides what is left to chance, which is where `sampled` cuts."""
 
 
 @dataclass
@@ -62,7 +64,7 @@ def run(
     ]
     outcome = Outcome()
     with _Pool(make) as pool, ThreadPoolExecutor(settings.jobs) as threads:
-        futures = [threads.submit(pool.conduct, *each, settings.timeout) for each in work]
+        futures = [threads.submit(pool.conduct, *each, settings.timeout, settings.seed) for each in work]
         try:
             for future, (check, _, _) in zip(futures, work, strict=True):
                 result = future.result()
@@ -91,27 +93,29 @@ class _Pool:
         while not self._idle.empty():
             self._idle.get().close()
 
-    def conduct(self, check: ClientCheck, codec: str, cut: str, timeout: float) -> Result | Unsupported:
+    def conduct(
+        self, check: ClientCheck, codec: str, cut: str, timeout: float, seed: int
+    ) -> Result | Unsupported:
         try:
             subject = self._idle.get_nowait()
         except Empty:
             subject = self._make()
         try:
-            return conduct(subject, check, codec, cut, timeout)
+            return conduct(subject, check, codec, cut, timeout, seed)
         finally:
             if not subject.closed:
                 self._idle.put(subject)
 
 
 def conduct(
-    subject: Subject, check: ClientCheck, codec: str, cut: str = "whole", timeout: float = 5.0
+    subject: Subject, check: ClientCheck, codec: str, cut: str = "whole", timeout: float = 5.0, seed: int = 0
 ) -> Result | Unsupported:
     """Run one check, and give its result, or what the driver does not support; NoDriver if it is none.
 
     A driver that does not answer any more is closed.
     """
     waits, start = Waits(timeout), monotonic()
-    stage = Stage(subject, load(codec), waits, cut, check.name)
+    stage = Stage(subject, load(codec), waits, cut, f"{seed} {check.name}")
     complaints: list[str] = []
     verdict: Verdict | None = None
     try:

@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = codec.add_argument
     add("codecs", nargs="+", metavar="NAME", help="such as json; any that is installed")
     _add_amount(codec, "inputs", _COUNT)
+    add("--seed", type=int, default=0, metavar="N", help="what the inputs are made from (default: 0)")
     add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)")
     add("--report", type=Path, metavar="FILE", help="write what came of it, as Markdown")
     codec.set_defaults(role=_codecs)
@@ -52,9 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _add_amount(parser: argparse.ArgumentParser, what: str, default: int) -> None:
     add = parser.add_argument
-    add("--seed", type=int, default=0, metavar="N", help=f"what the {what} are made from (default: 0)")
     add("--count", type=int, metavar="N", help=f"{what} for each codec (default: {default:,})")
-    add("--for", type=wait, dest="seconds", metavar="S", help="seconds, instead of a count")
+    add("--for", type=wait, dest="seconds", metavar="S", help="seconds, such as 30s, instead of a count")
 
 
 def run(arguments: argparse.Namespace) -> int:
