@@ -13,6 +13,7 @@ from improto.messages import (
     ListConversations,
     Message,
     OnlineUsers,
+    Register,
     SendMessage,
     Status,
 )
@@ -573,4 +574,24 @@ def others_go_on(stage: Stage) -> None:
 @others_go_on.judge
 def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [_says(seen, "ann", "x" * 4000)] * 40, since="said")
+    yield from seen.expect("cy", [])
+
+
+@check("FLOW-5", "a member and a stranger who stop in mid-message delay nobody", transport="stream")
+def in_mid_message(stage: Stage) -> None:
+    ann, slow = stage.talk("ann", "slow")
+    said = SendMessage(stage.transcript.conversation, "whole")
+    slow.send_bytes(slow.encoded(said)[:-4])
+    stranger = stage.connect("stranger")
+    stranger.send_bytes(stranger.encoded(Register(stranger.name, "here"))[:-4])
+    stage.mark("said")
+    ann.send(said)
+    ann.barrier()
+    [cy] = stage.enter("cy")
+    cy.barrier()
+
+
+@in_mid_message.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [_says(seen, "ann", "whole")], since="said")
     yield from seen.expect("cy", [])
