@@ -315,6 +315,15 @@ for _name, _data in _LOST.items():
         alone=True,
     )(partial(_framing_lost, _data))
 
+# Whoever makes the call has a text, and so an ERROR to tell of.
+check(
+    "PICKLE-3",
+    "a call in a pickle is not made: the client tells of the loss of the framing and closes",
+    name="call-in-a-pickle",
+    codecs=("pickle",),
+    alone=True,
+)(partial(_framing_lost, {"pickle": b"ERROR cbuiltins\nstr\n(S'called'\ntR."}))
+
 _SENSELESS: dict[str, tuple[Invitation | Message | OnlineUsers | Conversations, ...]] = {
     "message-of-an-invitation-only": (Invitation("7", "bo"), Message("7", "bo", "x")),
     "message-of-a-conversation-unheard-of": (Message("nowhere", "bo", "x"),),
