@@ -7,15 +7,18 @@ import pytest
 
 from improto.codec import Codec, available, load
 from improto.limits import Limits
-from improto.messages import AnyMessage, Register, Role, Status
+from improto.messages import AnyMessage, Error, Register, Role, Status
 from improto.server import Hub
 from improto.service import Service
 from improto_codecs.ascii_codec import AsciiCodec
 from improto_codecs.json_codec import JsonCodec
+from improto_conformance import copies
+from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, run
+from improto_conformance.runner import Settings, conduct, run
+from improto_conformance.stage import Stage
 from improto_conformance.targets import in_process
 from improto_conformance.transcript import Event
 from improto_conformance.vectors import vectors
@@ -104,6 +107,49 @@ def test_broken_codecs(codec: Codec, name: str, words: str) -> None:
     assert result.verdict is Verdict.FAILED
     assert words in result.complaints[0]
     assert result.complaints[0].split(" ")[0] in vectors()
+
+
+ROOMY = copies.load(
+    {
+        "improto_codecs/opcodes.py": copies.source("improto_codecs/opcodes.py").replace(
+            "self._limit // 2", "2 * self._limit"
+        )
+    }
+)
+"""A server that takes pickles however many objects they make."""
+
+
+def test_freedom_of_many_objects() -> None:
+    """A server may take a pickle however many objects it makes (PICKLE-34)."""
+    checks = [check for check in CHECKS if check.clause in ("PICKLE-34", "PICKLE-25")]
+    results = conduct(copies.in_memory(ROOMY), checks, Settings(Profile(["pickle"])))
+    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "answered"),
+    [
+        (b"STATUS U\1x" + b"\x94" * 40_000, True),
+        (b"STATUS U\1x" + b"\x94" * 40_000 + b".", True),
+        (b"STATUS U\1x" + b"\x94" * 70_000 + b".", False),
+        (b"JOIN (U\xff" + b"x" * 255 + b"\x94" * 40_000 + b"h\0" * 300 + b"l.", False),
+    ],
+    ids=["not all there", "whole", "over the limit", "unfolded over the limit"],
+)
+def test_many_objects_in_a_stream(data: bytes, answered: bool) -> None:
+    """It is so in any stream, whole or not, as long as that is within the limit, and what it unfolds to (PICKLE-25)."""
+
+    def play(stage: Stage) -> None:
+        [ann] = stage.enter("ann")
+        ann.send_bytes(data)
+        ann.half_close()
+        ann.read_to_end()
+
+    check = Check("CONN-21/objects", "CONN-21", "", play, half_close=True, judgement=lambda seen: ())
+    [result] = conduct(copies.in_memory(ROOMY), [check], Settings(Profile(["pickle"])))
+    assert result.complaints == ()
+    taken = not any(isinstance(entry.item, Error) for entry in result.transcript.of("ann"))
+    assert taken is answered
 
 
 def test_strangers() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from improto.codec import Codec, LineCodec, Reader, load
+from improto.codec import Codec, LineCodec, Reader, arguments, load
 from improto.errors import DecodeError
 from improto.limits import Limits
 from improto.messages import Code, Goodbye, Request, Response, Role
@@ -127,7 +127,7 @@ def _ways(
     pieces = [(index, _bytes(entry, codec)) for index, entry in sent]
     told, rest = _told(pieces)
     if told == name and rest == pieces:
-        return [hearing(_read(pieces, codec, limits))]
+        return [hearing(asked) for asked in _readings(pieces, codec, limits)]
     # CODEC-17: a server of which one codec is known may be set to it; whatever is known, it may speak others as well.
     ways = [hearing(_read(pieces, codec, limits))] if len(profile.codecs) == 1 else []
     if told is None:  # CODEC-16
@@ -249,6 +249,36 @@ def _read(pieces: _Pieces, codec: Codec, limits: Limits) -> list[Asked]:
     else:
         asked.append(Asked(strict[large].index, None, short=False))
     return asked
+
+
+def _readings(pieces: _Pieces, codec: Codec, limits: Limits) -> Iterator[list[Asked]]:
+    """Read a stream, and also as a server does that does not count what a pickle makes (PICKLE-34)."""
+    asked = _read(pieces, codec, limits)
+    yield asked
+    if codec.name == "pickle" and asked and _is_too_large(asked[-1].item):
+        data = b"".join(data for _, data in pieces)
+        if _is_too_large_for_its_objects(data, len(asked) - 1, codec, limits.request):
+            yield list(_cut(pieces, codec, _ROOM * limits.request))
+
+
+_ROOM: Final = 4  # so many times the limit leave room for the objects of any pickle that is within it
+
+
+def _is_too_large_for_its_objects(data: bytes, place: int, codec: Codec, limit: int) -> bool:
+    """Tell whether a message of a stream, as far as it has come, is within the limit and unfolds to no more (PICKLE-25)."""
+    reader = codec.reader(Role.CLIENT)
+    reader.feed(data)
+    items = _items(reader, _ROOM * limit)
+    for _ in range(place):
+        next(items)
+    before = reader.behind
+    item = next(items, None)
+    if item is None:
+        return before <= limit
+    if not isinstance(item, Request) or before - reader.behind > limit:
+        return False
+    texts = list(map(str, arguments(item)))
+    return 1 + len(texts) + sum(map(len, texts)) <= limit
 
 
 def _is_too_large(item: object) -> bool:
