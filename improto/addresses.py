@@ -4,17 +4,18 @@ tcp://host:port     port 6666 if none is given; `host:port` and `host` mean the 
 tls://host:port     … behind TLS
 unix:/path          a Unix socket
 
-And whence a web page is that may talk to it: its origin.
+And whence a web page is that may talk to it: its origin; and as what a client's address is counted.
 """
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from improto.errors import UsageError
 
-__all__ = ["PORT", "Address", "check_origin", "parse_address"]
+__all__ = ["PORT", "Address", "check_origin", "parse_address", "subnet"]
 
 PORT: Final = 6666
 """Where a server listens unless it is told otherwise (CONN-3)."""
@@ -89,3 +90,15 @@ def check_origin(text: str) -> None:
         named += f":{port}"
     if text != named or not _HOST.fullmatch(host):
         raise wrong
+
+
+def subnet(address: str) -> str:
+    """Give as what connections from an address are counted: of IPv6 its first 64 bits, since the others cost a host nothing.
+
+    IPv4 that is mapped into IPv6 counts as itself, and so does what is no address of either, such as a user's number.
+    """
+    try:
+        found = IPv6Address(address)
+    except ValueError:
+        return address
+    return str(found.ipv4_mapped or IPv6Network((found, 64), strict=False))

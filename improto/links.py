@@ -29,6 +29,7 @@ from collections import Counter
 from enum import Enum
 from typing import Final
 
+from improto.addresses import subnet
 from improto.pacing import checked_gap, gap_for
 from improto.service import Peer, Service
 
@@ -55,7 +56,7 @@ class Links:
     def __init__(
         self, service: Service, *, connections: int = 10_000, per_address: int = 1_000, gap: float = 0.0
     ) -> None:
-        """Serve at most so many connections, in all and from one address (FLOW-13).
+        """Serve at most so many connections, in all and from one address (FLOW-13), or one /64 of IPv6.
 
         With `gap`, that many seconds lie between two messages to a peer that speaks the pickle codec, for
         programs that take one `recv` for one message (LECTURE-1).  UsageError if it is less than 20 ms.
@@ -69,7 +70,7 @@ class Links:
         self.per_address = per_address
         self._links: dict[int, Link] = {}
         self._served = 0
-        self._by_address: Counter[str] = Counter()
+        self._by_address: Counter[str] = Counter()  # as `subnet` counts them
         self._touched: list[Link] = []  # to be refreshed, though the service knows nothing new
         self.closing = False
         """Whether `shut_down` was called."""
@@ -132,12 +133,13 @@ class Links:
 
         Those that are refused do not count: else whoever tries again and again would keep everybody out.
         """
-        full = self._served >= self.connections or self._by_address[address] >= self.per_address
+        counted = subnet(address)
+        full = self._served >= self.connections or self._by_address[counted] >= self.per_address
         refusal = "too many connections; try again later" if full else None
         peer = self.service.connect(now, refusal, agreeing=agreeing, address=address)
         if not full:
             self._served += 1
-            self._by_address[address] += 1
+            self._by_address[counted] += 1
         self._links[peer.id] = link
         if self.closing:  # accepted while the listener closed
             self.service.shut_down(now)
@@ -150,14 +152,14 @@ class Links:
 
     def remove(self, link: "Link") -> None:
         """Forget a connection."""
-        address = link.peer.address
         self.service.end(link.peer, lost=True)
         del self._links[link.peer.id]
         if link.peer.refusal is None:
             self._served -= 1
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+            counted = subnet(link.peer.address)
+            self._by_address[counted] -= 1
+            if not self._by_address[counted]:
+                del self._by_address[counted]
         for deadlines in self._deadlines:
             deadlines.pop(link, None)
 

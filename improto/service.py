@@ -135,7 +135,7 @@ class Peer(Outbox):
         super().__init__()
         self.id = id
         self.address = ""
-        """The host, or what else connections are counted by."""
+        """The host, or what else connections are counted by (`addresses.subnet`)."""
         self.certified: str | None = None
         """The name in the certificate that the peer has shown, which is the only one that it may register."""
         self.credentials: Credentials | None = None

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-__all__ = ["Network", "network"]
+__all__ = ["Network", "neighbours", "network"]
 
 _TESTING: Final = IPv4Network("198.18.0.0/15")  # the addresses for tests of networks (RFC 2544)
 _CABLE: Final = 4  # so many addresses of them are one cable's
@@ -89,3 +89,22 @@ def network() -> Generator[Network]:
         yield made
     finally:
         made.remove()
+
+
+@contextmanager
+def neighbours() -> Generator[tuple[str, str]]:
+    """Give this host two more IPv6 addresses of one /64; the test is skipped where it can have none."""
+    subnet = f"fd00:{os.getpid() >> 16:x}:{os.getpid() & 0xFFFF:x}:"
+    addresses = f"{subnet}:1", f"{subnet}:2"
+    try:
+        for address in addresses:
+            _run("ip", "addr", "add", f"{address}/128", "dev", "lo", "nodad")  # else it is not there at once
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no more addresses: they need iproute2, root and IPv6 ({error})")
+    try:
+        yield addresses
+    finally:
+        for address in addresses:
+            subprocess.run(
+                ["ip", "addr", "del", f"{address}/128", "dev", "lo"], capture_output=True, check=False
+            )

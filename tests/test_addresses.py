@@ -2,7 +2,7 @@
 
 import pytest
 
-from improto.addresses import Address, check_origin, parse_address
+from improto.addresses import Address, check_origin, parse_address, subnet
 from improto.errors import UsageError
 
 
@@ -110,3 +110,24 @@ def test_no_origin(text: str) -> None:
     """What no browser sends as the origin of a page, or any page can have, is refused with an example of one."""
     with pytest.raises(UsageError, match=r"no origin; .* https://chat\.example\.org"):
         check_origin(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("::1", "::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::FFFF:c000:201", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("uid 1000", "uid 1000"),
+        ("local", "local"),
+        ("", ""),
+        ("1:2:3", "1:2:3"),
+    ],
+)
+def test_subnet(address: str, counted: str) -> None:
+    """Connections are counted by the /64 of an IPv6 address, and else by what they come from (FLOW-13)."""
+    assert subnet(address) == counted

@@ -19,6 +19,7 @@ from improto.errors import InvalidMessage, Refused, UsageError
 from improto.messages import Register
 from improto.server import Hub, Policy
 from improto.service import Bounds, Peer, Service
+from network import neighbours
 from test_asyncio_binding import on_loop
 from test_identity import UNUSABLE, client_side, server_side
 
@@ -191,9 +192,9 @@ def test_no_thread_to_decide_in(monkeypatch: pytest.MonkeyPatch) -> None:
 BRIEF = Bounds(register=0.5, linger=0.1)
 
 
-def leave(server: Server, port: int) -> None:
+def leave(server: Server, port: int, host: str = "127.0.0.1", source: str = "") -> None:
     """Ask for `ann`, and be gone before that is decided."""
-    with socket.create_connection(("127.0.0.1", port), DEADLINE) as late:
+    with socket.create_connection((host, port), DEADLINE, (source, 0)) as late:
         late.sendall(b"REGISTER ann x\n")
         assert b"timeout" in b"".join(iter(lambda: late.recv(1000), b""))
     while len(server.links):
@@ -224,6 +225,18 @@ def test_decisions_about_one_address(tmp_path: Path) -> None:
         server.listen_unix(str(tmp_path / "socket"))
         leave(server, port)
         assert names(f"unix:{tmp_path / 'socket'}", "bo") == ["bo"]
+        door.open.set()
+
+
+def test_decisions_about_neighbours() -> None:
+    """IPv6 addresses of one /64 have their decisions together."""
+    door = Door()
+    with neighbours() as (here, there), serving(door, BRIEF, per_address=1) as (server, _):
+        _, port = server.listen("::1", 0)
+        leave(server, port, "::1", here)
+        with socket.create_connection(("::1", port), DEADLINE, (there, 0)) as other:
+            other.sendall(b"REGISTER bo x\n")
+            assert b"try again later" in other.recv(1000)
         door.open.set()
 
 

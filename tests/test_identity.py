@@ -22,6 +22,7 @@ from improto.links import Phase
 from improto.messages import Register
 from improto.server import Hub, Policy
 from improto.service import Bounds, Peer, Service
+from network import neighbours
 from test_asyncio_binding import on_loop
 
 CA = trustme.CA()
@@ -139,6 +140,20 @@ async def test_certificate_that_is_not_trusted(shown: str | None) -> None:
         with pytest.raises((CannotConnect, Lost), match=r"certificate .--tls-cert FILE, or tls="):
             await online(url, "ann", tls=client_side(shown, trustme.CA()))
         assert await online(url, "ann", tls=client_side("ann")) == ["ann"]
+
+
+@on_loop
+async def test_neighbours_begin_together() -> None:
+    """IPv6 addresses of one /64 have together as many connections that are about TLS as one address may (FLOW-13)."""
+    with neighbours() as (here, there):
+        server = Server(Service(Hub(), [load("json")]), per_address=1)
+        _, port = await server.listen("::1", 0, tls=server_side())
+        _, first = await asyncio.open_connection("::1", port, local_addr=(here, 0))
+        reader, second = await asyncio.open_connection("::1", port, local_addr=(there, 0))
+        assert await reader.read() == b""
+        first.close()
+        second.close()
+        await server.close()
 
 
 @pytest.mark.parametrize(

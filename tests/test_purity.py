@@ -19,7 +19,7 @@ MODULES = sorted(CORE.keys() - {"__init__"})
 
 ALLOWED = {
     "abc", "bisect", "collections", "collections.abc", "dataclasses", "enum", "functools", "hashlib", "heapq",
-    "itertools", "json", "math", "operator", "re", "string", "struct", "types", "typing", "unicodedata",
+    "ipaddress", "itertools", "json", "math", "operator", "re", "string", "struct", "types", "typing", "unicodedata",
     "urllib.parse",
 }  # fmt: skip
 """The standard library's modules that do nothing but compute."""

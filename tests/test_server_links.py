@@ -159,6 +159,17 @@ def test_refused_beyond_the_limits() -> None:
     assert len(world.links) == 5
 
 
+def test_neighbours_count_as_one() -> None:
+    """IPv6 addresses of one /64 have their connections together, and each keeps its own name (FLOW-13)."""
+    world = World(per_address=2)
+    first, second = world.connect("2001:db8::1"), world.connect("2001:db8::2")
+    assert world.connect("2001:db8::3").peer.refusal is not None
+    assert world.connect("2001:db8:0:1::1").peer.refusal is None
+    assert (first.peer.address, second.peer.address) == ("2001:db8::1", "2001:db8::2")
+    first.lost()
+    assert world.connect("2001:db8::4").peer.refusal is None
+
+
 def test_crowded() -> None:
     """When as many wait for their refusal as may be served, more are closed without one."""
     world = World(connections=1)

@@ -80,7 +80,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--connections", type=count, default=10_000, metavar="N", help="in all")
     parser.add_argument(
-        "--per-address", type=count, default=1_000, metavar="N", help="connections from one address"
+        "--per-address",
+        type=count,
+        default=1_000,
+        metavar="N",
+        help="connections from one address, or one /64 of IPv6",
     )
     parser.add_argument(
         "--queue",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from improto.addresses import subnet
 from improto.bindings.sockets import Shortage
 from improto.errors import UsageError
 from improto.links import Links
@@ -32,7 +33,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._accepting: dict[socket.socket, asyncio.Task[None]] = {}
         self._beginning = set[asyncio.Task[None]]()
-        self._handshakes: Counter[str] = Counter()  # of TLS that are not over, by host
+        self._handshakes: Counter[str] = Counter()  # of TLS that are not over, as `subnet` counts
         self._closing = False
         self._shortage = Shortage()
 
@@ -69,25 +70,25 @@ class Acceptor:
             except OSError as error:
                 await asyncio.sleep(self._shortage.pause(error, self._loop.time()))
                 continue
-            self._begin(accepted, str(name[0]) if name else "", make, tls)
+            self._begin(accepted, subnet(str(name[0])) if name else "", make, tls)
             count += 1
             if count % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _begin(self, accepted: socket.socket, host: str, make: _Make, tls: ssl.SSLContext | None) -> None:
+    def _begin(self, accepted: socket.socket, counted: str, make: _Make, tls: ssl.SSLContext | None) -> None:
         """Have a connection served, which behind TLS is one of `links` after a handshake only."""
         if tls is not None:
             handshakes, links = self._handshakes, self._links
-            if handshakes[host] >= links.per_address or len(self._beginning) >= links.connections:
+            if handshakes[counted] >= links.per_address or len(self._beginning) >= links.connections:
                 accepted.close()  # before TLS has begun nobody can be told why (FLOW-13)
                 return
-            handshakes[host] += 1
-        task = self._loop.create_task(self._connect(accepted, host, make, tls))
+            handshakes[counted] += 1
+        task = self._loop.create_task(self._connect(accepted, counted, make, tls))
         self._beginning.add(task)
         task.add_done_callback(self._beginning.discard)
 
     async def _connect(
-        self, accepted: socket.socket, host: str, make: _Make, tls: ssl.SSLContext | None
+        self, accepted: socket.socket, counted: str, make: _Make, tls: ssl.SSLContext | None
     ) -> None:
         if tls is None:
             await self._loop.connect_accepted_socket(make, accepted)
@@ -101,6 +102,6 @@ class Acceptor:
                 ssl_handshake_timeout=bounds.register,  # CONN-17
                 ssl_shutdown_timeout=bounds.linger,
             )
-        self._handshakes[host] -= 1
-        if not self._handshakes[host]:
-            del self._handshakes[host]
+        self._handshakes[counted] -= 1
+        if not self._handshakes[counted]:
+            del self._handshakes[counted]

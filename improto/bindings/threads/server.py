@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import cast
 
+from improto.addresses import subnet
 from improto.bindings.sockets import (
     BACKLOG,
     UNDECIDED,
@@ -70,7 +71,9 @@ class Server:
         self._acceptor = Acceptor(self._connected)
         self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, with which file each is
         self._admit = admit
-        self._deciding: Counter[str] = Counter()  # by address; some of those connections may have gone
+        self._deciding: Counter[str] = (
+            Counter()
+        )  # as `subnet` counts; some of those connections may have gone
         if admit is not None:
             ask_first(service, self._ask)
         self._thread = start(self._turns)
@@ -120,24 +123,24 @@ class Server:
             self._closed.notify_all()
 
     def _ask(self, peer: Peer, request: Register) -> None:
-        deciding, links = self._deciding, self.links
-        if deciding.total() < links.connections and deciding[peer.address] < links.per_address:
+        deciding, links, counted = self._deciding, self.links, subnet(peer.address)
+        if deciding.total() < links.connections and deciding[counted] < links.per_address:
             with suppress(RuntimeError):  # the system gives no more threads
-                start(partial(self._decide, peer, request))
-                deciding[peer.address] += 1
+                start(partial(self._decide, peer, request, counted))
+                deciding[counted] += 1
                 return
         self.service.decide(peer, UNDECIDED, self.now())
 
-    def _decide(self, peer: Peer, request: Register) -> None:
+    def _decide(self, peer: Peer, request: Register, counted: str) -> None:
         assert self._admit is not None
         refusal: str | None = UNDECIDED
         try:
             refusal = usable(self._admit(peer, request))
         finally:
             with self.lock:
-                self._deciding[peer.address] -= 1
-                if not self._deciding[peer.address]:
-                    del self._deciding[peer.address]
+                self._deciding[counted] -= 1
+                if not self._deciding[counted]:
+                    del self._deciding[counted]
                 self.service.decide(peer, refusal, self.now())
                 self.wake()
 
