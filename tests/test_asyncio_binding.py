@@ -339,6 +339,21 @@ async def test_name_of_several_hosts(monkeypatch: pytest.MonkeyPatch, first: str
 
 
 @on_loop
+async def test_one_port_for_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port that is taken for 0 is the same on all addresses of a name."""
+
+    async def found(*_: object, **__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in ("127.0.0.1", "127.0.0.2")]
+
+    server = Server(Service(Hub(), CODECS))
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+    _, port = await server.listen("localhost", 0)
+    for host in ("127.0.0.1", "127.0.0.2"):
+        socket.create_connection((host, port)).close()
+    await server.close()
+
+
+@on_loop
 async def test_no_server() -> None:
     """Where nobody listens, the error says so and how to start a server."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -231,6 +231,26 @@ def test_much_at_once_in_both_directions() -> None:
             assert [upto(ann, Message).text.split(" ")[0] for _ in range(500)] == list(map(str, range(500)))
 
 
+def test_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server listens on those addresses of a name that its host has, and on one port."""
+    hosts = ["192.0.2.1", "127.0.0.1", "127.0.0.2"]
+
+    def found(*_: object, **__: object) -> list[object]:  # no name is like that everywhere
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in hosts]
+
+    with serving() as (server, _):
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "getaddrinfo", found)
+            first, port = server.listen("localhost", 0)
+            del hosts[1:]
+            with pytest.raises(OSError, match="Cannot assign"):
+                server.listen("localhost", 0)
+        assert first == "127.0.0.1"
+        for host in ("127.0.0.1", "127.0.0.2"):
+            with connect(f"tcp://{host}:{port}", "ann") as ann:
+                assert list(ann.view.online) == ["ann"]
+
+
 def test_no_handshake() -> None:
     """What is no TLS ends its connection alone, and who says nothing holds nobody up."""
     with serving() as (server, _):

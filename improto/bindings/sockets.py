@@ -7,7 +7,7 @@ import socket
 import ssl
 import stat
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -17,7 +17,6 @@ from improto.messages import Error, Register
 from improto.service import Credentials, Peer, Service
 
 __all__ = [
-    "BACKLOG",
     "UNDECIDED",
     "WANTED",
     "Shortage",
@@ -30,6 +29,7 @@ __all__ = [
     "free_path",
     "remove_socket",
     "system_reason",
+    "tcp_listeners",
     "unix_listener",
     "usable",
     "watch",
@@ -40,10 +40,10 @@ _LONGEST: Final = 32_767  # seconds that the system takes
 _RETRY: Final = 0.1  # seconds until another try to accept when the system had no descriptor
 _AGAIN: Final = 60.0  # … and until that is reported once more
 _OUT_OF_TIME: Final = (9, 10)  # OpenSSL's codes: the certificate is not yet valid, or has expired
+_NOT_OURS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_BACKLOG: Final = 1024  # connections that wait to be accepted
 _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-BACKLOG: Final = 1024
-"""Connections that wait to be accepted."""
 UNDECIDED: Final = "nobody can decide about you now; try again later"
 """Why somebody is refused for whom the hook has failed, or gives no reason that can be told."""
 WANTED: Final = "does it want a certificate (--tls-cert FILE, or tls= in a program)?"
@@ -175,13 +175,35 @@ def certified_name(certificate: Mapping[str, Any] | None) -> str | None:
     return names[0] if len(names) == 1 else ""
 
 
+def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]]) -> list[socket.socket]:
+    """Listen on all addresses that `getaddrinfo` has found, on one port.  OSError if that is not possible.
+
+    Those that this host has not are left out, as `localhost` stands for ::1 also where there is no IPv6.
+    """
+    made: list[socket.socket] = []
+    failures: list[OSError] = []
+    for family, _, _, _, (host, port, *rest) in dict.fromkeys(found):
+        if made:  # port 0 takes a free one
+            port = made[0].getsockname()[1]
+        try:
+            made.append(socket.create_server((host, port, *rest), family=family, backlog=_BACKLOG))
+        except OSError as error:
+            failures.append(error)
+    serious = [each for each in failures if each.errno not in _NOT_OURS]
+    if serious or not made:
+        for sock in made:
+            sock.close()
+        raise (serious or failures)[0]
+    return made
+
+
 def unix_listener(path: str) -> socket.socket:
     """Listen on a Unix socket.  OSError if that is not possible."""
     free_path(path)
     listener = socket.socket(socket.AF_UNIX)
     try:
         listener.bind(path)
-        listener.listen(BACKLOG)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         if error.errno is not None:  # else the path is too long, which it says itself

@@ -5,7 +5,6 @@ with one call per connection.
 """
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -15,11 +14,11 @@ from typing import Final, cast
 from improto.bindings.asyncio.accepting import Acceptor
 from improto.bindings.asyncio.link import StreamLink
 from improto.bindings.sockets import (
-    BACKLOG,
     UNDECIDED,
     ask_first,
     file_id,
     remove_socket,
+    tcp_listeners,
     unix_listener,
     usable,
 )
@@ -35,7 +34,6 @@ Admit = Callable[[Peer, Register], Awaitable[str | None]]
 It may take its time, up to `Bounds.register`, and is cancelled when the connection is gone.
 """
 
-_NOT_OURS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _AHEAD: Final = 4  # turns of the service that may be had before the next one is due
 
 
@@ -83,27 +81,16 @@ class Server:
     ) -> tuple[str, int]:
         """Listen on TCP, behind TLS if `tls` is given, and give the address, which tells the port if it was 0.
 
-        If `tls` demands a certificate of its peers, they can register under its common name only.  `link` makes the
-        connections, if they are not to carry messages as a stream.  OSError if that is not possible, UsageError after `close`.
+        Of a name that is all of its addresses that this host has, on one port, and the first of them is given.  If `tls`
+        demands a certificate of its peers, they can register under its common name only.  `link` makes the connections, if
+        they are not to carry messages as a stream.  OSError if that is not possible, UsageError after `close`.
         """
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self._acceptor.check()
-        made: list[socket.socket] = []
-        failures: list[OSError] = []
-        for family, _, _, _, address in dict.fromkeys(found):
-            try:
-                made.append(socket.create_server(address, family=family, backlog=BACKLOG))
-            except OSError as error:
-                failures.append(error)
-        # A name may stand for an address that this host has not, as `localhost` does for ::1 where there is no IPv6.
-        serious = [each for each in failures if each.errno not in _NOT_OURS]
-        if serious or not made:
-            for sock in made:
-                sock.close()
-            raise (serious or failures)[0]
-        for sock in made:
-            self._acceptor.add(sock, link or partial(StreamLink, self), tls)
-        return cast(tuple[str, int], made[0].getsockname()[:2])
+        listeners = tcp_listeners(found)
+        for listener in listeners:
+            self._acceptor.add(listener, link or partial(StreamLink, self), tls)
+        return cast(tuple[str, int], listeners[0].getsockname()[:2])
 
     async def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""

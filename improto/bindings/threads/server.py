@@ -16,13 +16,13 @@ from typing import cast
 
 from improto.addresses import subnet
 from improto.bindings.sockets import (
-    BACKLOG,
     UNDECIDED,
     ask_first,
     certified_name,
     credentials,
     file_id,
     remove_socket,
+    tcp_listeners,
     unix_listener,
     usable,
     watch,
@@ -81,13 +81,15 @@ class Server:
     def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
         """Listen on TCP, behind TLS if `tls` is given, and give the address, which tells the port if it was 0.
 
-        If `tls` demands a certificate of its peers, they can register under its common name only.
+        Of a name that is all of its addresses that this host has, on one port, and the first of them is given.  If `tls`
+        demands a certificate of its peers, they can register under its common name only.
         """
         self._acceptor.check()
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        self._acceptor.add(listener, tls)
-        return cast(tuple[str, int], listener.getsockname()[:2])
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        listeners = tcp_listeners(found)
+        for listener in listeners:
+            self._acceptor.add(listener, tls)
+        return cast(tuple[str, int], listeners[0].getsockname()[:2])
 
     def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
