@@ -62,8 +62,8 @@ _UNREAD_BEFORE_A_REPLY: Final = 64 * 1024 * 1024
 """… and as long as a call waits for its reply, which comes behind them."""
 _FAULT: Final = 256
 """Bytes that a Fault takes, in the order of magnitude."""
-_PASSING: Final = (Code.NAME_IN_USE, Code.RATE_LIMITED, Code.TIMEOUT, Code.SHUTTING_DOWN)
-"""Refusals that may be gone in a while: the server has not noticed yet that the old connection is dead, or goes."""
+_PASSING: Final = (Code.NAME_IN_USE, Code.RATE_LIMITED, Code.TOO_MANY, Code.TIMEOUT, Code.SHUTTING_DOWN)
+"""Refusals that may be gone in a while: the server has not noticed yet that the old connection is dead, is full, or goes."""
 
 
 @dataclass(frozen=True, slots=True)

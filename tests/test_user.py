@@ -316,13 +316,16 @@ def test_reconnect() -> None:
     assert user.delay(0.0) == 1.0
 
 
-def test_name_still_in_use() -> None:
-    """On the new connection, a name that the server still holds is tried again; a refusal for good ends it all."""
+@pytest.mark.parametrize("code", ["name-in-use", "too-many"])
+def test_refused_for_now(code: str) -> None:
+    """On the new connection, a name that the server still holds is tried again, as is a server that is full; a refusal for
+    good ends it all.
+    """
     user = online(Backoff(first=1.0))
     user.lost("reset")
     user.delay(0.0)
     user.connected(0.0)
-    user.read(line(Error("name-in-use: x")), 0.0)
+    user.read(line(Error(f"{code}: x")), 0.0)
     assert not user.standing
     assert user.delay(0.0) == 2.0
     user.connected(0.0)
