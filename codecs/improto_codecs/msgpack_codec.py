@@ -83,9 +83,9 @@ class MsgpackCodec(LengthCodec):
             payload = _walk(payload)
         try:
             unpacked = _unpack(payload, strict_map_key=False, object_pairs_hook=_map, ext_hook=_Ext)
-        except ValueError as error:  # MSGPACK-7, MSGPACK-8, MSGPACK-9
-            _walk(payload, texts=isinstance(error, UnicodeDecodeError))  # which tells where the fault is
-            raise DecodeError(Code.MALFORMED, f"the message is not MessagePack ({error})") from None
+        except ValueError:  # MSGPACK-7, MSGPACK-8, MSGPACK-9
+            _walk(payload, texts=True)  # which tells where the fault is
+            unpacked = None  # it is a timestamp and nothing else
         if not isinstance(unpacked, list) or not unpacked:
             raise DecodeError(Code.MALFORMED, "the message is not an array with a command")  # MSGPACK-9
         command, *fields = cast("list[object]", unpacked)
@@ -140,6 +140,8 @@ def _walk(payload: bytes, *, texts: bool = False) -> bytes:
     while True:
         while not left:
             if not outer:
+                if at > size:
+                    raise _cut_off(size)
                 if at < size:  # MSGPACK-7, CODEC-8
                     raise DecodeError(Code.MALFORMED, "bytes follow the message", offset=at)
                 return bytes(plain)
@@ -160,6 +162,8 @@ def _walk(payload: bytes, *, texts: bool = False) -> bytes:
             continue
         else:  # MSGPACK-6: every form
             length = _SIZES[head - 0xC0]
+            if head == 0xC1:  # MSGPACK-9
+                raise DecodeError(Code.MALFORMED, "no value begins with the byte C1", offset=at - 1)
             if length < 0:
                 start = at
                 at -= length
@@ -172,12 +176,12 @@ def _walk(payload: bytes, *, texts: bool = False) -> bytes:
                     _check_text(payload, at - length, at)
                 continue
             values = length * (2 if head >= 0xDE else 1)
+        if values > size - at:  # LIMIT-4: each value has one byte at least
+            raise _cut_off(size)
         if len(outer) == DEPTH:
             raise DecodeError(
                 Code.MALFORMED, f"arrays and maps nest above {DEPTH} levels", offset=at
             )  # LIMIT-17
-        if values > size - at:  # LIMIT-4: each value has one byte at least
-            raise _cut_off(size)
         outer.append(left)
         left = values
 
