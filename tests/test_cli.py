@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from improto.cli import UNREAD
+from improto.cli import UNREAD, USAGE, main
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
@@ -65,6 +65,38 @@ def test_no_room_for_output() -> None:
         )
     assert done.stderr == "improto: there is no room to print (No space left on device); make some\n"
     assert done.returncode == UNREAD
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["spec", "export", "{file}/x"],
+        ["vectors", "export", "{file}"],
+        ["fuzz", "codec", "json", "--count", "1", "--jobs", "1", "--report", "{file}/x"],
+        ["zoo", "--only", "ids-of-uuids", "--matrix", "{file}/x"],
+        [
+            "check",
+            "server",
+            "inproc:test_fuzz_rounds:make",
+            "--only",
+            "JOIN-2",
+            "--fix",
+            "--known-failing",
+            "{file}/x",
+        ],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_file_that_cannot_be(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be written where the user wants it is told in one line, as wrong usage, by each command."""
+    file = tmp_path / "file"
+    file.touch()
+    assert main([each.format(file=file) for each in arguments]) == USAGE
+    told = capsys.readouterr().err
+    assert told.startswith(f"improto: {file}"), told
+    assert told.endswith("; name another place\n"), told
 
 
 @pytest.mark.parametrize(

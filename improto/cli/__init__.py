@@ -64,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno in _FULL:
             print(f"improto: there is no room to print ({error.strerror}); make some", file=sys.stderr)
+        elif error.filename is not None:  # as the user has named it
+            print(f"improto: {error.filename}: {error.strerror}; name another place", file=sys.stderr)
+            return USAGE
         elif not isinstance(error, BrokenPipeError):  # which says that nobody reads what is printed
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is left to be flushed at the end
