@@ -25,7 +25,7 @@ from typing import Final
 from improto.codec import Codec, Reader, detect
 from improto.errors import DecodeError, UsageError
 from improto.limits import Limits
-from improto.messages import AnyMessage, Code, Error, Goodbye, Role
+from improto.messages import AnyMessage, Code, Error, Goodbye, Invite, Register, Role
 from improto.states import TRANSITIONS, State, after, out_of_state
 
 __all__ = ["Connection", "Fault", "Rate"]
@@ -92,6 +92,7 @@ class Connection:
         "_codecs",
         "_limit",
         "_limits",
+        "_name",
         "_pending",
         "_rate",
         "_reader",
@@ -133,6 +134,7 @@ class Connection:
         self._limits = limits
         self._rate = rate
         self._bucket = _Bucket(rate) if rate else None
+        self._name = ""  # by which somebody is registered, or wants to be
         self._pending = b""  # bytes that do not tell the codec yet
         self._reader: Reader | None = None
         self.codec: Codec | None = None
@@ -182,8 +184,7 @@ class Connection:
             complaint = self._limits.complaint(message)
             if complaint is not None:  # LIMIT-22, LIMIT-23
                 return self._fault(Code.INVALID, complaint)
-            # A GOODBYE is never refused: nothing may follow it (FLOW-11).
-            if self._bucket is not None and not isinstance(message, Goodbye) and not self._bucket.take(now):
+            if self._bucket is not None and not self._is_free(message) and not self._bucket.take(now):
                 fatal = self._rate is not None and self._bucket.refused > self._rate.patience
                 return self._fault(
                     Code.RATE_LIMITED, "you send too fast; wait before you send again", fatal=fatal
@@ -193,7 +194,17 @@ class Connection:
             return self._unexpected(message)
         if state is not self.state:
             self._enter(state)
+            if isinstance(message, Register):
+                self._name = message.username
         return message
+
+    def _is_free(self, message: AnyMessage) -> bool:
+        """Tell whether the rate does not count."""
+        if isinstance(
+            message, Invite
+        ):  # the hub refuses it as invalid, which comes first (ERROR-6, INVITE-5)
+            return all(name == self._name for name in message.users)
+        return isinstance(message, Goodbye)  # nothing may follow it (FLOW-11)
 
     def encode(self, message: AnyMessage) -> bytes:
         """Give the bytes of `message` for a stream.  UsageError as long as the codec is not known."""

@@ -707,6 +707,15 @@ def test_goodbye_takes_no_token() -> None:
     assert list(world.service.hub.online) == []
 
 
+def test_invalid_comes_before_the_rate() -> None:
+    """An INVITE of nobody but oneself is invalid, as fast as it may come; one of others is too fast (ERROR-6, INVITE-5)."""
+    world = World(rate=Rate(0.001, 1))
+    ann = world.register("ann")
+    world.send(ann, Invite(("ann", "ann")), Invite(("ann", "bo")), Invite(("ann",)))
+    found = codes(world.read(ann, rosters=False))
+    assert found == [Code.INVALID, Code.RATE_LIMITED, Code.INVALID]
+
+
 @pytest.mark.parametrize("first", [b"{", b"REGISTER (", b"\0\0", b"REGISTER b"])
 def test_refusal_as_soon_as_the_codec_is_known(first: bytes) -> None:
     """A connection that is refused is told so when its codec is known, before a whole message has come (FLOW-13)."""
