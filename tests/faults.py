@@ -406,7 +406,8 @@ def killed(ground: Ground) -> None:
     "SIGTERM under load",
     "Every message that its sender has back reaches all receivers that read on, in one order, before the last word; "
     "the exit code is 0.",
-    bounds={"linger": 60.0, "flush": 60.0},
+    # A member that a busy machine holds back is no slow consumer here.
+    bounds={"linger": 60.0, "flush": 60.0, "events": 2**30, "all_queues": 2**30},
 )
 def terminated(ground: Ground) -> None:
     """The server is told to end while eight members send all the time."""
