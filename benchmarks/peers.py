@@ -223,7 +223,7 @@ def ways(message: AnyMessage) -> list[Way]:
 
     def mixed() -> Way:
         value = globals()[f"{kind}Mixin"](**fields)
-        return way("mashumaro + orjson", "msgspec json", value.to_jsonb, Mixin.from_json)
+        return way("mashumaro + orjson", "msgspec json", lambda: value.to_jsonb(), Mixin.from_json)
 
     def retorted() -> Way:
         retort = adaptix.Retort()

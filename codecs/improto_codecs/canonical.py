@@ -53,19 +53,18 @@ def reader(
     kinds = _without(_LISTS, sender)
     # The last group tells which choice it was: so one without fields gets an empty one.
     pattern = re.compile("|".join(form(kind) if kind.FIELDS else f"{form(kind)}()" for kind in kinds))
-    groups = [f"g{number}" for number in range(1, pattern.groups + 1)]
     makers: dict[int | None, Maker] = {}
     end = 0
     for kind in kinds:
         values: list[str] = []
-        last: list[str] = [groups[end]]
+        last = 1
         for field in kind.FIELDS:
-            last = groups[end : end + (1 if field.kind is Kind.ROSTER else forms)]
-            end += len(last)
-            values.append(f"roster({last[0]})" if field.kind is Kind.ROSTER else " or ".join(last))
+            last = 1 if field.kind is Kind.ROSTER else forms
+            groups = [f"parts[{end + number}]" for number in range(1, last + 1)]
+            end += last
+            values.append(f"roster({groups[0]})" if field.kind is Kind.ROSTER else " or ".join(groups))
         end += not kind.FIELDS
-        make = maker(kind, values, f"{', '.join(groups)}, = parts", roster)
-        makers |= dict.fromkeys(range(end - len(last) + 1, end + 1), make)
+        makers |= dict.fromkeys(range(end - last + 1, end + 1), maker(kind, values, roster))
     match = pattern.fullmatch
 
     def read(payload: bytes) -> AnyMessage | None:
@@ -75,7 +74,7 @@ def reader(
             found = match(payload.decode())
         except UnicodeDecodeError:
             return None
-        return None if found is None else makers[found.lastindex](found.groups())
+        return None if found is None else makers[found.lastindex](found)
 
     return read
 
@@ -83,14 +82,13 @@ def reader(
 def maker(
     message: type[AnyMessage],
     values: Sequence[str],
-    ahead: str = "",
     roster: Callable[[str], dict[str, str] | None] | None = None,
 ) -> Maker:
-    """Write the function that makes a message of `parts`: `values` say what its fields are, after a statement `ahead`.
+    """Write the function that makes a message of `parts`: `values` say what its fields are.
 
     Whoever calls it vouches that the values are texts and well formed, and that nobody else holds a map.
     """
-    source = ["def make(parts):", f" {ahead or 'pass'}", " made = new(Message)"]
+    source = ["def make(parts):", " made = new(Message)"]
     for (name, kind), value in zip(message.FIELDS, values, strict=True):
         if kind is Kind.ROSTER:
             source += [f" if (map := {value}) is None: return None", f" set_{name}(made, map)"]

@@ -47,9 +47,8 @@ def json_writer(message: type[AnyMessage], plain: Writer) -> Writer:
     if _msgspec is None or _orjson is None:
         return plain
     if message is OnlineUsers:
-        return writer(
-            'b\'{"type":"ONLINE_USERS","users":%b}\' % dumps(message.users)', {"dumps": _orjson.dumps}, plain
-        )
+        whole = f'dumps({{"type":"{message.COMMAND}","users":message.users}})'
+        return writer(whole, {"dumps": _orjson.dumps}, plain)
     return _writer(_msgspec.json, message, _struct(message), plain)
 
 

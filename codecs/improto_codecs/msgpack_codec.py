@@ -205,16 +205,16 @@ def _plain_map(packed: bytes) -> dict[str, str]:
 
 
 def _plain_reader(sender: Role) -> Reader:
-    makers: dict[str, Maker] = {}
+    makers: dict[tuple[str, int], Maker] = {}
     for message in flat(sender):
-        names = [field.name for field in message.FIELDS]
-        makers[message.COMMAND] = maker(message, names, f"{', '.join(['command', *names])}, = parts")
+        size = 1 + len(message.FIELDS)
+        makers[message.COMMAND, size] = maker(message, [f"parts[{at}]" for at in range(1, size)])
     most = 1 + max(len(message.FIELDS) for message in COMMANDS.values())
 
     def read(payload: bytes) -> AnyMessage | None:
         texts = _unpack_texts(payload, max_array_len=most, max_map_len=0, max_ext_len=0)
         "".join(texts)
-        return makers[texts[0]](texts)
+        return makers[texts[0], len(texts)](texts)
 
     return read
 
