@@ -62,4 +62,4 @@ def test_all_codecs_tell_the_same(data: st.DataObject, sender: Role) -> None:
     for name in available():
         codec = load(name)
         stream = b"".join(codec.frame(codec.encode(message)) for message in trace)
-        assert read(codec, sender, [stream], Limits().roster) == trace
+        assert read(codec.reader(sender), [stream], Limits().roster) == trace

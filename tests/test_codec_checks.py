@@ -1,10 +1,11 @@
 """Tests of the checks of codecs: each finds a codec that is wrong in its own way, and none the codec that is right."""
 
 import json
+import unicodedata
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytest
 from hypothesis import Phase, settings
@@ -12,7 +13,7 @@ from hypothesis import Phase, settings
 import improto_conformance
 from improto.codec import LengthCodec, Reader, build
 from improto.errors import DecodeError
-from improto.messages import AnyMessage, Code, Message, Role
+from improto.messages import AnyMessage, Code, Message, Role, SendMessage
 from improto_codecs.json_codec import JsonCodec
 from improto_conformance import CodecChecks, NotConformant, check_codec
 from improto_conformance.codec_checks import CODEC_CHECKS, nesting
@@ -54,6 +55,37 @@ class Cutting(Right):
         return (
             Message(found.conversation, found.sender, found.text[:5]) if isinstance(found, Message) else found
         )
+
+
+class Tidy(Right):
+    """Tidies texts up."""
+
+    def __init__(self, tidy: Callable[[str], str]) -> None:
+        """Do so with this."""
+        self.tidy = tidy
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON, and tidy up what is said in a conversation, and its id."""
+        match JSON.decode(payload, sender):
+            case SendMessage(conversation, text):
+                return SendMessage(self.tidy(conversation), self.tidy(text))
+            case found:
+                return found
+
+
+def number(text: str) -> str:
+    """Write a number as Python does."""
+    return str(int(text)) if text.isascii() and text.isdigit() else text
+
+
+def nfc(text: str) -> str:
+    """Compose what can be composed."""
+    return unicodedata.normalize("NFC", text)
+
+
+def unix(text: str) -> str:
+    """Write line ends as on Unix."""
+    return text.replace("\r\n", "\n")
 
 
 class Numbering(Right):
@@ -122,6 +154,14 @@ class Careless(Right):
         return build(members.pop("type"), list(members.values()), sender)
 
 
+class Western(Right):
+    """Does not expect other encodings."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON out of text."""
+        return JSON.decode(payload.decode().encode(), sender)
+
+
 class Abrupt(Right):
     """Gives up at the first error."""
 
@@ -131,6 +171,30 @@ class Abrupt(Right):
             return JSON.decode(payload, sender)
         except DecodeError as error:
             raise DecodeError(error.code, error.explanation, fatal=True) from None
+
+
+class Failing(Right):
+    """Writes nothing."""
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Fail."""
+        raise ZeroDivisionError
+
+
+class Textual(Right):
+    """Takes text for bytes."""
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Write text."""
+        return cast(bytes, JSON.encode(message).decode())
+
+
+class Silent(Right):
+    """Reads nothing."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Give nothing."""
+        return cast(AnyMessage, None)
 
 
 class OwnReader(Reader):
@@ -182,6 +246,22 @@ class Uncounted(OwnReader):
     def behind(self) -> int:
         """Give no number that means anything."""
         return 0
+
+
+class Stuck(OwnReader):
+    """Does not drop what it refuses."""
+
+    refused: DecodeError | None = None
+
+    def next(self, limit: int) -> AnyMessage | None:
+        """Refuse the same again."""
+        try:
+            if self.refused is None:
+                return self.inner.next(limit)
+        except DecodeError as error:
+            self.refused = error
+        assert self.refused is not None
+        raise self.refused
 
 
 class Generous(OwnReader):
@@ -240,6 +320,7 @@ def nested(levels: int) -> bytes:
 
 WRONG: list[tuple[str, Right]] = [
     ("each_command", Refusing()),
+    *[("awkward_texts", Tidy(tidy)) for tidy in (str.strip, number, nfc, unix)],
     ("round_trip", Cutting()),
     ("encoding_is_deterministic", Numbering()),
     ("wrong_direction", Forgiving()),
@@ -247,12 +328,14 @@ WRONG: list[tuple[str, Right]] = [
     ("pieces_do_not_matter", reading_by(Forgetful)),
     ("byte_by_byte", reading_by(Forgetful)),
     ("where_messages_end", reading_by(Uncounted)),
+    ("where_messages_end", reading_by(Stuck)),
     ("incomplete_end", reading_by(Impatient)),
     ("random_stream", reading_by(Impatient)),
     ("trailing_data", Lavish()),
     ("blank_payload", Calm()),
     ("random_payload", Careless()),
     ("random_payload", Abrupt()),
+    ("one_wrong_byte", Western()),
     ("mutated_payload", Careless()),
     ("mutated_stream", reading_by(Forgetful)),
     ("limit_is_exact", reading_by(Generous)),
@@ -286,6 +369,26 @@ def test_what_is_wrong_fails(name: str, codec: Right) -> None:
     check = {check.__name__: check for check in CODEC_CHECKS}[name]
     with pytest.raises(NotConformant):
         check(codec)
+
+
+def test_what_looks_alike() -> None:
+    """What is different is shown as different, though it looks alike."""
+    with pytest.raises(NotConformant, match=r"e\\u0301.* was written, and .*\\xe9.* was read"):
+        check_codec(Tidy(nfc))
+
+
+@pytest.mark.parametrize(
+    ("codec", "words"),
+    [
+        (Failing(), "is legal, and raises ZeroDivisionError"),
+        (Textual(), "is written as str; give bytes"),
+        (Silent(), "is read as None; give a message, or raise DecodeError"),
+    ],
+)
+def test_what_is_no_codec(codec: Right, words: str) -> None:
+    """A codec whose methods do something else altogether is told which one, and what to do."""
+    with pytest.raises(NotConformant, match=words):
+        check_codec(codec)
 
 
 def test_each_check_has_failed() -> None:

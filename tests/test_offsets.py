@@ -76,6 +76,6 @@ def test_offset(name: str, payload: bytes, place: int | None) -> None:
 def test_offset_in_a_stream(name: str, stream: bytes, place: int) -> None:
     """On a stream the place counts from the beginning of the message, however it arrives."""
     for pieces in [stream], [stream[at : at + 1] for at in range(len(stream))]:
-        error = read(load(name), Role.CLIENT, pieces, 100)[-1]
+        error = read(load(name).reader(Role.CLIENT), pieces, 100)[-1]
         assert isinstance(error, DecodeError)
         assert error.offset == place

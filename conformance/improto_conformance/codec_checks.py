@@ -12,7 +12,7 @@ Messages are drawn, and bytes damaged, by `hypothesis`, which has to be installe
 
 import unittest
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, cast
 
@@ -20,7 +20,7 @@ from hypothesis import given, settings, target
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisWarning
 
-from improto.codec import Codec
+from improto.codec import Codec, Reader
 from improto.errors import DecodeError
 from improto.limits import DEPTH, Limits
 from improto.messages import (
@@ -114,6 +114,13 @@ def each_command(codec: Codec) -> None:
         _require_same(codec, _smallest(kind))
 
 
+def awkward_texts(codec: Codec) -> None:
+    """What looks like a number, a space, a line end, an escape or another character comes back as it was (CODEC-2)."""
+    for text in _AWKWARD:
+        for kind in COMMANDS.values():
+            _require_same(codec, _made(kind, partial(_awkward, text), 1))
+
+
 def round_trip(codec: Codec) -> None:
     """Every legal message comes back unchanged (CODEC-2)."""
 
@@ -123,7 +130,7 @@ def round_trip(codec: Codec) -> None:
 
 
 def _require_same(codec: Codec, message: AnyMessage) -> None:
-    read = _decoded(codec, codec.encode(message), message.FROM)
+    read = _decoded(codec, _encoded(codec, message), message.FROM)
     _require(read == message, f"{_shown(message)} was written, and {_shown(read)} was read")
 
 
@@ -132,8 +139,8 @@ def encoding_is_deterministic(codec: Codec) -> None:
 
     @_drawing(messages())
     def tried(message: AnyMessage) -> None:
-        payload = codec.encode(message)
-        again = codec.encode(_decoded(codec, payload, message.FROM))
+        payload = _encoded(codec, message)
+        again = _encoded(codec, _decoded(codec, payload, message.FROM))
         _require(payload == again, f"{_shown(message)} was written as {payload!r} and as {again!r}")
 
 
@@ -142,7 +149,7 @@ def wrong_direction(codec: Codec) -> None:
 
     @_drawing(messages())
     def tried(message: AnyMessage) -> None:
-        error = _refused(codec, codec.encode(message), _other(message.FROM))
+        error = _refused(codec, _encoded(codec, message), _other(message.FROM))
         _require(
             error.code == Code.UNKNOWN_COMMAND and not error.fatal,
             f"{_shown(message)} of the wrong end is {_shown(error)}",
@@ -154,7 +161,7 @@ def text_is_utf_8(codec: Codec) -> None:
 
     @_drawing(messages())
     def tried(message: AnyMessage) -> None:
-        payload = codec.encode(message)
+        payload = _encoded(codec, message)
         try:
             payload.decode()
         except UnicodeDecodeError:
@@ -197,7 +204,7 @@ def where_messages_end(codec: Codec) -> None:
     trace = [_smallest(kind) for kind in COMMANDS.values() if kind.FIELDS]
     frames = [_stream(codec, message) for message in trace]
     for sender in Role:
-        reader = codec.reader(sender)
+        reader = _Watched(codec, sender)
         reader.feed(b"".join(frames))
         behind = [reader.behind for _ in drain(reader, _LIMITS.roster)]
         due = [sum(map(len, frames[at:])) for at in range(1, len(frames) + 1)]
@@ -238,7 +245,7 @@ def _require_alike(codec: Codec, sender: Role, pieces: Sequence[bytes], limit: i
 def trailing_data(codec: Codec) -> None:
     """A second message in one payload is refused (CODEC-8)."""
     for kind in COMMANDS.values():
-        payload = codec.encode(_smallest(kind))
+        payload = _encoded(codec, _smallest(kind))
         _refused(codec, payload + b"\n" + payload, kind.FROM)
 
 
@@ -257,12 +264,23 @@ def random_payload(codec: Codec) -> None:
         _tried(codec, payload, sender)
 
 
+def one_wrong_byte(codec: Codec) -> None:
+    """A payload with one byte replaced is a message that can be written again, or an error that codecs may raise."""
+    for kind in COMMANDS.values():
+        payload = _encoded(codec, _made(kind, lambda field: _least(field) or "x", 1))
+        for at in range(len(payload)):
+            for byte in range(0x100):
+                found = _tried(codec, payload[:at] + bytes([byte]) + payload[at + 1 :], kind.FROM)
+                if not isinstance(found, DecodeError):
+                    _require_same(codec, found)
+
+
 def mutated_payload(codec: Codec) -> None:
     """A damaged payload is a message that can be written again, or an error; the next message is read all the same."""
 
     @_drawing(st.data(), messages())
     def tried(data: st.DataObject, message: AnyMessage) -> None:
-        payload = data.draw(mutations(codec.encode(message)))
+        payload = data.draw(mutations(_encoded(codec, message)))
         found = _tried(codec, payload, message.FROM)
         if not isinstance(found, DecodeError):
             _require_same(codec, found)
@@ -295,6 +313,8 @@ def _tried(codec: Codec, payload: bytes, sender: Role) -> Found:
         return error
     except Exception as error:
         raise NotConformant(f"{payload!r} raises {error!r}; raise DecodeError") from error
+    if not isinstance(cast(object, found), AnyMessage):
+        raise NotConformant(f"{payload!r} is read as {found!r}; give a message, or raise DecodeError")
     return found
 
 
@@ -306,7 +326,7 @@ def limit_is_exact(codec: Codec) -> None:
     for size in 1, 30, 3000:
         message = SendMessage("7", "x" * size)
         frame = _stream(codec, message)
-        limit = len(codec.encode(message))
+        limit = len(_encoded(codec, message))
         for pieces in [frame], _single(frame):
             found = _read(codec, Role.CLIENT, pieces, limit)
             _require(found == [message], f"{limit} bytes at a limit of {limit} are {_all_shown(found)}")
@@ -316,10 +336,10 @@ def limit_is_exact(codec: Codec) -> None:
 def each_message_has_its_limit(codec: Codec) -> None:
     """The limit is that of the call, so it may differ from one message to the next."""
     short, long = SendMessage("7", "x"), SendMessage("7", "x" * 100)
-    reader = codec.reader(Role.CLIENT)
+    reader = _Watched(codec, Role.CLIENT)
     reader.feed(_stream(codec, short, long))
     for message in short, long:
-        found = next(drain(reader, len(codec.encode(message))), None)
+        found = next(drain(reader, len(_encoded(codec, message))), None)
         _require(found == message, "the limit of a message is kept for the next one")
 
 
@@ -331,7 +351,7 @@ def endless_message(codec: Codec) -> None:
 
 def _require_too_large(codec: Codec, pieces: Sequence[bytes], limit: int) -> None:
     """Require that a reader refuses what is over the limit, and is done then."""
-    reader = codec.reader(Role.CLIENT)
+    reader = _Watched(codec, Role.CLIENT)
     found: list[Found] = []
     for piece in pieces:
         reader.feed(piece)
@@ -352,7 +372,7 @@ def drawn_messages_fit(codec: Codec) -> None:
     @_drawing(messages())
     def tried(message: AnyMessage) -> None:
         if not isinstance(message, OnlineUsers | Conversations):
-            target(float(len(codec.encode(message))), label="payload bytes")
+            target(float(len(_encoded(codec, message))), label="payload bytes")
             _require_fit(codec, message)
 
 
@@ -367,7 +387,7 @@ def largest_messages_fit(codec: Codec) -> None:
 
 
 def _require_fit(codec: Codec, message: AnyMessage) -> None:
-    size = len(codec.encode(message))
+    size = len(_encoded(codec, message))
     limit = _LIMITS.greeting if isinstance(message, Register) else _LIMITS.request
     _require(size <= limit, f"{_shown(message)[:200]} has {size} bytes; the limit is {limit}")
 
@@ -388,6 +408,7 @@ def nesting(codec: Codec, nested: Nested) -> None:
 
 CODEC_CHECKS: Final[Sequence[Callable[[Codec], None]]] = (
     each_command,
+    awkward_texts,
     round_trip,
     encoding_is_deterministic,
     wrong_direction,
@@ -400,6 +421,7 @@ CODEC_CHECKS: Final[Sequence[Callable[[Codec], None]]] = (
     trailing_data,
     blank_payload,
     random_payload,
+    one_wrong_byte,
     mutated_payload,
     mutated_stream,
     limit_is_exact,
@@ -414,17 +436,39 @@ CODEC_CHECKS: Final[Sequence[Callable[[Codec], None]]] = (
 # ---- Messages and their bytes.
 
 
+# What programs like to take for something else.
+_AWKWARD: Final = (
+    " x ", "\t", "x\r\ny\rz\n", "\0", "x\x1a", "\x7f", "\x85", "\u2028", "\ufeffx", "\uffff", "\U0010ffff",
+    "0", "007", "+1", "-0", "1.0", "1e3", "1_000", "0x10", "null", "None", "true", "NaN", "2026-01-02", "x" * 64,
+    "\xe9", "e\u0301", "\u212a", "\ufb01", "\u0130", "\xdf", "\U0001f600", "\u200bx", "\xa0x",
+    '"', "'", "`", "\\", "\\n", "\\u0041", "\\xe9", "%41", "&amp;", "<!--", "\x1b[0m", "#x", "x,y", "x:y", "x=y", "x y",
+    "{}", "[]", "()", "${x}", "b'x'",
+)  # fmt: skip
+
+
 def _smallest(kind: type[AnyMessage]) -> AnyMessage:
-    return _made(kind, lambda field: {Kind.NAME: "b", Kind.CONVERSATION: "7"}.get(field, ""))
+    return _made(kind, _least)
 
 
-def _made(kind: type[AnyMessage], text: Callable[[Kind], str]) -> AnyMessage:
-    """Make a message out of texts for its fields, with the longest lists of names and empty maps."""
+def _awkward(text: str, field: Kind) -> str:
+    return text if _legal(field, text) else _least(field)
+
+
+def _least(field: Kind) -> str:
+    return {Kind.NAME: "b", Kind.CONVERSATION: "7"}.get(field, "")
+
+
+def _made(kind: type[AnyMessage], text: Callable[[Kind], str], entries: int | None = None) -> AnyMessage:
+    """Make a message out of texts for its fields, with so many entries; else with most names and empty maps."""
 
     def value(field: Field) -> Value:
         match field.kind:
             case Kind.NAMES:
-                return (text(Kind.NAME),) * _LIMITS.invited
+                return (text(Kind.NAME),) * (entries or _LIMITS.invited)
+            case Kind.ROSTER if entries:
+                return {text(Kind.NAME): text(Kind.STATUS)}
+            case Kind.CONVERSATIONS if entries:
+                return {text(Kind.CONVERSATION): (text(Kind.NAME),)}
             case Kind.ROSTER | Kind.CONVERSATIONS:
                 return {}
             case _:
@@ -440,24 +484,31 @@ _CHARACTERS: Final = (
 )
 
 
+_FIELDS: Final[Mapping[Kind, Callable[[str], AnyMessage]]] = {
+    Kind.NAME: lambda text: Register(text, ""),
+    Kind.STATUS: lambda text: Register("b", text),
+    Kind.CONVERSATION: lambda text: SendMessage(text, ""),
+    Kind.TEXT: lambda text: SendMessage("7", text),
+    Kind.EXPLANATION: Error,
+}
+"""For each kind of text a message that holds one."""
+
+
 def _worst_texts(codec: Codec) -> dict[Kind, str]:
     """Find, for each kind of text, the legal one that takes most bytes, out of one character again and again."""
     texts = [character * n for character in _CHARACTERS for n in (64, 256, 512)]
     texts += [character * (_LIMITS.text // len(character.encode())) for character in _CHARACTERS]
-    fields: dict[Kind, Callable[[str], AnyMessage]] = {
-        Kind.NAME: lambda text: Register(text, ""),
-        Kind.STATUS: lambda text: Register("b", text),
-        Kind.CONVERSATION: lambda text: SendMessage(text, ""),
-        Kind.TEXT: lambda text: SendMessage("7", text),
-        Kind.EXPLANATION: Error,
-    }
     return {
         kind: max(
-            (text for text in texts if _LIMITS.complaint(field(text)) is None),
-            key=lambda text: len(codec.encode(field(text))),
+            (text for text in texts if _legal(kind, text)),
+            key=lambda text: len(_encoded(codec, field(text))),
         )
-        for kind, field in fields.items()
+        for kind, field in _FIELDS.items()
     }
+
+
+def _legal(kind: Kind, text: str) -> bool:
+    return _LIMITS.complaint(_FIELDS[kind](text)) is None
 
 
 def _other(role: Role) -> Role:
@@ -465,18 +516,55 @@ def _other(role: Role) -> Role:
 
 
 def _stream(codec: Codec, *trace: AnyMessage) -> bytes:
-    return b"".join(codec.frame(codec.encode(message)) for message in trace)
+    return b"".join(codec.frame(_encoded(codec, message)) for message in trace)
 
 
 def _single(data: bytes) -> list[bytes]:
     return [data[at : at + 1] for at in range(len(data))]
 
 
+class _Watched(Reader):
+    """A codec's reader, which is found out if it gives something again and again."""
+
+    def __init__(self, codec: Codec, sender: Role) -> None:
+        self._reader = codec.reader(sender)
+        self._left = 0  # bytes that nothing was given for
+
+    def feed(self, data: bytes) -> None:
+        self._left += len(data)
+        self._reader.feed(data)
+
+    def next(self, limit: int) -> AnyMessage | None:
+        _require(
+            self._left >= 0, "a reader gives more than it was fed: have it drop what it gives or refuses"
+        )
+        self._left -= 1
+        found = self._reader.next(limit)
+        self._left += found is None
+        return found
+
+    @property
+    def behind(self) -> int:
+        return self._reader.behind
+
+
 def _read(codec: Codec, sender: Role, pieces: Sequence[bytes], limit: int = _LIMITS.roster) -> list[Found]:
     try:
-        return read(codec, sender, pieces, limit)
+        return read(_Watched(codec, sender), pieces, limit)
+    except NotConformant:
+        raise
     except Exception as error:
         raise NotConformant(f"a stream of {pieces!r} raises {error!r}; raise DecodeError") from error
+
+
+def _encoded(codec: Codec, message: AnyMessage) -> bytes:
+    try:
+        payload = cast(object, codec.encode(message))
+    except Exception as error:
+        raise NotConformant(f"{_shown(message)} is legal, and raises {error!r} when it is written") from error
+    if not isinstance(payload, bytes):
+        raise NotConformant(f"{_shown(message)} is written as {type(payload).__name__}; give bytes")
+    return payload
 
 
 def _decoded(codec: Codec, payload: bytes, sender: Role) -> AnyMessage:
@@ -496,7 +584,7 @@ def _refused(codec: Codec, payload: bytes, sender: Role) -> DecodeError:
 def _shown(found: Found) -> str:
     if isinstance(found, DecodeError):
         return f"{found.code}, fatal" if found.fatal else str(found.code)
-    return repr(found)
+    return ascii(found)  # since what looks alike may be different
 
 
 def _all_shown(found: Sequence[Found]) -> list[str]:

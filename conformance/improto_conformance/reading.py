@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from improto.codec import Codec, Reader
+from improto.codec import Reader
 from improto.errors import DecodeError
-from improto.messages import AnyMessage, Role
+from improto.messages import AnyMessage
 
 __all__ = ["Found", "drain", "read"]
 
@@ -27,9 +27,8 @@ def drain(reader: Reader, limit: int) -> Iterator[Found]:
             yield message
 
 
-def read(codec: Codec, sender: Role, pieces: Iterable[bytes], limit: int) -> list[Found]:
-    """Give what `sender` says in a stream that arrives in pieces, up to the first fatal error."""
-    reader = codec.reader(sender)
+def read(reader: Reader, pieces: Iterable[bytes], limit: int) -> list[Found]:
+    """Give what is said in a stream that arrives in pieces, up to the first fatal error."""
     found: list[Found] = []
     for piece in pieces:
         reader.feed(piece)

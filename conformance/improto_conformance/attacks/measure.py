@@ -154,7 +154,7 @@ def _attacked(codec: Codec, attack: Attack) -> Measured:
     """Read the attack as it arrives, up to its end or a fatal error, and what follows."""
     following = _FOLLOWING[attack.sender]
     frame = codec.frame(codec.encode(following))
-    read(codec, attack.sender, [frame], attack.limit)  # so that what is used once is there
+    read(codec.reader(attack.sender), [frame], attack.limit)  # so that what is used once is there
     fed = sum(map(len, attack.chunks()))
     memory, began = _kibibytes("VmHWM"), time.process_time()
     _limit(resource.RLIMIT_CPU, math.ceil(began) + BOUNDS[attack.codec].seconds(fed))
