@@ -10,6 +10,7 @@ from improto.messages import (
     Invite,
     Join,
     Leave,
+    ListConversations,
     Message,
     Register,
     SendMessage,
@@ -746,3 +747,23 @@ def half_a_message(stage: Stage) -> None:
 @half_a_message.judge
 def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Message(seen.conversation, seen.name("ann"), "whole")], since="said")
+
+
+@check(
+    "ERROR-8",
+    "nothing follows the `timeout` of who does not register, whatever is asked then",
+    seconds="register",
+)
+def asked_after_the_end(stage: Stage) -> None:
+    ann = stage.connect("ann")
+    ann.send(ListConversations(), deliberate=True)  # so that the server knows the codec
+    ann.wait_for(Error)
+    ann.wait_for(Error, within=stage.profile.register)
+    ann.send(ListConversations(), deliberate=True)
+    ann.read_to_end()
+
+
+@asked_after_the_end.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.NOT_REGISTERED, Code.TIMEOUT])
+    yield from seen.expect_closed("ann")
