@@ -285,6 +285,26 @@ def test_missing_package_is_told() -> None:
     assert "pip install 'improto[msgpack]'" in run.stdout
 
 
+@pytest.mark.parametrize("keys", [(b"\xa1a", b"\xc4\x01a"), (b"\xc4\x00", b"\xa0")], ids=["a", "nothing"])
+def test_keys_that_may_not_be_compared(keys: tuple[bytes, bytes]) -> None:
+    """A str and a bin of the same bytes as keys are refused also by a Python that does not compare the two (`-bb`)."""
+    payload = b"\x92\xacONLINE_USERS\x82" + b"".join([key + b"\xa0" for key in keys])
+    code = f"""if True:
+        import sys
+        sys.modules["msgspec"] = None
+        from improto.codec import load
+        from improto.errors import DecodeError
+        from improto.messages import Role
+        for sender in Role:
+            try:
+                load("msgpack").decode({payload!r}, sender)
+            except DecodeError as error:
+                print(error.code)
+    """
+    run = subprocess.run([sys.executable, "-bb", "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout.split() == [Code.UNKNOWN_COMMAND, Code.INVALID], run.stderr
+
+
 @pytest.mark.skipif(
     "MSGPACK_PUREPYTHON" in os.environ, reason="these tests run without the extension already"
 )

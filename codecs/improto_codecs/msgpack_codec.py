@@ -74,7 +74,8 @@ class MsgpackCodec(LengthCodec):
         try:
             roster = payload.startswith(_ROSTER)
             message = _read_roster(payload, sender) if roster else _READERS[sender](payload)
-        except (LookupError, TypeError, ValueError):
+        # A bin and a str of the same bytes as keys are compared, which Python may have been told to refuse (`-bb`).
+        except (BytesWarning, LookupError, TypeError, ValueError):
             message = None  # it holds something else than texts
         if message is not None:
             return message
