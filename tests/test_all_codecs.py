@@ -1,11 +1,12 @@
 """Tests of all codecs by the checks that anybody's codec can be tested by, and of what they have in common."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from improto.codec import available, load
 from improto.limits import Limits
-from improto.messages import Role
+from improto.messages import Conversations, Message, OnlineUsers, Role
 from improto_conformance import CodecChecks
 from improto_conformance.reading import read
 from improto_conformance.strategies import messages
@@ -63,3 +64,26 @@ def test_all_codecs_tell_the_same(data: st.DataObject, sender: Role) -> None:
         codec = load(name)
         stream = b"".join(codec.frame(codec.encode(message)) for message in trace)
         assert read(codec.reader(sender), [stream], Limits().roster) == trace
+
+
+class _Markup(str):
+    """A text as template engines have it, which escapes whatever it is put together with."""
+
+    __slots__ = ()
+
+    def __add__(self, other: str) -> str:
+        return str(self) + other.replace('"', "&#34;")
+
+    def __radd__(self, other: str) -> str:
+        return other.replace('"', "&#34;") + str(self)
+
+
+@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("text", ["hi", "hi, bo", "it's " * 30, "\u00e9 " * 60, 'say "hi" ' * 20])
+def test_markup_is_written_as_other_text(name: str, text: str) -> None:
+    """A text of a class with additions of its own is written as one of `str`."""
+    codec = load(name)
+    own = _Markup(text)
+    assert codec.encode(Message("7", own, own)) == codec.encode(Message("7", text, text))
+    assert codec.encode(OnlineUsers({own: own})) == codec.encode(OnlineUsers({text: text}))
+    assert codec.encode(Conversations({"7": (own,)})) == codec.encode(Conversations({"7": (text,)}))

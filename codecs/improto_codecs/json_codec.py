@@ -170,7 +170,7 @@ def _text(text: str) -> str:
     if len(text) > 99 and '"' not in text:
         raw = text.encode()
         if raw.translate(_ESCAPED) is raw:
-            return '"' + text + '"'
+            return "".join(('"', text, '"'))  # what a class of text may have its own way to do is `+`
     return encode_basestring(text)
 
 
