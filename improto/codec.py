@@ -290,7 +290,10 @@ def load(name: str, **options: bool) -> Codec:
             f"the codec {name!r} is not where its entry point says ({error}); install it anew"
         ) from error
     if not isinstance(codec, Codec) or codec.name != name:
-        raise RegistryError(f"the entry point {name!r} is {found[0].value}, which is no codec of that name")
+        raise RegistryError(
+            f"the entry point {name!r} is {found[0].value}, which is no codec of that name; "
+            f"let it be what makes a Codec whose `name` is {name!r}"
+        )
     return codec
 
 

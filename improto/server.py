@@ -84,19 +84,19 @@ class Policy:
     """What a server may choose.  Everything is data or a pure function, with a plain default."""
 
     private: bool = False
-    """Only who is invited may JOIN, and CONVERSATIONS shows only what one is in or invited to."""
+    """Only who is invited may JOIN, and CONVERSATIONS shows only what one is in or invited to (JOIN-5, LIST-9)."""
     ask: bool = False
-    """Whether the embedder decides about each REGISTER."""
+    """Whether the embedder decides about each REGISTER (REGISTER-8)."""
     replace: bool = False
-    """Whether a REGISTER takes a name over; only for embedders that authenticate."""
+    """Whether a REGISTER takes a name over; only for embedders that authenticate (REGISTER-7)."""
     settle: float = 1.0
-    """A roster follows a change within this many seconds, or later if the roster is large (`roster_rate`)."""
+    """A roster follows a change within this many seconds, or later if the roster is large (`roster_rate`, PRESENCE-6)."""
     roster_rate: float = 8 * 1024
     """Bytes of rosters per second and client, on average."""
     repeat: float = 30.0
-    """Without a change, a roster follows the one before within this many seconds, or later if it is large."""
+    """Without a change, a roster follows the one before within this many seconds, or later if it is large (PRESENCE-7)."""
     conversation_id: Callable[[int], str] = str
-    """Makes the id of the n-th conversation; different for each n."""
+    """Makes the id of the n-th conversation: 1 to 64 printable ASCII characters, no space, others for each n (CONV-3, CONV-4)."""
 
     def interval(self, roster_bytes: int) -> float:
         """Give P, the least number of seconds between two rosters after a change."""

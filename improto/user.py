@@ -155,14 +155,17 @@ class User:
     # -- what the user wants --------------------------------------------------------------------------------
 
     def request(self, request: Request, now: float) -> bytes:
-        """Let a request go out and give its bytes; its reply is told as what arrives."""
+        """Let a request go out and give its bytes; its reply is told as what arrives.
+
+        UsageError if it may not be sent now, or `error` after the end.
+        """
         data = self._send(request, now)
         if isinstance(request, ListConversations):
             self._lists.append(True)
         return data
 
     def call(self, request: Register | ListConversations, now: float) -> Call:
-        """Let one of the two requests go out that have a sure reply."""
+        """Let one of the two requests go out that have a sure reply; raises as `request` does."""
         call = Call(self._send(request, now))
         if isinstance(request, Register):
             self._registering = call

@@ -209,7 +209,7 @@ class Connection:
     def encode(self, message: AnyMessage) -> bytes:
         """Give the bytes of `message` for a stream.  UsageError as long as the codec is not known."""
         if self.codec is None:
-            raise UsageError("the codec is not known before the peer has sent something")
+            raise UsageError("the codec is not known yet: take the peer's first message with `next` before")
         return self.codec.frame(self.codec.encode(message))
 
     def sent(self, message: AnyMessage) -> None:
@@ -217,7 +217,8 @@ class Connection:
         state = after(self.state, type(message))
         if state is None or message.FROM is not self._role:
             raise UsageError(
-                f"a {self._role} does not send {message.COMMAND} on a connection that is {self.state}"
+                f"a {self._role} does not send {message.COMMAND} on a connection that is {self.state}; "
+                f"see `states.TRANSITIONS` for what it sends then"
             )
         if state is not self.state:
             self._enter(state)

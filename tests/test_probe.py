@@ -164,7 +164,7 @@ def boom() -> Service:
     ("make", "words"),
     [
         (boom, r"^boom\(\) raised RuntimeError: boom$"),
-        (getcwd, r"^getcwd\(\) returned a str and no improto\.service\.Service$"),
+        (getcwd, r"^getcwd\(\) returned a value of type str; let it return an improto\.service\.Service$"),
         (lambda: Raising(Hub(), [load("json")]), r"breaks off at a REGISTER .* raised KeyError\('x'\)$"),
     ],
 )

@@ -377,6 +377,16 @@ def test_incomplete_message_is_not_handled() -> None:
     assert connection.next(0.0) is None
 
 
+def test_misuse_is_told_with_what_to_do() -> None:
+    """Whoever sends too early is told where it stands what may be sent, and when it can be written."""
+    with pytest.raises(
+        UsageError, match=r"client does not send STATUS .* is open; see `states\.TRANSITIONS`"
+    ):
+        Connection(Role.CLIENT, [WORDS]).sent(Status("x"))
+    with pytest.raises(UsageError, match="take the peer's first message with `next` before"):
+        server().encode(ROSTER)
+
+
 def test_rate_limit() -> None:
     """A burst is allowed, then as much as the rate gives; what is beyond it has no effect (FLOW-11)."""
     connection = registered(rate=Rate(per_second=2.0, burst=3))  # REGISTER took the first of the three

@@ -117,7 +117,9 @@ def _made(make: Callable[[], Service]) -> Service:
     except Exception as error:
         raise Unmade(f"{name} raised {type(error).__name__}: {error}") from error
     if not hasattr(service, "connect"):  # it may be of a copy of the class, or work like one
-        raise Unmade(f"{name} returned a {type(service).__name__} and no improto.service.Service")
+        raise Unmade(
+            f"{name} returned a value of type {type(service).__name__}; let it return an improto.service.Service"
+        )
     return service
 
 
@@ -320,7 +322,8 @@ def _await(program: Program, port: int, name: str) -> None:
         code = program.wait(0.05)
         if code is not None:
             raise _Ended(
-                f"{name!r} ended with exit code {code} before it listened on port {port}{_quoted(program)}"
+                f"{name!r} ended with exit code {code} before it listened on port {port}; "
+                f"see what it says when run by hand{_quoted(program)}"
             )
     raise NoTarget(
         f"{name!r} does not listen on port {port} after {_START:g} s; does it use {{port}}?{_quoted(program)}"

@@ -93,7 +93,10 @@ class Server:
         return cast(tuple[str, int], listeners[0].getsockname()[:2])
 
     async def listen_unix(self, path: str) -> None:
-        """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
+        """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode.
+
+        OSError if that is not possible, UsageError after `close`.
+        """
         self._acceptor.check()
         self._acceptor.add(unix_listener(path), partial(StreamLink, self))
         self._paths[path] = file_id(path)

@@ -82,7 +82,8 @@ class Server:
         """Listen on TCP, behind TLS if `tls` is given, and give the address, which tells the port if it was 0.
 
         Of a name that is all of its addresses that this host has, on one port, and the first of them is given.  If `tls`
-        demands a certificate of its peers, they can register under its common name only.
+        demands a certificate of its peers, they can register under its common name only.  OSError if that is not
+        possible, UsageError after `close`.
         """
         self._acceptor.check()
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -92,7 +93,10 @@ class Server:
         return cast(tuple[str, int], listeners[0].getsockname()[:2])
 
     def listen_unix(self, path: str) -> None:
-        """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode."""
+        """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode.
+
+        OSError if that is not possible, UsageError after `close`.
+        """
         self._acceptor.check()
         self._acceptor.add(unix_listener(path))
         self._paths[path] = file_id(path)
