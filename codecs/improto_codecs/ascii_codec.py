@@ -171,7 +171,7 @@ def _quoted(text: str) -> str:
     if len(text) > 99 and '"' not in text and text.isascii():
         raw = text.encode()
         if raw.translate(_ESCAPED) is raw:
-            return "".join(('"', text, '"'))  # what a class of text may have its own way to do is `+`
+            return "".join(('"', text, '"'))  # noqa: FLY002 - a class of text may have its own `+` and format
     return encode_basestring_ascii(text)  # ASCII-4, ASCII-8: DEL is escaped too
 
 

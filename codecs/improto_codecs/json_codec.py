@@ -170,7 +170,7 @@ def _text(text: str) -> str:
     if len(text) > 99 and '"' not in text:
         raw = text.encode()
         if raw.translate(_ESCAPED) is raw:
-            return "".join(('"', text, '"'))  # what a class of text may have its own way to do is `+`
+            return "".join(('"', text, '"'))  # noqa: FLY002 - a class of text may have its own `+` and format
     return encode_basestring(text)
 
 
