@@ -314,6 +314,24 @@ def test_what_needs_no_search(script: str, clause: str) -> None:
     assert [each.clause for each in judge(seen(script), budget=3)] == [clause]
 
 
+@pytest.mark.parametrize(
+    ("first", "codecs", "lawful"),
+    [
+        (b"NaN\n", ("json",), True),
+        (b"NaN\n", ("json", "msgpack"), True),
+        (b"NaN\n", ("json", "ascii"), False),
+        (b"{NaN\n", ("json",), False),
+    ],
+)
+def test_first_bytes_of_a_codec_that_is_not_served(
+    first: bytes, codecs: tuple[str, ...], lawful: bool
+) -> None:
+    """Who speaks what is not served may be left without a word, though only some of what is served is known (CODEC-15)."""
+    entries = [Entry("ann", Event.RAW, first), Entry("ann", Event.CLOSED, "closed")]
+    complaints = judge(Transcript(".s", entries, {"ann": "json"}), Profile(codecs=codecs))
+    assert (complaints == []) is lawful
+
+
 def test_private_servers_are_judged_by_their_policy() -> None:
     """What is right under one policy is wrong under the other."""
     script = TALK + CY + "cy > JOIN 1; cy < ERROR not-invited; cy > LIST; cy < LISTED;"

@@ -133,7 +133,7 @@ def _ways(
     if told is None:  # CODEC-16
         ways.append(hearing([]))
         return ways
-    if not told or (len(profile.codecs) > 1 and told not in profile.codecs):
+    if told not in profile.codecs:
         ways.append(hearing([Asked(rest[0][0], Flaw(None, fatal=True))]))  # CODEC-15
     if told:
         other = load(told)
