@@ -143,6 +143,7 @@ class User:
         self.standing = True
         self._arrived = 0  # bytes since the last message was whole
         self._heard = False  # whether there was one
+        self._put_out = False  # whether the last one told why the server ends it (ERROR-10)
         self._registering: Call | None = None
         # For each LIST_CONVERSATIONS who waits for its reply: a call, or (True) whoever takes what arrives, or nobody.
         self._lists: deque[Call | bool] = deque()
@@ -200,6 +201,7 @@ class User:
                 self._unread += size
             self._arrived = 0
             self._heard = self._heard or not isinstance(item, Fault)
+            self._put_out = isinstance(item, Error) and item.code == Code.FORBIDDEN
             if isinstance(item, Fault) and item.fatal:  # CLIENT-18
                 self._end(Lost(_UNREADABLE))
 
@@ -281,7 +283,12 @@ class User:
             self._joined = tuple(self.view.joined)
         self._session.close()
         again = self._backoff is not None and self._me is not None and (registered or self._attempt > 0)
-        self.over = not again or error is None or (isinstance(error, Refused) and error.code not in _PASSING)
+        self.over = (
+            not again
+            or self._put_out
+            or error is None
+            or (isinstance(error, Refused) and error.code not in _PASSING)
+        )
 
     # -- a new connection -------------------------------------------------------------------------------------
 

@@ -336,6 +336,21 @@ def test_refused_for_now(code: str) -> None:
     assert told(user) == []
 
 
+def test_put_out() -> None:
+    """Whom the server has put out does not come again by itself, and who is lost for another reason does (ERROR-10)."""
+    user = online(Backoff())
+    user.read(line(Error("forbidden: you have connected from elsewhere")), 0.0)
+    user.read(b"", 0.0)
+    assert user.over
+    assert isinstance(user.error, Lost)
+    assert user.delay(0.0) is None
+    assert told(user) == [Error("forbidden: you have connected from elsewhere")]
+    user = online(Backoff())
+    user.read(line(Error("forbidden: but go on")) + line(ROSTER), 0.0)
+    user.read(b"", 0.0)
+    assert not user.over
+
+
 def test_giving_up() -> None:
     """When the attempts are used up, the reason of the last one is the error."""
     user = online(Backoff(attempts=1))
