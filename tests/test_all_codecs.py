@@ -67,7 +67,7 @@ def test_all_codecs_tell_the_same(data: st.DataObject, sender: Role) -> None:
 
 
 class _Markup(str):
-    """A text as template engines have it, which escapes whatever it is put together with."""
+    """A text as template engines have it, which escapes what it is added to, and shows itself otherwise."""
 
     __slots__ = ()
 
@@ -76,6 +76,9 @@ class _Markup(str):
 
     def __radd__(self, other: str) -> str:
         return other.replace('"', "&#34;") + str(self)
+
+    def __format__(self, _: str) -> str:
+        return "markup"
 
 
 @pytest.mark.parametrize("name", available())
