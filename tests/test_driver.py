@@ -127,6 +127,11 @@ def test_broken_in_a_check(tmp_path: Path) -> None:
             f"{sys.executable} -c 'import sys; sys.exit(\"no such luck\")'",
             "code 1; its last words: no such luck",
         ),
+        pytest.param(
+            "node -e 'throw new Error(`no such luck`)'",
+            "code 1; its last words: Error: no such luck",
+            marks=needs_node,
+        ),
     ],
 )
 def test_no_driver(driver: str, reason: str) -> None:

@@ -1,13 +1,19 @@
 """What a complaint is: a line of text, and, where two things were compared, both of them."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from improto.cli.text import escaped
 from improto.errors import ImprotoError
 
-__all__ = ["Complaint", "Difference", "Inconclusive", "sides"]
+__all__ = ["Complaint", "Difference", "Inconclusive", "last_words", "sides"]
 
 _WIDE: Final = 600
+_BEHIND_AN_ERROR: Final = re.compile(
+    r"\s|[})\]]|Node\.js v\d|note: run with "
+)  # of JavaScript, Java and Rust
 
 
 class Difference(str):
@@ -47,6 +53,16 @@ class Complaint:
 
 class Inconclusive(ImprotoError):
     """A transcript cannot be judged: raised with the reason."""
+
+
+def last_words(said: Sequence[str]) -> str:
+    """Tell what the last lines of a program that has ended say of it; empty if there are none.
+
+    Traces and the like that some runtimes write behind an error are left out, as far as they leave anything.
+    """
+    lines = [line for line in said if line.strip()]
+    telling = [line for line in lines if not _BEHIND_AN_ERROR.match(line)] or lines
+    return f"; its last words: {escaped(telling[-1])}" if telling else ""
 
 
 def sides(complaint: str, title: str) -> tuple[str, str]:

@@ -27,12 +27,12 @@ from urllib.parse import urlsplit
 
 from improto.addresses import PORT
 from improto.bindings.memory import Server
-from improto.cli.text import escaped
 from improto.codec import Codec
 from improto.errors import ImprotoError, UsageError
 from improto.service import Service
 from improto_conformance.addresses import Tls, over_tcp, over_tls, over_unix
 from improto_conformance.check import Check
+from improto_conformance.complaints import last_words
 from improto_conformance.links import Connect, Link
 from improto_conformance.supervise import Program, supervised
 
@@ -303,7 +303,7 @@ def _listening_at(words: Sequence[str], *, held: bool) -> Generator[Target]:
             # What it closes at its end is seen a little before the end is.
             code = program.wait(_END)
             after = f"{words[0]!r} ended with exit code {code} after it had listened"
-            return "" if code is None else f"{after}{_quoted(program)}"
+            return "" if code is None else f"{after}{last_words(program.last_words())}"
 
         yield replace(tcp("127.0.0.1", port), last_words=program.last_words, ending=ending)
 
@@ -323,13 +323,8 @@ def _await(program: Program, port: int, name: str) -> None:
         if code is not None:
             raise _Ended(
                 f"{name!r} ended with exit code {code} before it listened on port {port}; "
-                f"see what it says when run by hand{_quoted(program)}"
+                f"see what it says when run by hand{last_words(program.last_words())}"
             )
     raise NoTarget(
-        f"{name!r} does not listen on port {port} after {_START:g} s; does it use {{port}}?{_quoted(program)}"
+        f"{name!r} does not listen on port {port} after {_START:g} s; does it use {{port}}?{last_words(program.last_words())}"
     )
-
-
-def _quoted(program: Program) -> str:
-    words = program.last_words()
-    return f"; its last words: {escaped(words[-1])}" if words else ""

@@ -16,9 +16,8 @@ from queue import Empty, SimpleQueue
 from select import select
 from typing import Final, Protocol
 
-from improto.cli.text import escaped
 from improto_conformance.clients.lines import NoDriver
-from improto_conformance.complaints import Inconclusive
+from improto_conformance.complaints import Inconclusive, last_words
 from improto_conformance.links import Link, SocketLink
 
 __all__ = ["Accept", "Driven", "Lone", "Subject"]
@@ -141,9 +140,8 @@ class _Program:
         except subprocess.TimeoutExpired:
             return "closed its end, and lives on"
         self._keeper.join(_STOP)
-        words = self._said.strip().rpartition("\n")[2]
-        last = f"; its last words: {escaped(words)}" if words else ""
-        return f"ended with exit code {code if code >= 0 else 128 - code}{last}"
+        said = last_words(self._said.splitlines())
+        return f"ended with exit code {code if code >= 0 else 128 - code}{said}"
 
     def over(self) -> None:
         """Stop listening."""
