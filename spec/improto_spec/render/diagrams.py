@@ -8,6 +8,7 @@ has a fixed place for each state: a state that is new to the table must be given
 from collections.abc import Mapping
 from html import escape
 from math import hypot
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from improto.messages import AnyMessage, Role
@@ -97,11 +98,7 @@ def _arrows() -> dict[tuple[State, State], list[type[AnyMessage]]]:
     for source, row in TRANSITIONS.items():
         for message, target in row.items():
             arrows.setdefault((source, target), []).append(message)
-    return {ends: sorted(messages, key=_sender) for ends, messages in arrows.items()}
-
-
-def _sender(message: type[AnyMessage]) -> Role:
-    return message.FROM
+    return {ends: sorted(messages, key=attrgetter("FROM")) for ends, messages in arrows.items()}
 
 
 def _box(place: Place, state: State) -> list[str]:
