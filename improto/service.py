@@ -72,7 +72,8 @@ class Bounds:
 class Observer:
     """Is told what happens on the connections, for logs and counters.  Subclass it; each method does nothing.
 
-    The numbers are those of `Peer.id`.  What a method raises comes out of `turn`, so let it raise nothing.
+    The numbers are those of `Peer.id`.  What a method raises comes out of `turn`, and its connection may be
+    served no more, so let it raise nothing.
     """
 
     def connected(self, peer: int, address: str) -> None:
@@ -313,14 +314,18 @@ class Service:
         self._caused = 0
         ready, self._ready = self._ready, {}
         late: dict[int, Peer] = {}
-        for peer in ready.values():
-            if self._caused > self.bounds.turn:
-                late[peer.id] = peer
-                self._change(peer)
-            elif peer.flush is None:
-                self._handle(peer, now)
-        # Else those who ask much of us would be first in each turn, and the only ones.
-        self._ready = late | self._ready
+        turns = iter(ready.values())
+        try:
+            for peer in turns:
+                if self._caused > self.bounds.turn:
+                    late[peer.id] = peer
+                    self._change(peer)
+                elif peer.flush is None:
+                    self._handle(peer, now)
+        finally:
+            late |= {each.id: each for each in turns}  # after an error of a codec or the observer
+            # Else those who ask much of us would be first in each turn, and the only ones.
+            self._ready = late | self._ready
         if self._refuse_by or self._register_by or self._write_by:
             self._enforce(now)
         self._carry_out(self.hub.tick(now), now)

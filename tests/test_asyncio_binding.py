@@ -27,9 +27,10 @@ from improto.messages import (
     Request,
     Response,
     SendMessage,
+    Status,
 )
 from improto.server import Hub, Policy
-from improto.service import Bounds, Service
+from improto.service import Bounds, Observer, Service
 from improto.user import Item
 from improto.wire import Rate
 
@@ -254,6 +255,33 @@ async def test_slow_reader_is_not_read() -> None:
         assert late == []
         slow.close()
         await ann.goodbye()
+
+
+def test_turn_that_raises() -> None:
+    """What an observer or a codec raises is told to the loop's handler, and others are served in the next turn."""
+
+    class Picky(Observer):
+        def received(self, peer: int, message: Request) -> None:
+            if isinstance(message, Status):
+                raise ZeroDivisionError
+
+    failures: list[object] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: failures.append(context.get("exception")))
+        server = Server(Service(Hub(), CODECS, bounds=Bounds(linger=0.2), observer=Picky()))
+        _, port = await server.listen("127.0.0.1", 0)
+        sessions = [(await enter(port, name, "json"))[0] for name in ("ann", "bo", "cy")]
+        for session in sessions[:2]:  # which arrive in one turn
+            session.request(Status("away"))
+        assert await sessions[2].list_conversations() == {}
+        for session in sessions:
+            session.close()
+        await server.close()
+
+    asyncio.run(asyncio.wait_for(run(), DEADLINE))
+    assert [type(failure) for failure in failures] == [ZeroDivisionError, ZeroDivisionError]
 
 
 @on_loop

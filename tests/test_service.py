@@ -589,6 +589,28 @@ def test_refused_connection_of_unknown_codec(first: bytes) -> None:
     assert hub.online == {}
 
 
+class Picky(Observer):
+    """Fails for one command."""
+
+    def received(self, peer: int, message: Request) -> None:
+        """Raise."""
+        if isinstance(message, Status):
+            raise ZeroDivisionError
+
+
+def test_observer_that_raises() -> None:
+    """What an observer or a codec raises comes out of the turn, and the next one serves those whose turn it was, too."""
+    service = Service(Hub(), [ASCII], observer=Picky())
+    ann, bo = (service.connect(0.0) for _ in range(2))
+    service.receive(ann, b"REGISTER ann x\nSTATUS y\n")
+    service.receive(bo, b"REGISTER bo x\n")
+    with pytest.raises(ZeroDivisionError):
+        service.turn(0.0)
+    assert service.due == 0.0
+    assert bo in service.turn(0.0)
+    assert list(service.hub.online) == ["ann", "bo"]
+
+
 def test_shut_down() -> None:
     """Everybody is told of a shutdown, registered or not, as the last message (ERROR-9)."""
     world = World()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeVar, cast
 
 import pytest
@@ -16,9 +17,9 @@ import pytest
 from improto.bindings.threads import Server, Session, connect, dial
 from improto.codec import available, load
 from improto.errors import CannotConnect, Lost, Refused, UsageError
-from improto.messages import Invitation, Join, Message, OnlineUsers, Register
+from improto.messages import Invitation, Join, Message, OnlineUsers, Register, Request, Status
 from improto.server import Hub, Policy
-from improto.service import Bounds, Service
+from improto.service import Bounds, Observer, Service
 from improto.states import State
 from improto.user import Backoff, Item, Reconnected
 from improto.wire import Rate
@@ -149,6 +150,30 @@ def test_no_thread_is_left() -> None:
     while threading.active_count() > before and time.monotonic() < until:
         pass
     assert threading.active_count() == before
+
+
+def test_turn_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an observer or a codec raises is told to `threading.excepthook`, and the server goes on, and can be closed."""
+    told: SimpleQueue[object] = SimpleQueue()
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        told.put(arguments.exc_type)
+
+    class Picky(Observer):
+        def received(self, peer: int, message: Request) -> None:
+            if isinstance(message, Status):
+                raise ZeroDivisionError
+
+    monkeypatch.setattr(threading, "excepthook", hook)
+    server = Server(Service(Hub(), CODECS, bounds=Bounds(linger=0.2), observer=Picky()))
+    _, port = server.listen("127.0.0.1", 0)
+    with connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        ann.status("away")
+        assert told.get(timeout=DEADLINE) is ZeroDivisionError
+        with connect(f"tcp://127.0.0.1:{port}", "bo") as bo:
+            assert listed(bo) == {}
+    server.close()
+    assert told.empty()
 
 
 def test_shutdown() -> None:

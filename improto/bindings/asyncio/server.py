@@ -171,7 +171,13 @@ class Server:
         self._turn()
 
     def _turn(self) -> None:
-        self.links.turn(self.now())
+        try:
+            self.links.turn(self.now())
+        finally:  # also when a codec or the observer has raised, so that others are served
+            self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """See to it that the next turn is had in time."""
         due = self.links.due
         # A timer that rings too early does no harm, and setting one in each turn would cost more than the turn.
         if due is not None and (self._timer is None or due < self._timer.when()):

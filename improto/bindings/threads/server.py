@@ -6,6 +6,7 @@ thread; the others wake it after they have told what happened.
 
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import Counter
@@ -157,7 +158,10 @@ class Server:
                 if not self._awake and (due is None or due > self.now()):
                     self._work.wait(None if due is None else due - self.now())
                 self._awake = False
-                self.links.turn(self.now())
+                try:
+                    self.links.turn(self.now())
+                except Exception:  # of a codec, or the observer: without this thread nobody would be served
+                    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), self._thread)))
                 if self.links.closing and not self.links:
                     return
 
