@@ -1,14 +1,16 @@
 """Tests of targets: what each of them can carry, and which checks fit it."""
 
+import io
 import socket
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
 
+from improto.cli import USAGE, main
 from improto.codec import load
 from improto.errors import UsageError
 from improto.server import Hub
@@ -83,6 +85,22 @@ def test_no_target(target: str) -> None:
     """What is no target is a wrong use of the command, and the message says what to write."""
     with pytest.raises(UsageError, match="is no target; write tcp://HOST:PORT, tls://"), opened(target):
         pass
+
+
+def test_quotation_mark_without_a_partner() -> None:
+    """A command that no shell could take apart is a wrong use of the command line, for servers and for clients."""
+    with (
+        pytest.raises(UsageError, match="quotation mark or backslash without a partner"),
+        opened("cmd:o'neill {port}"),
+    ):
+        pass
+    for role in ("--driver", "--cmd"):
+        said = io.StringIO()
+        with redirect_stderr(said):
+            assert main(["check", "client", role, "o'neill {port}"]) == USAGE
+        assert "without a partner" in said.getvalue()
+    with redirect_stderr(io.StringIO()):
+        assert main(["check", "pair", "--server", "tcp://localhost:1", "--client", "o'neill"]) == USAGE
 
 
 def test_no_certificates(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """`improto check ROLE`: says whether a server, or a client, conforms."""
 
 import argparse
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
@@ -21,7 +20,7 @@ from improto_conformance.clients.subjects import Driven, Lone, Subject
 from improto_conformance.results import Result, Verdict
 from improto_conformance.runner import Settings, fresh_name
 from improto_conformance.runner import run as run_checks
-from improto_conformance.targets import Target, opened
+from improto_conformance.targets import Target, opened, words_of
 
 __all__ = ["HELP", "add_client", "add_server", "configure", "examine_client", "examine_server", "run"]
 
@@ -145,7 +144,7 @@ def examine_client(
 
     Gives the exit code.  No other batch follows one in which a check did not pass.
     """
-    words = shlex.split(arguments.driver or arguments.cmd)
+    words = words_of(arguments.driver or arguments.cmd)
     if not words:
         raise UsageError(
             "give a program and its arguments in one word, such as --driver './my_driver --fast'"

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -28,7 +27,7 @@ from improto_conformance.referee import Manner
 from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET, NOTHING
 from improto_conformance.reports.sequence import diagram
 from improto_conformance.results import Verdict
-from improto_conformance.targets import NoTarget, Target, opened
+from improto_conformance.targets import NoTarget, Target, opened, words_of
 from improto_conformance.transcript import Event
 from improto_conformance.verdict import SERVER
 
@@ -66,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Hold all sessions; 0 nobody is to blame, 1 somebody is, 3 no server or client, 4 nothing could be judged."""
-    words = shlex.split(arguments.client if arguments.driver is None else arguments.driver)
+    words = words_of(arguments.client if arguments.driver is None else arguments.driver)
     if not words:
         raise UsageError("give a program and its arguments in one word")
     profile = declared(arguments, arguments.codec or available())

@@ -36,7 +36,18 @@ from improto_conformance.complaints import last_words
 from improto_conformance.links import Connect, Link
 from improto_conformance.supervise import Program, supervised
 
-__all__ = ["Host", "NoTarget", "Target", "Unmade", "free_port", "hosted", "in_process", "opened", "tcp"]
+__all__ = [
+    "Host",
+    "NoTarget",
+    "Target",
+    "Unmade",
+    "free_port",
+    "hosted",
+    "in_process",
+    "opened",
+    "tcp",
+    "words_of",
+]
 
 _START = 10.0  # seconds that a program may take to listen
 _END = 1.0  # … and to end, when it has closed its connections
@@ -276,9 +287,20 @@ def free_port(*, held: bool = False) -> Generator[int]:
             return
 
 
+def words_of(command: str) -> list[str]:
+    """Take a command apart as a shell does.  UsageError if that is not possible."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        raise UsageError(
+            f"there is a quotation mark or backslash without a partner in the command {command!r}; "
+            "put quotes of the other kind around it"
+        ) from None
+
+
 @contextmanager
 def _started(command: str) -> Generator[Target]:
-    words = shlex.split(command)
+    words = words_of(command)
     if not words:
         raise UsageError("cmd: needs a program; write cmd:'PROGRAM {port}'")
     if which(words[0]) is None:
