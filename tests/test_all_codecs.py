@@ -1,12 +1,16 @@
 """Tests of all codecs by the checks that anybody's codec can be tested by, and of what they have in common."""
 
+import gc
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from improto.codec import available, load
+from improto.errors import DecodeError
 from improto.limits import Limits
-from improto.messages import Conversations, Message, OnlineUsers, Role
+from improto.messages import Conversations, Join, Message, OnlineUsers, Role
 from improto_conformance import CodecChecks
 from improto_conformance.reading import read
 from improto_conformance.strategies import messages
@@ -90,3 +94,19 @@ def test_markup_is_written_as_other_text(name: str, text: str) -> None:
     assert codec.encode(Message("7", own, own)) == codec.encode(Message("7", text, text))
     assert codec.encode(OnlineUsers({own: own})) == codec.encode(OnlineUsers({text: text}))
     assert codec.encode(Conversations({"7": (own,)})) == codec.encode(Conversations({"7": (text,)}))
+
+
+@pytest.mark.parametrize("name", available())
+def test_what_is_refused_is_let_go_of(name: str) -> None:
+    """A refused payload leaves nothing to the garbage collector, which a program may have switched off."""
+    codec = load(name)
+    payload = codec.encode(Join("7"))
+    gc.disable()
+    try:
+        for sender in Role:
+            for refused in payload, payload[:-1], payload + payload:
+                with suppress(DecodeError):
+                    codec.decode(refused, sender)
+        assert not [thing for thing in gc.get_objects() if type(thing) is DecodeError]
+    finally:
+        gc.enable()

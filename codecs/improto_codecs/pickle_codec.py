@@ -217,21 +217,21 @@ class _PickleReader(Reader):
         if payload[:1] in (b"\r", b"\n"):
             raise malformed("a payload begins with a command")
         self.feed(payload)
-        refused: DecodeError | None = None
+        refused: tuple[str, str] | None = None  # no error: it would hold this frame, and so itself
         message: AnyMessage | None = None
         try:
             message = self._next(limit)
         except DecodeError as error:
             if error.fatal:
                 raise
-            refused = error
+            refused = error.code, error.explanation
         if self._phase is _Phase.BARE:
             self._finish_bare(limit)
         # What is malformed comes before what is unknown or invalid, so look for the end first.
         if not self._at_end():
             raise malformed("a payload is one whole message and nothing behind it")
         if message is None:
-            raise refused or malformed("a payload ends within a message")
+            raise DecodeError(*refused) if refused else malformed("a payload ends within a message")
         return message
 
     def _at_end(self) -> bool:
