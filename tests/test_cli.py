@@ -25,6 +25,20 @@ def test_one_command() -> None:
     assert done.stdout.endswith("\nFalse\n"), done
 
 
+@pytest.mark.parametrize("arguments", [["chat", "--help"], ["explain", "LIMIT"]])
+def test_output_in_another_encoding(arguments: list[str]) -> None:
+    """What the encoding of the output does not have is escaped."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\nfrom improto.cli import main\nsys.exit(main({arguments}))"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u" in done.stdout
+
+
 def test_no_output() -> None:
     """A command does what it does though its standard output is closed."""
     program = "import sys\nfrom improto.cli import main\nsys.exit(main(['explain', 'JOIN-3']))"

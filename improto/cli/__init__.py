@@ -13,7 +13,9 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import entry_points, version
+from io import TextIOWrapper
 from typing import Final, Protocol, cast
 
 from improto.errors import ImprotoError
@@ -40,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names and give its exit code; SystemExit with 2 if the usage is wrong."""
     if not sys.stdout:  # whoever started us has closed it
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    with suppress(AttributeError):  # of a StringIO, which needs no encoding
+        cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")  # Latin-1 has no "…"
     parser = argparse.ArgumentParser(prog="improto", description="A small instant-messaging protocol.")
     parser.add_argument("--version", action="version", version=f"improto {version('improto')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
