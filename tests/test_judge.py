@@ -278,6 +278,20 @@ def test_doubled_keys(code: str, lawful: bool) -> None:
     assert (complaints == []) is lawful
 
 
+@pytest.mark.parametrize(("status", "lawful"), [("a", True), ("b", True), ("a b", False), ("here", False)])
+def test_either_of_doubled_keys(status: str, lawful: bool) -> None:
+    """Of two keys a server may take the first or the last, and nothing else (JSON-14)."""
+    data = b'{"type":"STATUS","status":"a","status":"b"}\n'
+    sent = Entry("ann", Event.SENT, Status("b"), data=data)
+    shown = Entry("ann", Event.RECEIVED, OnlineUsers({"ann": status}))
+    listed = [
+        Entry("ann", Event.SENT, ListConversations()),
+        Entry("ann", Event.RECEIVED, Conversations({})),
+    ]
+    complaints = judge(Transcript("", [*seen(ANN).entries, sent, *listed, shown], {"ann": "json"}))
+    assert (complaints == []) is lawful
+
+
 @pytest.mark.parametrize(
     ("later", "presence", "told"), [(0.5, 1.0, False), (2.9, 1.0, False), (9.0, 1.0, True), (9.0, 5.0, False)]
 )

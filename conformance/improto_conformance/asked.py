@@ -16,6 +16,7 @@ from improto.codec import Codec, LineCodec, Reader, arguments, load
 from improto.errors import DecodeError
 from improto.limits import Limits
 from improto.messages import Code, Goodbye, Request, Response, Role
+from improto_conformance.dialects import FirstJson
 from improto_conformance.links import unframed
 from improto_conformance.profile import Profile
 from improto_conformance.transcript import Entry, Event, Transcript
@@ -42,8 +43,8 @@ class Asked:
     """None for a part of a message, which matters only if it is too large for a stranger."""
     short: bool = True
     """Whether a stranger may send as much (LIMIT-3)."""
-    dubious: bool = False
-    """Whether a server may just as well take it as malformed (JSON-14)."""
+    others: Sequence[Request | Flaw] = ()
+    """What else a server may take it for (JSON-14)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +188,7 @@ def _measured(index: int, entry: Entry, codec: Codec, limits: Limits, framing: i
     size = len(data) - framing  # LIMIT-1
     if size > limits.request:  # LIMIT-2
         return Asked(index, Flaw(Code.TOO_LARGE, fatal=True), short=False)
-    dubious = codec.name == "json" and _has_doubles(data)
-    return Asked(index, entry.item, size <= limits.greeting, dubious)
+    return Asked(index, entry.item, size <= limits.greeting, _others(data, codec))
 
 
 def _unwrapped(sent: _Entries, codec: Codec, limits: Limits) -> Iterator[Asked]:
@@ -205,8 +205,7 @@ def _unwrapped(sent: _Entries, codec: Codec, limits: Limits) -> Iterator[Asked]:
             item = Flaw(Code.MALFORMED, fatal=False) if several else found
         except DecodeError as error:
             item = Flaw(Code(error.code), fatal=False)  # WS-9
-        dubious = codec.name == "json" and _has_doubles(payload)
-        yield Asked(index, item, len(payload) <= limits.greeting, dubious)
+        yield Asked(index, item, len(payload) <= limits.greeting, _others(payload, codec))
 
 
 def _told(pieces: _Pieces) -> tuple[str | None, _Pieces]:
@@ -295,7 +294,7 @@ def _cut(pieces: _Pieces, codec: Codec, limit: int) -> Iterator[Asked]:
             line = piece if line.endswith(b"\n") else line + piece
             for item in _items(reader, limit):
                 assert not isinstance(item, Response)
-                yield Asked(index, item, dubious=codec.name == "json" and _has_doubles(line))
+                yield Asked(index, item, others=_others(line, codec))
                 if isinstance(item, Flaw) and item.fatal:
                     return
 
@@ -312,6 +311,22 @@ def _items(reader: Reader, limit: int) -> Iterator[Request | Response | Flaw]:
             if item is None:
                 return
             yield item
+
+
+def _others(line: bytes, codec: Codec) -> Sequence[Request | Flaw]:
+    """Give what else a line of JSON may be taken for, if an object in it has a key twice."""
+    if codec.name != "json" or not _has_doubles(line):
+        return ()
+    malformed = Flaw(Code.MALFORMED, fatal=False)
+    try:
+        first = _FIRST.decode(line, Role.CLIENT)
+    except DecodeError as error:
+        return malformed, Flaw(Code(error.code), fatal=False)
+    assert isinstance(first, Request)
+    return malformed, first
+
+
+_FIRST: Final = FirstJson()
 
 
 def _has_doubles(line: bytes) -> bool:

@@ -15,7 +15,7 @@ from improto_codecs.ascii_codec import AsciiCodec
 from improto_codecs.json_codec import JsonCodec
 from improto_codecs.pickle_codec import PickleCodec
 
-__all__ = ["DIALECTS"]
+__all__ = ["DIALECTS", "FirstJson"]
 
 Members = dict[str, Any]
 
@@ -46,6 +46,22 @@ class _StrictJson(JsonCodec):
         except ValueError as error:
             raise DecodeError(Code.MALFORMED, str(error)) from None
         return message
+
+
+class FirstJson(JsonCodec):
+    """Takes the first of two keys (JSON-14)."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        try:
+            # Numbers may be of any size; what they are does not matter.
+            first = json.loads(payload.decode(), object_pairs_hook=_first, parse_int=len, parse_float=len)
+        except (ValueError, RecursionError):
+            return super().decode(payload, sender)
+        return super().decode(json.dumps(first).encode(), sender)
+
+
+def _first(pairs: list[tuple[str, object]]) -> Members:
+    return dict(reversed(pairs))
 
 
 def _unique(pairs: list[tuple[str, object]]) -> Members:
@@ -143,6 +159,7 @@ DIALECTS: Final[Mapping[str, tuple[str, Codec]]] = {
     "json-backwards": ("JSON-6", _Json(_backwards, b"\n \r\n\n")),
     "json-of-ascii": ("JSON-6", _Json(lambda members: json.dumps(members, ensure_ascii=True))),
     "json-without-double-keys": ("JSON-14", _StrictJson()),
+    "json-takes-the-first-key": ("JSON-14", FirstJson()),
     "everything-in-quotes": ("ASCII-5", _Ascii()),
     "ascii-with-spaces": ("ASCII-5", _Ascii("   ", b"  \r\n\r\n \n")),
     "msgpack-in-long-forms": ("MSGPACK-6", _LongMsgpack()),

@@ -1,6 +1,7 @@
 """What may come of one request: by the model, and by what a server may decide for reasons that nobody sees."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from improto.messages import Code, Error, Goodbye, Invite, Join, Register, Status
@@ -30,8 +31,9 @@ def outcomes(
         yield _flawed(world, party, item)
         return
     code = head.code if isinstance(head, Error) else None
-    if asked.dubious and code == Code.MALFORMED:
-        yield _flawed(world, party, Flaw(Code.MALFORMED, fatal=False))
+    for other in asked.others:
+        if not isinstance(other, Flaw) or other.code == code:
+            yield from outcomes(scope, world, party, replace(asked, item=other, others=()), head, fresh)
     if isinstance(item, Goodbye):
         yield handle(world, party, item, "", scope.rules), True
         return

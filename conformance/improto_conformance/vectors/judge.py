@@ -13,7 +13,16 @@ from improto.wire import Connection, Fault
 from improto_conformance.vectors import Vector
 from improto_conformance.vectors.values import read_bytes, read_message
 
-__all__ = ["Read", "Seen", "judge_message", "judge_stream", "segmentations", "take_message", "take_stream"]
+__all__ = [
+    "Read",
+    "Seen",
+    "conforming",
+    "judge_message",
+    "judge_stream",
+    "segmentations",
+    "take_message",
+    "take_stream",
+]
 
 Seen = AnyMessage | str
 """A message, or the code of an error."""
@@ -27,14 +36,20 @@ class Read:
     closed: bool
 
 
+def conforming(vector: Vector) -> list[Seen]:
+    """List what the payload of a message vector may be read as."""
+    found: list[Seen] = []
+    for right in (vector.data, *vector.data.get("also", ())):
+        if "message" in right:
+            found.append(read_message(right["message"]))
+        if "error" in right:
+            found.append(right["error"])
+    return found
+
+
 def judge_message(vector: Vector, seen: Seen) -> Iterator[str]:
     """Complain unless a receiver made of the payload what the vector says."""
-    data = vector.data
-    wanted: list[Seen] = []
-    if "message" in data:
-        wanted.append(read_message(data["message"]))
-    if "error" in data:
-        wanted.append(data["error"])
+    wanted = conforming(vector)
     if seen not in wanted:
         yield f"{vector.id} is {' or '.join(map(_shown, wanted))}, and was read as {_shown(seen)}"
 
