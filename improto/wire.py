@@ -200,9 +200,8 @@ class Connection:
 
     def _is_free(self, message: AnyMessage) -> bool:
         """Tell whether the rate does not count."""
-        if isinstance(
-            message, Invite
-        ):  # the hub refuses it as invalid, which comes first (ERROR-6, INVITE-5)
+        # Of nobody else the hub refuses it as invalid, which comes first (ERROR-6, INVITE-5).
+        if isinstance(message, Invite):
             return all(name == self._name for name in message.users)
         return isinstance(message, Goodbye)  # nothing may follow it (FLOW-11)
 

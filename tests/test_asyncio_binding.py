@@ -145,6 +145,14 @@ async def test_garbage(data: bytes, answer: bytes) -> None:
 
 
 @on_loop
+async def test_no_port() -> None:
+    """What is no port is refused; the system would take another one."""
+    async with serving() as (server, _):
+        with pytest.raises(UsageError, match="from 0 to 65535, and not 99999"):
+            await server.listen("127.0.0.1", 99_999)
+
+
+@on_loop
 async def test_half_close() -> None:
     """After a half-close the replies to what came before it still arrive (CONN-20)."""
     async with serving() as (_, port):

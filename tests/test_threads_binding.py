@@ -276,6 +276,13 @@ def test_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert list(ann.view.online) == ["ann"]
 
 
+@pytest.mark.parametrize("port", [65_536, 99_999])
+def test_no_port(port: int) -> None:
+    """What is no port is refused; the system would take another one."""
+    with serving() as (server, _), pytest.raises(UsageError, match=f"from 0 to 65535, and not {port}"):
+        server.listen("127.0.0.1", port)
+
+
 def test_no_handshake() -> None:
     """What is no TLS ends its connection alone, and who says nothing holds nobody up."""
     with serving() as (server, _):

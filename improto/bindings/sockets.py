@@ -175,14 +175,17 @@ def certified_name(certificate: Mapping[str, Any] | None) -> str | None:
     return names[0] if len(names) == 1 else ""
 
 
-def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]]) -> list[socket.socket]:
+def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]], port: int) -> list[socket.socket]:
     """Listen on all addresses that `getaddrinfo` has found, on one port.  OSError if that is not possible.
 
-    Those that this host has not are left out, as `localhost` stands for ::1 also where there is no IPv6.
+    Those that this host has not are left out, as `localhost` stands for ::1 also where there is no IPv6.  UsageError if it
+    is no port, of which `getaddrinfo` makes another one.
     """
+    if not 0 <= port < 2**16:
+        raise UsageError(f"a port is a number from 0 to 65535, and not {port}")
     made: list[socket.socket] = []
     failures: list[OSError] = []
-    for family, _, _, _, (host, port, *rest) in dict.fromkeys(found):
+    for family, _, _, _, (host, _, *rest) in dict.fromkeys(found):
         if made:  # port 0 takes a free one
             port = made[0].getsockname()[1]
         try:

@@ -83,11 +83,12 @@ class Server:
 
         Of a name that is all of its addresses that this host has, on one port, and the first of them is given.  If `tls`
         demands a certificate of its peers, they can register under its common name only.  `link` makes the connections, if
-        they are not to carry messages as a stream.  OSError if that is not possible, UsageError after `close`.
+        they are not to carry messages as a stream.  OSError if that is not possible, UsageError after `close`
+        or if it is no port.
         """
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self._acceptor.check()
-        listeners = tcp_listeners(found)
+        listeners = tcp_listeners(found, port)
         for listener in listeners:
             self._acceptor.add(listener, link or partial(StreamLink, self), tls)
         return cast(tuple[str, int], listeners[0].getsockname()[:2])

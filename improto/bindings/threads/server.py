@@ -72,9 +72,8 @@ class Server:
         self._acceptor = Acceptor(self._connected)
         self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, with which file each is
         self._admit = admit
-        self._deciding: Counter[str] = (
-            Counter()
-        )  # as `subnet` counts; some of those connections may have gone
+        # As `subnet` counts; some of those connections may have gone.
+        self._deciding: Counter[str] = Counter()
         if admit is not None:
             ask_first(service, self._ask)
         self._thread = start(self._turns)
@@ -84,11 +83,11 @@ class Server:
 
         Of a name that is all of its addresses that this host has, on one port, and the first of them is given.  If `tls`
         demands a certificate of its peers, they can register under its common name only.  OSError if that is not
-        possible, UsageError after `close`.
+        possible, UsageError after `close` or if it is no port.
         """
         self._acceptor.check()
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        listeners = tcp_listeners(found)
+        listeners = tcp_listeners(found, port)
         for listener in listeners:
             self._acceptor.add(listener, tls)
         return cast(tuple[str, int], listeners[0].getsockname()[:2])
