@@ -322,8 +322,10 @@ class Service:
                     self._change(peer)
                 elif peer.flush is None:
                     self._handle(peer, now)
+        except Exception:  # of a codec or the observer
+            late |= {each.id: each for each in turns}
+            raise
         finally:
-            late |= {each.id: each for each in turns}  # after an error of a codec or the observer
             # Else those who ask much of us would be first in each turn, and the only ones.
             self._ready = late | self._ready
         if self._refuse_by or self._register_by or self._write_by:
