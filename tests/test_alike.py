@@ -97,9 +97,9 @@ def test_what_is_not_compared() -> None:
 
 def test_bindings() -> None:
     """Over TCP the same happens as in this process."""
-    checks = [
-        check for check in CHECKS if check.clause.startswith(("SEND", "JOIN", "LEAVE", "GOODBYE", "ERROR"))
-    ]
+    about = ("SEND", "JOIN", "LEAVE", "GOODBYE", "ERROR")
+    # What takes its time is checked in this process only, where waiting takes none.
+    checks = [check for check in CHECKS if check.clause.startswith(about) and not check.seconds]
     settings = Settings(Profile(["json"]))
     with opened(f"cmd:{IMPROTO} serve --settle 0.02 --port {{port}}") as tcp:
         ones, others = run(tcp, checks, settings), run(target(), checks, settings)
