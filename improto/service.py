@@ -326,11 +326,13 @@ class Service:
             late |= {each.id: each for each in turns}
             raise
         finally:
-            # Else those who ask much of us would be first in each turn, and the only ones.
-            self._ready = late | self._ready
+            if late:  # else those who ask much of us would be first in each turn, and the only ones
+                self._ready = late | self._ready
         if self._refuse_by or self._register_by or self._write_by:
             self._enforce(now)
-        self._carry_out(self.hub.tick(now), now)
+        due = self.hub.due
+        if due is not None and due <= now:
+            self._carry_out(self.hub.tick(now), now)
         self._distribute(now)
         if self._write_by:
             self._relieve(now)
