@@ -1,30 +1,40 @@
-"""One user of a server, without I/O: what each binding's client has in common.
+"""One user of a server, without I/O: what the clients of all bindings have in common.
 
-A `User` adds to `session.Session` what a program needs that talks by calls: the replies that calls wait for, what
-arrived and was not looked at yet, and going on with a new connection when one was lost.
+`session.Session` is one connection.  A `User` adds what a program needs on top of that: calls that wait for their
+replies, a queue of what has arrived and was not looked at yet, and a new connection when the old one is lost.
 
-    user = User(codec, now)        for a connection that stands, or is about to be made
+    user = User(codec, now)           begin, on a connection that stands or is about to be made
 
-    user.request(request, now)     → the bytes to write; UsageError if it may not be sent now, Lost after the end
-    user.call(request, now)        → a `Call`, whose reply goes to the caller alone, unless it is a roster
-    user.read(data, now)           whatever arrived; b"" is the end of the stream
-    user.broke(reason)             the connection broke
-    user.lost(why)                 the server counts as lost, since it takes or says nothing any more
-    user.failed_to_read(error)     `read` raised something
-    user.overdue(now)              → bytes to write to a server that has said nothing for long; may end in a loss
-    user.close()                   the user ends it without another word
-    user.next()                    → what arrived, one after the other, or None
-    user.full                      whether nothing is to be read now, since too much is not looked at yet
-    user.standing                  whether to go on with this connection, or else to close it …
-    user.delay(chance)             → … and then how long to wait before a new one is made; None: there is to be none
-    user.failed(error)             no new one could be made
-    user.connected(now)            → the bytes to write on the new connection
-    user.over                      whether nothing more will arrive; `error` says why, if that is not the user's doing
+What the program asks for:
+
+    user.request(request, now)        → the bytes to write; UsageError if it may not be sent now, Lost after the end
+    user.register(request, now)       → a `Call`: its bytes, and later its reply, which arrives as well
+    user.list_conversations(now)      → a `Call`: its bytes, and later its reply, which goes to the caller alone
+    user.close()                      the program ends the connection without another word
+
+What happens to the connection:
+
+    user.read(data, now)              bytes arrived; b"" is the end of the stream
+    user.broke(reason)                the connection broke
+    user.lost(why)                    the server takes nothing or says nothing any more, so it counts as lost
+    user.failed_to_read(error)        `read` raised `error`
+    user.overdue(now)                 → bytes to write to a server that has been silent for long; may end in a loss
+
+What the binding is to do:
+
+    user.next()                       → what has arrived, one item at a time, or None
+    user.full                         whether to stop reading for now, since too much has not been looked at
+    user.standing                     whether to go on with this connection, or else to close it …
+    user.delay(chance)                → … and how long to wait before making a new one; None if there is to be none
+    user.failed(error)                no new one could be made
+    user.connected(now)               → the bytes to write first on the new connection
+    user.over                         whether nothing more will arrive; `error` says why, unless the program ended it
 """
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, cast
+from enum import Enum
+from typing import Final, Generic, TypeVar, cast
 
 from improto.client import Liveness
 from improto.codec import Codec
@@ -43,7 +53,7 @@ from improto.session import Session
 from improto.states import State
 from improto.wire import Fault
 
-__all__ = ["NO_ANSWER", "NO_ROOM", "Backoff", "Call", "Item", "Reconnected", "User"]
+__all__ = ["NO_ANSWER", "NO_ROOM", "Backoff", "Call", "Item", "Reconnected", "Reply", "User"]
 
 NO_ANSWER: Final = "the server does not answer; is it an improto server, and the codec right?"
 """Why a silent server counts as lost."""
@@ -57,13 +67,13 @@ _UNREADABLE: Final = (
     "the server sends what this codec cannot read; try another codec, or WebSocket (ws:// or wss://)"
 )
 _UNREAD: Final = 1024 * 1024
-"""Bytes that may wait to be looked at …"""
+"""Bytes that may have arrived without being looked at …"""
 _UNREAD_BEFORE_A_REPLY: Final = 64 * 1024 * 1024
-"""… and as long as a call waits for its reply, which comes behind them."""
+"""… and as many while a call waits for its reply, which comes behind them."""
 _FAULT: Final = 256
-"""Bytes that a Fault takes, in the order of magnitude."""
+"""Bytes of memory that a Fault takes, roughly."""
 _PASSING: Final = (Code.NAME_IN_USE, Code.RATE_LIMITED, Code.TOO_MANY, Code.TIMEOUT, Code.SHUTTING_DOWN)
-"""Refusals that may be gone in a while: the server has not noticed yet that the old connection is dead, is full, or goes."""
+"""Refusals that may be over in a while: the server is full, restarts, or has not noticed yet that the old connection is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +81,17 @@ class Backoff:
     """How long to wait before each attempt to connect again: twice as long each time, up to a bound."""
 
     first: float = 0.5
-    """Seconds before the first attempt."""
+    """Seconds to wait before the first attempt."""
     most: float = 30.0
-    """Seconds before any."""
+    """The most seconds to wait before an attempt."""
     attempts: int | None = None
-    """After how many to give up; None for never."""
+    """After how many attempts to give up; None to go on for ever."""
 
     def delay(self, attempt: int, chance: float) -> float | None:
-        """Give the seconds before an attempt, counted from 0; None if there is to be none.
+        """Give the seconds to wait before an attempt (the first is 0), or None if there is to be none.
 
-        `chance`, from 0 to 1, takes up to half of it away, so that not all clients of a server come at once.
+        `chance`, a random number from 0 to 1, takes up to half of the wait away, so that the clients of a server that
+        was restarted do not all come back at the same moment.
         """
         if self.attempts is not None and attempt >= self.attempts:
             return None
@@ -92,47 +103,65 @@ class Reconnected:
     """The connection was lost, and the user is registered on a new one, in no conversation."""
 
     joined: tuple[str, ...]
-    """The conversations that the user was in before: JOIN what still matters."""
+    """The conversations that the user was in before: JOIN those that still matter."""
 
 
 Item = Response | Fault | Reconnected
 """What a program is told."""
 
+Reply = TypeVar("Reply", OnlineUsers, Conversations)
+"""What a `Call` may give."""
 
-class Call:
+
+class Call(Generic[Reply]):
     """A request whose reply its caller waits for."""
 
     def __init__(self, data: bytes) -> None:
-        """Made by `User.call`."""
+        """Made by `User.register` and `User.list_conversations`."""
         self.data = data
         """The bytes to write."""
-        self.reply: Response | None = None
+        self.reply: Reply | None = None
         self.error: ImprotoError | None = None
         """Why there will be no reply."""
 
     @property
     def done(self) -> bool:
-        """Whether there is a reply, or will be none."""
+        """Whether there is a reply, or it is known that there will be none."""
         return self.reply is not None or self.error is not None
+
+    def result(self) -> Reply:
+        """Give the reply, or raise `error`.  UsageError if the call is not `done`."""
+        if self.reply is not None:
+            return self.reply
+        raise self.error or UsageError("the reply has not arrived yet: see `done`")
+
+
+class _Reader(Enum):
+    """Who reads a reply to LIST_CONVERSATIONS for which no call waits."""
+
+    PROGRAM = "program"
+    """It asked with `request`, so the reply is an item like any other."""
+    NOBODY = "nobody"
+    """It was asked for as a sign of life only."""
 
 
 class User:
     """One user.  See the module's text for the order of calls."""
 
     def __init__(self, codec: Codec, now: float, backoff: Backoff | None = None) -> None:
-        """Begin on a connection on which nobody is registered; with `backoff`, be ready for others.
+        """Begin on a connection on which nobody is registered; with `backoff`, connections that are lost are made again.
 
-        UsageError if that is something else, such as True.
+        UsageError if `backoff` is no Backoff, but for example True.
         """
         if not isinstance(cast(object, backoff), Backoff | None):
             raise UsageError("say how long to wait before each new connection, such as reconnect=Backoff()")
         self._codec = codec
         self._backoff = backoff
         self._attempt = 0
-        self._me: Register | None = None  # as whom to register again
+        self._me: Register | None = None  # how to register again
         self._joined: tuple[str, ...] = ()
-        self._inbox: deque[tuple[Item, int]] = deque()  # with the bytes that it came in
-        self._unread = 0  # bytes of all these
+        self._inbox: deque[tuple[Item, int]] = deque()  # each item with the number of bytes that it came in
+        self._unread = 0  # the sum of these numbers
         self.over = False
         self.error: ImprotoError | None = None
         self._begin(now)
@@ -141,12 +170,11 @@ class User:
         self._session = Session(self._codec, now)
         self.view = self._session.view
         self.standing = True
-        self._arrived = 0  # bytes since the last message was whole
-        self._heard = False  # whether there was one
+        self._arrived = 0  # bytes since the end of the last whole message
+        self._heard = False  # whether there was a message
         self._put_out = False  # whether the last one told why the server ends it (ERROR-10)
-        self._registering: Call | None = None
-        # For each LIST_CONVERSATIONS who waits for its reply: a call, or (True) whoever takes what arrives, or nobody.
-        self._lists: deque[Call | bool] = deque()
+        self._registering: Call[OnlineUsers] | None = None
+        self._lists: deque[Call[Conversations] | _Reader] = deque()  # who reads each reply that is to come
 
     @property
     def state(self) -> State:
@@ -156,23 +184,25 @@ class User:
     # -- what the user wants --------------------------------------------------------------------------------
 
     def request(self, request: Request, now: float) -> bytes:
-        """Let a request go out and give its bytes; its reply is told as what arrives.
+        """Give the bytes of a request that is sent now; its reply arrives like everything else.
 
-        UsageError if it may not be sent now, or `error` after the end.
+        UsageError if it may not be sent now.  After the end, `error` is raised.
         """
         data = self._send(request, now)
         if isinstance(request, ListConversations):
-            self._lists.append(True)
+            self._lists.append(_Reader.PROGRAM)
         return data
 
-    def call(self, request: Register | ListConversations, now: float) -> Call:
-        """Let one of the two requests go out that have a sure reply; raises as `request` does."""
-        call = Call(self._send(request, now))
-        if isinstance(request, Register):
-            self._registering = call
-            self._me = request
-        else:
-            self._lists.append(call)
+    def register(self, request: Register, now: float) -> Call[OnlineUsers]:
+        """Send REGISTER, as a call; raises as `request` does."""
+        self._registering = Call(self._send(request, now))
+        self._me = request
+        return self._registering
+
+    def list_conversations(self, now: float) -> Call[Conversations]:
+        """Send LIST_CONVERSATIONS, as a call; raises as `request` does."""
+        call = Call[Conversations](self._send(ListConversations(), now))
+        self._lists.append(call)
         return call
 
     def _send(self, request: Request, now: float) -> bytes:
@@ -181,7 +211,7 @@ class User:
         return self._session.send(request, now)
 
     def close(self) -> None:
-        """Note that the user ends the connection without another word."""
+        """Note that the program ends the connection without another word."""
         if not self.over:
             self._end(None)
 
@@ -195,7 +225,7 @@ class User:
         self._session.feed(data)
         while self.standing and (item := self._next(now)) is not None:
             if not self._replied(item):
-                # What makes no sense may be much shorter than what tells of it.
+                # What made no sense may be much shorter than the Fault that tells of it.
                 size = max(self._arrived, _FAULT) if isinstance(item, Fault) else self._arrived
                 self._inbox.append((item, size))
                 self._unread += size
@@ -216,7 +246,7 @@ class User:
         return item
 
     def _replied(self, item: Response | Fault) -> bool:
-        """Give a reply to whoever waits for it, and tell whether that is all."""
+        """Give a reply to the call that waits for it; tell whether nobody else is to see it."""
         call = self._registering
         if call is not None and call.done:
             self._registering = None
@@ -230,13 +260,13 @@ class User:
             return False  # it may be about a request before the list (CLIENT-15)
         if not isinstance(item, Conversations):
             return False
-        waiting = self._lists.popleft() if self._lists else True
-        if isinstance(waiting, Call):
-            waiting.reply = item
-        return waiting is not True
+        reader = self._lists.popleft() if self._lists else _Reader.PROGRAM
+        if isinstance(reader, Call):
+            reader.reply = item
+        return reader is not _Reader.PROGRAM
 
-    def _back(self, call: Call) -> None:
-        """Go on after the attempt to be registered on a new connection."""
+    def _back(self, call: Call[OnlineUsers]) -> None:
+        """Go on after the attempt to register on a new connection."""
         if call.error is None:
             self._attempt = 0
             self.error = None
@@ -245,36 +275,36 @@ class User:
             self._end(call.error)
 
     def broke(self, reason: str) -> None:
-        """Note that the connection broke, for the system's reason."""
+        """Note that the connection broke, with the reason that the system gives."""
         self._ended(f"the connection broke ({reason})")
 
     def _ended(self, why: str) -> None:
         self.lost(why if self._heard else f"{why} {_UNHEARD}")
 
     def lost(self, why: str) -> None:
-        """Note the end of the connection, which is in order after GOODBYE (CLIENT-16, CLIENT-20)."""
+        """Note the end of the connection.  It is no loss after GOODBYE (CLIENT-16, CLIENT-20)."""
         if self.standing:
             self._end(None if self.state is State.CLOSED else Lost(why))
 
     def failed_to_read(self, error: Exception) -> None:
-        """Note that reading raised something, as only a codec that is wrong does; no new connection would mend that."""
+        """Note that `read` raised something, as only a faulty codec makes it do: a new connection would not help."""
         self._backoff = None
         lost = Lost(f"what arrives cannot be read, since the codec raised {error!r}; mend the codec")
         lost.__cause__ = error
         self._end(lost)
 
     def overdue(self, now: float) -> bytes:
-        """Give what asks a server that has said nothing for long for a sign of life, empty if there is no need."""
+        """Give the bytes that ask a server that has been silent for long for a sign of life; none if there is no need."""
         advice = self.view.overdue(now) if self.standing else Liveness.FINE
         if advice is Liveness.LOST:
             self.lost(NO_ANSWER)  # CONN-27
         elif advice is Liveness.ASK and self.state is State.REGISTERED:
-            self._lists.append(False)
+            self._lists.append(_Reader.NOBODY)
             return self._session.send(ListConversations(), now)  # CONN-26
         return b""
 
     def _end(self, error: ImprotoError | None) -> None:
-        registered = bool(self.view.online)  # the state may have gone on, behind a fatal fault
+        registered = bool(self.view.online)  # `state` does not tell: it is CLOSED after a fatal fault
         self.standing, self.error = False, error
         for call in (self._registering, *self._lists):
             if isinstance(call, Call) and not call.done:
@@ -293,7 +323,7 @@ class User:
     # -- a new connection -------------------------------------------------------------------------------------
 
     def delay(self, chance: float) -> float | None:
-        """Give the seconds until a new connection is to be made, or None if there is to be none."""
+        """Give the seconds to wait before a new connection is made, or None if there is to be none."""
         delay = None if self.over or self._backoff is None else self._backoff.delay(self._attempt, chance)
         self._attempt += 1
         self.over = delay is None
@@ -304,15 +334,15 @@ class User:
         self.error = error
 
     def connected(self, now: float) -> bytes:
-        """Begin on a new connection with a REGISTER, and give its bytes; what arrived on the old one can still be taken."""
+        """Begin anew, and give the bytes of the REGISTER.  What arrived on the old connection can still be taken."""
         assert self._me is not None
         self._begin(now)
-        return self.call(self._me, now).data
+        return self.register(self._me, now).data
 
     # -- what the user is told --------------------------------------------------------------------------------
 
     def next(self) -> Item | None:
-        """Take the next that arrived and no call has waited for; None if there is nothing now."""
+        """Take the next item that arrived for the program; None if there is none now."""
         if not self._inbox:
             return None
         item, size = self._inbox.popleft()
@@ -322,7 +352,7 @@ class User:
     @property
     def full(self) -> bool:
         """Whether nothing is to be read for now."""
-        if self.state is State.CLOSED:  # then it is discarded
+        if self.state is State.CLOSED:  # what is read then is discarded
             return False
         awaited = self._registering is not None or any(isinstance(each, Call) for each in self._lists)
         return self._unread > (_UNREAD_BEFORE_A_REPLY if awaited else _UNREAD)

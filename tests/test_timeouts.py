@@ -342,7 +342,7 @@ def test_no_room_to_ask_with_threads(monkeypatch: pytest.MonkeyPatch) -> None:
             while True:
                 first.send(b" " * size)
     user = User(load("json"), time.monotonic() - 2 * SILENCE, Backoff(first=0.01))
-    user.call(Register("ann", ""), time.monotonic() - 2 * SILENCE)
+    user.register(Register("ann", ""), time.monotonic() - 2 * SILENCE)
     user.read(ROSTER, time.monotonic() - 2 * SILENCE)
     me = threads.Session(user, lambda: Stream(second), Stream(first), SHORT)
     with deaf_end, server_end:

@@ -33,7 +33,7 @@ def line(*messages: AnyMessage) -> bytes:
 def online(backoff: Backoff | None = None) -> User:
     """Give a user who is registered and has looked at the roster."""
     user = User(JSON, 0.0, backoff)
-    user.call(Register("ann", ""), 0.0)
+    user.register(Register("ann", ""), 0.0)
     user.read(line(ROSTER), 0.0)
     assert told(user) == [ROSTER]
     return user
@@ -47,7 +47,7 @@ def told(user: User) -> list[Item]:
 def test_register() -> None:
     """A call to register gives the roster, which is told as well, for it is news."""
     user = User(JSON, 0.0)
-    call = user.call(Register("ann", "here"), 0.0)
+    call = user.register(Register("ann", "here"), 0.0)
     assert call.data == line(Register("ann", "here"))
     assert not call.done
     user.read(line(ROSTER), 0.0)
@@ -69,7 +69,7 @@ def test_end_before_anything_was_said(heard: bytes, *, hint: bool) -> None:
     """Who is closed or broken off without a message is told what the server may want; who has heard one is not."""
     closed, broken = User(JSON, 0.0), User(JSON, 0.0)
     for user in (closed, broken):
-        user.call(Register("ann", ""), 0.0)
+        user.register(Register("ann", ""), 0.0)
         if heard:
             user.read(heard, 0.0)
     closed.read(b"", 0.0)
@@ -83,13 +83,13 @@ def test_end_before_anything_was_said(heard: bytes, *, hint: bool) -> None:
 def test_refused() -> None:
     """A refusal goes to the call alone, with its code, and another name may be tried on the same connection."""
     user = User(JSON, 0.0)
-    call = user.call(Register("ann", ""), 0.0)
+    call = user.register(Register("ann", ""), 0.0)
     user.read(line(Error("name-in-use: take another")), 0.0)
     assert isinstance(call.error, Refused)
     assert call.error.code == "name-in-use"
     assert told(user) == []
     assert user.standing
-    again = user.call(Register("bo", ""), 0.0)
+    again = user.register(Register("bo", ""), 0.0)
     user.read(line(OnlineUsers({"bo": ""})), 0.0)
     assert again.reply is not None
 
@@ -97,7 +97,7 @@ def test_refused() -> None:
 def test_senseless_roster() -> None:
     """A roster without the user is a Fault and no reply; the next one is."""
     user = User(JSON, 0.0)
-    call = user.call(Register("ann", ""), 0.0)
+    call = user.register(Register("ann", ""), 0.0)
     user.read(line(OnlineUsers({"bo": ""})), 0.0)
     assert not call.done
     user.read(line(ROSTER), 0.0)
@@ -109,9 +109,9 @@ def test_replies_in_order() -> None:
     """Each list goes to whoever asked for it: to a call alone, or to be told."""
     user = online()
     first, _, last = (
-        user.call(ListConversations(), 1.0),
+        user.list_conversations(1.0),
         user.request(ListConversations(), 1.0),
-        user.call(ListConversations(), 1.0),
+        user.list_conversations(1.0),
     )
     lists = [Conversations({"1": ()}), Conversations({"2": ()}), Conversations({"3": ()})]
     user.read(line(lists[0], Invitation("3", "bo"), lists[1]), 1.0)
@@ -125,7 +125,7 @@ def test_replies_in_order() -> None:
 def test_list_refused() -> None:
     """A list that the server has no time for ends the call that has waited longest, and the next list goes to the next (FLOW-11)."""
     user = online()
-    refused, answered = user.call(ListConversations(), 1.0), user.call(ListConversations(), 1.0)
+    refused, answered = user.list_conversations(1.0), user.list_conversations(1.0)
     error = Error("rate-limited: wait")
     user.read(line(error, Conversations({"2": ()})), 1.0)
     assert isinstance(refused.error, Refused)
@@ -138,13 +138,13 @@ def test_list_after_a_refusal_of_something_else() -> None:
     """If it was an earlier request that the server had no time for, the list that nobody waits for any more is told."""
     user = online()
     user.request(Join("1"), 1.0)
-    call = user.call(ListConversations(), 1.0)
+    call = user.list_conversations(1.0)
     error, late = Error("rate-limited: wait"), Conversations({"1": ()})
     user.read(line(error, late), 1.0)
     assert isinstance(call.error, Refused)
     assert told(user) == [error, late]
     assert user.view.joined == {}
-    last = user.call(ListConversations(), 1.0)
+    last = user.list_conversations(1.0)
     user.read(line(Conversations({})), 1.0)
     assert last.reply == Conversations({})
 
@@ -153,7 +153,7 @@ def test_other_errors_refuse_no_list() -> None:
     """No other ERROR answers a list, and this one none if nobody has asked for a list."""
     user = online()
     user.read(line(Error("rate-limited: wait")), 1.0)
-    call = user.call(ListConversations(), 1.0)
+    call = user.list_conversations(1.0)
     user.read(line(Error("no-such-conversation: 1"), Error("wait"), Conversations({})), 1.0)
     assert call.reply == Conversations({})
 
@@ -187,7 +187,7 @@ def test_refusal_is_a_sign_of_life() -> None:
 def test_lost() -> None:
     """At the end of the stream what waits for a reply gets the loss, what arrived is still told, and nothing can be sent."""
     user = online()
-    call = user.call(ListConversations(), 0.0)
+    call = user.list_conversations(0.0)
     user.read(line(Invitation("1", "bo")) + b'{"type":"MESS', 0.0)
     user.read(b"", 0.0)
     assert isinstance(call.error, Lost)
@@ -227,7 +227,7 @@ def test_new_connection_after_a_fatal_fault() -> None:
     """Who was registered is connected again behind such bytes, too, and is told of the conversations before."""
     pickle = load("pickle")
     user = User(pickle, 0.0, Backoff())
-    user.call(Register("ann", ""), 0.0)
+    user.register(Register("ann", ""), 0.0)
     user.read(pickle.encode(ROSTER), 0.0)
     user.request(Join("1"), 0.0)
     user.read(b"MESSAGE cposix\nsystem\n.", 0.0)
@@ -249,7 +249,7 @@ def test_full() -> None:
     assert not user.full
     while not user.full:
         user.read(line(text), 0.0)
-    call = user.call(ListConversations(), 0.0)
+    call = user.list_conversations(0.0)
     assert not user.full
     user.read(line(Conversations({})), 0.0)
     assert call.done
@@ -272,7 +272,7 @@ def test_replies_are_looked_at() -> None:
     user.read(line(ROSTER), 0.0)
     lists = Conversations({str(number): ("x" * 60,) * 60 for number in range(100)})
     for _ in range(10):
-        call = user.call(ListConversations(), 0.0)
+        call = user.list_conversations(0.0)
         user.read(line(lists), 0.0)
         assert call.done
     assert not user.full
@@ -285,7 +285,7 @@ def test_misuse() -> None:
     with pytest.raises(UsageError, match="JOIN conversation 1"):
         user.request(SendMessage("1", "hi"), 0.0)
     with pytest.raises(UsageError):
-        user.call(Register("bo", ""), 0.0)
+        user.register(Register("bo", ""), 0.0)
 
 
 def test_backoff() -> None:
@@ -377,7 +377,7 @@ def test_no_new_connection(*, registered: bool) -> None:
 def test_codec_that_raises() -> None:
     """What a codec raises that it must not is told to whoever waits, and no new connection is made."""
     user = online(Backoff())
-    call = user.call(ListConversations(), 0.0)
+    call = user.list_conversations(0.0)
     error = KeyError("odd")
     user.failed_to_read(error)
     assert isinstance(call.error, Lost)

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from random import random
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from improto.addresses import parse_address
 from improto.bindings.asyncio.stream import Writer, open_stream
@@ -14,18 +14,10 @@ from improto.calls import Calls
 from improto.client import Timeouts
 from improto.codec import Codec, load
 from improto.errors import CannotConnect, Lost
-from improto.messages import (
-    Conversations,
-    Goodbye,
-    ListConversations,
-    OnlineUsers,
-    Register,
-    Request,
-    Response,
-)
+from improto.messages import Goodbye, OnlineUsers, Register, Request
 from improto.pacing import checked_gap, gap_for
 from improto.states import State
-from improto.user import NO_ANSWER, NO_ROOM, Backoff, Item, User
+from improto.user import NO_ANSWER, NO_ROOM, Backoff, Call, Item, Reply, User
 
 __all__ = ["Session", "connect", "dial", "registered"]
 
@@ -59,7 +51,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
 
     async def register(self, username: str, status: str = "") -> OnlineUsers:
         """Go online.  Refused if the server does not take the user, who may try another name."""
-        return cast(OnlineUsers, await self._call(Register(username, status)))
+        return await self._reply(self._user.register(Register(username, status), self._loop.time()))
 
     async def list_conversations(self) -> Mapping[str, tuple[str, ...]]:
         """Give the conversations and their members; all that was requested before has been handled then.
@@ -67,7 +59,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         Refused, with `rate-limited`, if the server has no time for this or for what was requested just before: wait
         before you ask again.  The Error arrives as well.
         """
-        return cast(Conversations, await self._call(ListConversations())).conversations
+        return (await self._reply(self._user.list_conversations(self._loop.time()))).conversations
 
     def request(self, request: Request) -> None:
         """Send any request without waiting; its reply arrives like everything else."""
@@ -130,16 +122,12 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         self.request(request)
         await self.drain()
 
-    async def _call(self, request: Register | ListConversations) -> Response:
-        call = self._user.call(request, self._loop.time())
+    async def _reply(self, call: Call[Reply]) -> Reply:
         self._tell()  # more may be read now
         self._writer.write(call.data)
         await self._writer.gaps()  # the server can reply from then on
         await self._within(self._timeouts.reply, self._until(lambda: call.done), NO_ANSWER)
-        if call.error is not None:
-            raise call.error
-        assert call.reply is not None
-        return call.reply
+        return call.result()
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, None], why: str) -> None:
         """Wait for the server, but not for ever: after that it counts as lost."""

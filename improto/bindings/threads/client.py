@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from random import random
-from typing import Final, cast
+from typing import Final
 
 from improto.addresses import parse_address
 from improto.bindings.sockets import cannot_connect, client_tls, system_reason
@@ -16,17 +16,9 @@ from improto.calls import Calls
 from improto.client import Timeouts
 from improto.codec import Codec, load
 from improto.errors import CannotConnect, ImprotoError, Lost
-from improto.messages import (
-    Conversations,
-    Goodbye,
-    ListConversations,
-    OnlineUsers,
-    Register,
-    Request,
-    Response,
-)
+from improto.messages import Goodbye, OnlineUsers, Register, Request
 from improto.pacing import checked_gap, gap_for
-from improto.user import NO_ANSWER, NO_ROOM, Backoff, Item, User
+from improto.user import NO_ANSWER, NO_ROOM, Backoff, Call, Item, Reply, User
 
 __all__ = ["Session", "connect", "dial"]
 
@@ -56,7 +48,8 @@ class Session(Calls[None]):
 
     def register(self, username: str, status: str = "") -> OnlineUsers:
         """Go online.  Refused if the server does not take the user, who may try another name."""
-        return cast(OnlineUsers, self._call(Register(username, status)))
+        request = Register(username, status)
+        return self._call(lambda now: self._user.register(request, now))
 
     def list_conversations(self) -> Mapping[str, tuple[str, ...]]:
         """Give the conversations and their members; all that was requested before has been handled then.
@@ -64,7 +57,7 @@ class Session(Calls[None]):
         Refused, with `rate-limited`, if the server has no time for this or for what was requested just before: wait
         before you ask again.  The Error arrives as well.
         """
-        return cast(Conversations, self._call(ListConversations())).conversations
+        return self._call(self._user.list_conversations).conversations
 
     def request(self, request: Request) -> None:
         """Send any request; its reply arrives like everything else.  Lost if there is no room for `Timeouts.write`."""
@@ -118,19 +111,16 @@ class Session(Calls[None]):
         if threading.current_thread() is not self._thread:
             self._thread.join(1.0)  # it may be about to connect
 
-    def _call(self, request: Register | ListConversations) -> Response:
+    def _call(self, begin: Callable[[float], Call[Reply]]) -> Reply:
         with self._sending:
             with self._changed:
-                call = self._user.call(request, time.monotonic())
+                call = begin(time.monotonic())
                 self._changed.notify_all()  # more may be read now
             self._write(call.data, self._timeouts.write)
         with self._changed:
             if not self._changed.wait_for(lambda: call.done, self._timeouts.reply):
                 self._give_up(NO_ANSWER)
-        if call.error is not None:
-            raise call.error
-        assert call.reply is not None
-        return call.reply
+        return call.result()
 
     def _write(self, data: bytes, seconds: float) -> None:
         try:
