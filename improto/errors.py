@@ -78,7 +78,16 @@ class CannotConnect(ImprotoError):
 
 
 class Lost(ImprotoError):
-    """A client's connection ended without a GOODBYE of its own (CLIENT-16)."""
+    """A client's connection ended without a GOODBYE of its own (CLIENT-16).
+
+    `code` is that of the ERROR with which the server said why, such as `shutting-down`, or `forbidden` for a user who
+    was kicked; None if it did not say.
+    """
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        """Say what has happened, and with which `code` the server has ended the connection, if it gave one."""
+        super().__init__(message)
+        self.code = code
 
 
 class Refused(ImprotoError):

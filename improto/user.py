@@ -74,6 +74,8 @@ _FAULT: Final = 256
 """Bytes of memory that a Fault takes, roughly."""
 _PASSING: Final = (Code.NAME_IN_USE, Code.RATE_LIMITED, Code.TOO_MANY, Code.TIMEOUT, Code.SHUTTING_DOWN)
 """Refusals that may be over in a while: the server is full, restarts, or has not noticed yet that the old connection is dead."""
+_LAST_WORDS: Final = (Code.FORBIDDEN, Code.TIMEOUT, Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)
+"""With which a server says why it ends the connection (ERROR-8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,9 @@ class User:
         self.standing = True
         self._arrived = 0  # bytes since the end of the last whole message
         self._heard = False  # whether there was a message
-        self._put_out = False  # whether the last one told why the server ends it (ERROR-10)
+        self._last_word: str | None = (
+            None  # the code of the last one, if that says why the server ends the connection
+        )
         self._registering: Call[OnlineUsers] | None = None
         self._lists: deque[Call[Conversations] | _Reader] = deque()  # who reads each reply that is to come
 
@@ -231,7 +235,8 @@ class User:
                 self._unread += size
             self._arrived = 0
             self._heard = self._heard or not isinstance(item, Fault)
-            self._put_out = isinstance(item, Error) and item.code == Code.FORBIDDEN
+            code = item.code if isinstance(item, Error) else None
+            self._last_word = code if code in _LAST_WORDS else None
             if isinstance(item, Fault) and item.fatal:  # CLIENT-18
                 self._end(Lost(_UNREADABLE))
 
@@ -284,7 +289,8 @@ class User:
     def lost(self, why: str) -> None:
         """Note the end of the connection.  It is no loss after GOODBYE (CLIENT-16, CLIENT-20)."""
         if self.standing:
-            self._end(None if self.state is State.CLOSED else Lost(why))
+            said = f" ({self._last_word})" if self._last_word else ""
+            self._end(None if self.state is State.CLOSED else Lost(f"{why}{said}", self._last_word))
 
     def failed_to_read(self, error: Exception) -> None:
         """Note that `read` raised something, as only a faulty codec makes it do: a new connection would not help."""
@@ -313,12 +319,16 @@ class User:
             self._joined = tuple(self.view.joined)
         self._session.close()
         again = self._backoff is not None and self._me is not None and (registered or self._attempt > 0)
-        self.over = (
-            not again
-            or self._put_out
-            or error is None
-            or (isinstance(error, Refused) and error.code not in _PASSING)
-        )
+        match error:
+            case None:
+                hopeless = True  # the program has ended it
+            case Refused(code=code):
+                hopeless = code not in _PASSING
+            case Lost(code=code):
+                hopeless = code == Code.FORBIDDEN  # ERROR-10: the user was kicked
+            case _:
+                hopeless = False
+        self.over = hopeless or not again
 
     # -- a new connection -------------------------------------------------------------------------------------
 

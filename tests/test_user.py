@@ -351,6 +351,25 @@ def test_put_out() -> None:
     assert not user.over
 
 
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        (Error("forbidden: spam"), "forbidden"),
+        (Error("shutting-down: back soon"), "shutting-down"),
+        (Error("no-such-user: bo"), None),
+        (ROSTER, None),
+    ],
+)
+def test_last_word(last: AnyMessage, code: str | None) -> None:
+    """Lost tells with which ERROR the server has ended the connection, if the last message was such a one."""
+    user = online()
+    user.read(line(Error("timeout: so it seems"), last), 0.0)
+    user.read(b"", 0.0)
+    assert isinstance(user.error, Lost)
+    assert user.error.code == code
+    assert str(user.error) == "the server has closed the connection" + (f" ({code})" if code else "")
+
+
 def test_giving_up() -> None:
     """When the attempts are used up, the reason of the last one is the error."""
     user = online(Backoff(attempts=1))
