@@ -95,9 +95,6 @@ class Observer:
         in words, such as `goodbye`.
         """
 
-    def asked(self, peer: "Peer", request: Request) -> None:
-        """The hub asks to `decide` about a REGISTER."""
-
 
 class Credentials(NamedTuple):
     """Who is at the other end of a Unix socket, as the system says."""
@@ -204,7 +201,7 @@ class Service:
         self._rate = rate
         self._observer = observer or Observer()
         self.on_ask: Callable[[Peer, Register], None] | None = None
-        """Is told, after the observer, of each REGISTER that somebody has to `decide` about."""
+        """Called about each REGISTER if `Policy.ask` is set; whoever is asked answers with `decide`, at once or later."""
         self._accepted = hub.newest  # a restored hub has users already
         self._peers: dict[int, Peer] = {}  # those that are not being closed
         self._ready: dict[int, Peer] = {}  # have input to be looked at
@@ -441,7 +438,6 @@ class Service:
                     if peer is not None:
                         self._close(peer, reason, now)
                 case Ask(connection, request):
-                    self._observer.asked(self._peers[connection], request)
                     if self.on_ask is not None:
                         self.on_ask(self._peers[connection], request)
 

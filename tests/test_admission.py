@@ -265,6 +265,12 @@ def test_nothing_to_admit() -> None:
     assert threading.active_count() == before
 
 
+def test_nobody_to_admit() -> None:
+    """A policy that asks about each REGISTER needs somebody to ask, or nobody could ever register."""
+    with pytest.raises(UsageError, match="admit"):
+        Server(asking())
+
+
 async def reset(url: str) -> None:
     """Ask for `ann` on a TCP connection, and reset it."""
     host, port = url.removeprefix("tcp://").split(":")

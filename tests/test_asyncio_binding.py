@@ -462,8 +462,7 @@ async def test_close_reaches_a_slow_reader(end: str) -> None:
             await asyncio.sleep(0)
         reading = asyncio.create_task(trickle(client))
         if end == "kick":
-            service.kick("ann", "go", server.now())
-            server.wake()
+            server.kick("ann", "go")
         closing = asyncio.create_task(server.close()) if end == "shutdown" else None
         read = (await reading).splitlines()
         await (closing or server.close())
@@ -491,8 +490,7 @@ async def test_close_waits_for_nobody_for_ever(end: str, bounds: Bounds) -> None
         while "ann" not in service.hub.online:
             await asyncio.sleep(0)
         if end == "kick":
-            service.kick("ann", "go", server.now())
-            server.wake()
+            server.kick("ann", "go")
         await server.close()
         assert len(await trickle(client, pause=0.0)) < size
 

@@ -378,6 +378,16 @@ async def test_nothing_to_admit() -> None:
         Server(Service(Hub(), [load("json")]), admit=admit)
 
 
+@on_loop
+async def test_nobody_to_admit() -> None:
+    """A policy that asks about each REGISTER needs somebody to ask, or nobody could ever register."""
+    service = Service(Hub(Policy(ask=True)), [load("json")])
+    with pytest.raises(UsageError, match="admit"):
+        Server(service)
+    service.on_ask = lambda peer, request: None
+    Server(service)
+
+
 def test_path_that_cannot_be(tmp_path: Path) -> None:
     """Where no socket can be made, the error names its path."""
     path = str(tmp_path / "nowhere" / "socket")

@@ -38,16 +38,11 @@ MAX_TURNS = 10_000
 
 
 class Watch(Observer):
-    """Keeps the questions of the hub and the reasons of closes."""
+    """Keeps the reasons of closes."""
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
-        self.questions: list[Peer] = []
         self.reasons: dict[int, str] = {}
-
-    def asked(self, peer: Peer, request: Request) -> None:
-        """Keep who is to be decided about."""
-        self.questions.append(peer)
 
     def closed(self, peer: int, reason: str) -> None:
         """Keep the reason."""
@@ -64,6 +59,8 @@ class World:
         self.now = 0.0
         self.watch = Watch()
         self.service = Service(Hub(policy), [ASCII], bounds=bounds, rate=rate, observer=self.watch)
+        self.questions: list[Peer] = []
+        self.service.on_ask = lambda peer, _: self.questions.append(peer)
         self.received: dict[int, bytes] = {}
 
     def connect(self, refusal: str | None = None) -> Peer:
@@ -519,7 +516,7 @@ def test_end_while_undecided() -> None:
     world.service.receive(ann, b"REGISTER ann x\nLIST_CONVERSATIONS\n")
     world.service.end(ann)
     world.settle()
-    assert world.watch.questions == [ann]
+    assert world.questions == [ann]
     assert ann.flush is None
     world.service.decide(ann, None, world.now)
     world.settle()

@@ -17,7 +17,7 @@ import pytest
 from improto.bindings.threads import Server, Session, connect, dial
 from improto.codec import available, load
 from improto.errors import CannotConnect, Lost, Refused, UsageError
-from improto.messages import Invitation, Join, Message, OnlineUsers, Register, Request, Status
+from improto.messages import Error, Invitation, Join, Message, OnlineUsers, Register, Request, Status
 from improto.server import Hub, Policy
 from improto.service import Bounds, Observer, Service
 from improto.states import State
@@ -174,6 +174,17 @@ def test_turn_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
             assert listed(bo) == {}
     server.close()
     assert told.empty()
+
+
+def test_kick() -> None:
+    """Whoever is kicked is told why and closed; a name that nobody has is refused, and nothing happens (ERROR-10)."""
+    with serving() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        with pytest.raises(UsageError, match="'bo'"):
+            server.kick("bo", "spam")
+        server.kick("ann", "spam")
+        assert upto(ann, Error).message == "forbidden: spam"
+        with pytest.raises(Lost, match="forbidden"):
+            ann.receive(DEADLINE)
 
 
 def test_shutdown() -> None:

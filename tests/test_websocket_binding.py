@@ -454,8 +454,7 @@ async def test_goodbye() -> None:
 async def test_kick() -> None:
     """Who is put out is told the code of the ERROR, and not that it said GOODBYE (ERROR-10)."""
     async with serving() as (server, port), registered(port) as client:
-        server.service.kick("bo", "spam", server.now())
-        server.wake()
+        server.kick("bo", "spam")
         assert (await client.upto("ERROR"))["message"] == "forbidden: spam"
         assert await client.closed() == (1008, "forbidden")
 

@@ -69,11 +69,17 @@ class Shortage:
         return _RETRY
 
 
-def ask_first(service: Service, ask: Callable[[Peer, Register], None]) -> None:
-    """Have `ask` told of each REGISTER that is to be decided about.  UsageError if there will be none."""
-    if not service.hub.policy.ask:
-        raise UsageError("`admit` is asked for nothing: give the hub Policy(ask=True)")
-    service.on_ask = ask
+def ask_first(service: Service, ask: Callable[[Peer, Register], None] | None) -> None:
+    """Have `ask` called about each REGISTER, if the hub's policy is to ask.
+
+    UsageError if there is only one of the two: nobody would be asked, or nobody would ever answer.
+    """
+    if ask is not None:
+        if not service.hub.policy.ask:
+            raise UsageError("nobody calls `admit`: give the hub Policy(ask=True)")
+        service.on_ask = ask
+    elif service.hub.policy.ask and service.on_ask is None:
+        raise UsageError("with Policy(ask=True), the server needs `admit`, to decide about each REGISTER")
 
 
 def usable(refusal: str | None) -> str | None:

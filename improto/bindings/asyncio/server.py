@@ -54,8 +54,8 @@ class Server:
     ) -> None:
         """Serve with the limits of `Links`, on the running loop.
 
-        `admit` decides about each REGISTER, if the hub has `Policy(ask=True)`; UsageError if it has not.  Whoever it
-        fails for is refused, and the loop's exception handler is told.
+        `admit` decides about each REGISTER; it goes with `Policy(ask=True)` of the hub, and it is a UsageError to give
+        one without the other.  If it raises, the user is refused, and the loop's exception handler is told.
         """
         self.service = service
         self.links = Links(service, connections=connections, per_address=per_address, gap=gap)
@@ -66,10 +66,8 @@ class Server:
         self._ahead = 0
         self._all_closed = asyncio.Event()
         self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, with which file each is
-        self._admit = admit
         self._deciding: dict[int, asyncio.Task[None]] = {}  # by the peer's number
-        if admit is not None:
-            ask_first(service, self._ask)
+        ask_first(service, None if admit is None else partial(self._ask, admit))
 
     async def listen(
         self,
@@ -101,6 +99,14 @@ class Server:
         self._acceptor.check()
         self._acceptor.add(unix_listener(path), partial(StreamLink, self))
         self._paths[path] = file_id(path)
+
+    def kick(self, username: str, reason: str) -> None:
+        """Put a user out, with an ERROR that gives the reason (ERROR-10).
+
+        UsageError if nobody has that name, InvalidMessage if no message can hold the reason; nothing is changed then.
+        """
+        self.service.kick(username, reason, self.now())
+        self.wake()
 
     async def close(self) -> None:
         """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
@@ -143,22 +149,21 @@ class Server:
             task.cancel()
         self.wake()
 
-    def _ask(self, peer: Peer, request: Register) -> None:
-        task = self._deciding[peer.id] = self._loop.create_task(self._decide(peer, request))
+    def _ask(self, admit: Admit, peer: Peer, request: Register) -> None:
+        task = self._deciding[peer.id] = self._loop.create_task(self._decide(admit, peer, request))
         task.add_done_callback(partial(self._decided, peer.id))
 
     def _decided(self, id: int, task: asyncio.Task[None]) -> None:
-        if self._deciding[id] is task:  # else it is decided about another name by now
+        if self._deciding[id] is task:  # else another REGISTER of that peer is being decided about by now
             del self._deciding[id]
 
-    async def _decide(self, peer: Peer, request: Register) -> None:
-        assert self._admit is not None
+    async def _decide(self, admit: Admit, peer: Peer, request: Register) -> None:
         refusal: str | None = UNDECIDED
         try:
-            refusal = usable(await self._admit(peer, request))
+            refusal = usable(await admit(peer, request))
         except Exception as error:
             self._loop.call_exception_handler({"message": "admission failed", "exception": error})
-        finally:  # what the hook waits for may be cancelled; if it is the hook, since the peer has gone, this does nothing
+        finally:  # also if what `admit` waits for was cancelled; if `admit` itself was, the peer has gone and this does nothing
             self.service.decide(peer, refusal, self.now())
             self.wake()
 

@@ -58,10 +58,10 @@ class Server:
     ) -> None:
         """Serve with the limits of `Links`.  Each connection costs two threads.
 
-        Hold `lock` when you call `service` yourself, and then `wake`.
+        `admit` decides about each REGISTER; it goes with `Policy(ask=True)` of the hub, and it is a UsageError to give
+        one without the other.  If it raises, the user is refused, and `threading.excepthook` is told.
 
-        `admit` decides about each REGISTER, if the hub has `Policy(ask=True)`; UsageError if it has not.  Whoever it
-        fails for is refused, and `threading.excepthook` is told.
+        Hold `lock` whenever you use `service` or its hub yourself, and call `wake` if you have changed something.
         """
         self.service = service
         self.links = Links(service, connections=connections, per_address=per_address, gap=gap)
@@ -71,11 +71,9 @@ class Server:
         self._awake = False
         self._acceptor = Acceptor(self._connected)
         self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, with which file each is
-        self._admit = admit
-        # As `subnet` counts; some of those connections may have gone.
+        # How many decisions are being made about each address, as `subnet` counts; some of those peers may have gone.
         self._deciding: Counter[str] = Counter()
-        if admit is not None:
-            ask_first(service, self._ask)
+        ask_first(service, None if admit is None else partial(self._ask, admit))
         self._thread = start(self._turns)
 
     def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
@@ -100,6 +98,15 @@ class Server:
         self._acceptor.check()
         self._acceptor.add(unix_listener(path))
         self._paths[path] = file_id(path)
+
+    def kick(self, username: str, reason: str) -> None:
+        """Put a user out, with an ERROR that gives the reason (ERROR-10).
+
+        UsageError if nobody has that name, InvalidMessage if no message can hold the reason; nothing is changed then.
+        """
+        with self.lock:
+            self.service.kick(username, reason, self.now())
+            self.wake()
 
     def close(self) -> None:
         """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
@@ -128,20 +135,19 @@ class Server:
         if not self.links:
             self._closed.notify_all()
 
-    def _ask(self, peer: Peer, request: Register) -> None:
+    def _ask(self, admit: Admit, peer: Peer, request: Register) -> None:
         deciding, links, counted = self._deciding, self.links, subnet(peer.address)
         if deciding.total() < links.connections and deciding[counted] < links.per_address:
             with suppress(RuntimeError):  # the system gives no more threads
-                start(partial(self._decide, peer, request, counted))
+                start(partial(self._decide, admit, peer, request, counted))
                 deciding[counted] += 1
                 return
         self.service.decide(peer, UNDECIDED, self.now())
 
-    def _decide(self, peer: Peer, request: Register, counted: str) -> None:
-        assert self._admit is not None
+    def _decide(self, admit: Admit, peer: Peer, request: Register, counted: str) -> None:
         refusal: str | None = UNDECIDED
         try:
-            refusal = usable(self._admit(peer, request))
+            refusal = usable(admit(peer, request))
         finally:
             with self.lock:
                 self._deciding[counted] -= 1
