@@ -3,7 +3,7 @@
 import io
 import socket
 import sys
-from contextlib import ExitStack, redirect_stderr
+from contextlib import ExitStack, redirect_stderr, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,3 +173,24 @@ def test_programs_that_cannot_share_a_port(tmp_path: Path) -> None:
     with opened(f"cmd:{sys.executable} {program} {{port}}") as target:
         assert target.address is not None
         socket.create_connection(target.address).close()
+
+
+def taken(connection: socket.socket) -> int:
+    """Give how many bytes, of a megabyte, a connection takes at once."""
+    connection.settimeout(0.0)
+    count = 0
+    with suppress(BlockingIOError):
+        while count < 2**20:
+            count += connection.send(bytes(4096))
+    return count
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems keep as much as they like")
+def test_little_is_kept_for_who_does_not_read() -> None:
+    """On this machine the system keeps so little of what nobody reads that a server soon meets a full connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        with opened(f"tcp://127.0.0.1:{listening.getsockname()[1]}") as target:
+            link = target.begin()(DEADLINE, load("json"))
+        with listening.accept()[0] as accepted:
+            assert 0 < taken(accepted) < 200_000
+        link.close()

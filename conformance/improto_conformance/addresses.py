@@ -4,13 +4,19 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
 
 from improto.codec import Codec
 from improto.errors import UsageError
 from improto_conformance.links import Connect, SocketLink
 
 __all__ = ["Tls", "over_tcp", "over_tls", "over_unix"]
+
+_ROOM: Final = 4096  # bytes, of which Linux makes twice as many, that wait for the suite to read them
+_PACKET: Final = 1400  # bytes, as on a network: how much Linux keeps for a writer grows with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +83,32 @@ def over_unix(path: str) -> Connect:
 
 
 def _tcp(host: str, port: int, timeout: float) -> socket.socket:
-    made = socket.create_connection((host, port), timeout)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
+    failed = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        made = socket.socket(family, kind, protocol)
+        try:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if ip_address(address[0]).is_loopback:
+                _narrow(made)
+            made.settimeout(timeout)
+            made.connect(address)
+        except OSError as error:
+            made.close()
+            failed = error
+        else:
+            return made
+    raise failed
+
+
+def _narrow(made: socket.socket) -> None:
+    """Have the system keep little of what is not read.
+
+    On one machine it takes megabytes otherwise, so that no server would ever wait for a reader, nor write a part of
+    a message.  Over a network the packets are small anyway, and so little room would make all of it slow.
+    """
+    with suppress(OSError):  # not every system lets it be chosen
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _PACKET)
 
 
 def _linked(dial: Callable[[float], socket.socket]) -> Connect:
