@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from improto.messages import AnyMessage, Conversations, Error, Invitation, OnlineUsers
+from improto.messages import AnyMessage, Conversations, Error, Invitation, Message, OnlineUsers
 from improto_conformance.complaints import Difference
 
 __all__ = ["RESET", "Entry", "Event", "Transcript"]
@@ -119,6 +119,10 @@ class Transcript:
     def conversation(self) -> str:
         """The id of the first conversation, empty if there was none."""
         return next(iter(self.conversations), "")
+
+    def said(self, party: str, text: str) -> Message:
+        """Give the message that tells what a party said in the first conversation."""
+        return Message(self.conversation, self.name(party), text)
 
     def of(self, party: str, since: str | None = None, until: str | None = None) -> list[Entry]:
         """Give the entries of a party, all or those after a mark and before another one."""

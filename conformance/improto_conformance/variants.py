@@ -319,6 +319,7 @@ VARIANTS: Mapping[str, Variant] = {
     "one-request-a-turn": Variant("FLOW-10", _serve(Hub, Bounds(batch=1))),
     "small-turns": Variant("FLOW-10", _serve(Hub, Bounds(turn=1))),
     "small-queues": Variant("FLOW-6", _serve(Hub, Bounds(queued=1))),
+    "little-may-wait": Variant("FLOW-7", _serve(Hub, Bounds(events=32 * 1024))),
     "hasty-closes": Variant("CONN-22", _serve(Hub, Bounds(linger=0.0))),
     "late-closes": Variant("CONN-22", _serve(Hub), host=_arriving(lambda link, t: link.later(t, 0.0, 0.9))),
     "late-replies": Variant("CONN-5", _serve(Hub), host=_arriving(lambda link, t: link.later(t, 0.03, 0.0))),

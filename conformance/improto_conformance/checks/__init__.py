@@ -13,6 +13,7 @@ from improto_conformance.checks import (
     presence,
     registration,
     sending,
+    waiting,
     websocket,
 )
 from improto_conformance.vectors.forms import form_checks
@@ -25,6 +26,7 @@ _TOPICS = (
     presence,
     conversations,
     delivery,
+    waiting,
     errors,
     limits,
     framing,

@@ -12,7 +12,6 @@ from improto.messages import (
     Join,
     Leave,
     ListConversations,
-    Message,
     SendMessage,
 )
 from improto_conformance.check import Complaints, check
@@ -499,7 +498,7 @@ def others_stay(stage: Stage) -> None:
 @others_stay.judge
 def _(seen: Transcript) -> Complaints:
     yield from seen.expect("cy", [], since="left")
-    yield from seen.expect("bo", [Message(seen.conversation, seen.name("bo"), "still here")], since="left")
+    yield from seen.expect("bo", [seen.said("bo", "still here")], since="left")
 
 
 @check("LEAVE-6", "LEAVE by who was never invited is refused", policy="open")

@@ -15,7 +15,6 @@ from improto.messages import (
     Join,
     Leave,
     ListConversations,
-    Message,
     OnlineUsers,
     Register,
     SendMessage,
@@ -248,7 +247,7 @@ def _(seen: Transcript) -> Complaints:
 @texts.judge
 def _(seen: Transcript) -> Complaints:
     said = [entry.item for entry in seen.of("ann", since="talking") if isinstance(entry.item, SendMessage)]
-    wanted = [Message(seen.conversation, seen.name("ann"), said[-1].text)] if said else []
+    wanted = [seen.said("ann", said[-1].text)] if said else []
     yield from seen.expect("ann", [Code.INVALID, *wanted], since="talking")
 
 

@@ -9,7 +9,6 @@ from improto.messages import (
     Join,
     Leave,
     ListConversations,
-    Message,
     Register,
     SendMessage,
     Status,
@@ -467,7 +466,7 @@ def half_a_message(stage: Stage) -> None:
 
 @half_a_message.judge
 def _(seen: Transcript) -> Complaints:
-    yield from seen.expect("ann", [Message(seen.conversation, seen.name("ann"), "whole")], since="said")
+    yield from seen.expect("ann", [seen.said("ann", "whole")], since="said")
 
 
 @check(

@@ -5,7 +5,6 @@ from improto.messages import (
     Code,
     Join,
     ListConversations,
-    Message,
     OnlineUsers,
     Register,
     SendMessage,
@@ -141,7 +140,7 @@ def many_requests(stage: Stage) -> None:
 
 @many_requests.judge
 def _(seen: Transcript) -> Complaints:
-    said = [Message(seen.conversation, seen.name("ann"), str(number)) for number in range(5)]
+    said = [seen.said("ann", str(number)) for number in range(5)]
     for party in ("ann", "bo"):
         yield from seen.expect(party, said, since="said")
         yield from seen.expect_open(party)

@@ -148,7 +148,7 @@ def last_words(stage: Stage) -> None:
 
 @last_words.judge
 def _(seen: Transcript) -> Complaints:
-    said = [Message(seen.conversation, seen.name("ann"), text) for text in "ab"]
+    said = [seen.said("ann", text) for text in "ab"]
     yield from seen.expect("ann", said, since="said")
     yield from seen.expect("bo", said, since="said")
     yield from seen.expect_closed("ann")

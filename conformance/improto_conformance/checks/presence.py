@@ -8,7 +8,6 @@ from improto.messages import (
     Goodbye,
     Join,
     Leave,
-    Message,
     OnlineUsers,
     Register,
     SendMessage,
@@ -178,7 +177,7 @@ def still_a_member(stage: Stage) -> None:
 @still_a_member.judge
 def _(seen: Transcript) -> Complaints:
     for party in ("ann", "bo"):
-        said = Message(seen.conversation, seen.name("ann"), "still in")
+        said = seen.said("ann", "still in")
         yield from seen.expect(party, [said], since="status")
 
 

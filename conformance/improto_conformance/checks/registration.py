@@ -8,7 +8,6 @@ from improto.messages import (
     Join,
     Leave,
     ListConversations,
-    Message,
     OnlineUsers,
     Register,
     SendMessage,
@@ -309,7 +308,7 @@ def stays_a_member(stage: Stage) -> None:
 
 @stays_a_member.judge
 def _(seen: Transcript) -> Complaints:
-    said = Message(seen.conversation, seen.name("ann"), "it is I")
+    said = seen.said("ann", "it is I")
     yield from seen.expect("ann", [Code.ALREADY_REGISTERED, said], since="again")
     yield from seen.expect("bo", [said], since="again")
     if any(roster.users.get(seen.name("ann")) != "here" for roster in seen.rosters("ann")):
@@ -336,9 +335,7 @@ def status_of_who_has_the_name(stage: Stage) -> None:
 
 def _ann_as_before(seen: Transcript) -> Complaints:
     for party in ("ann", "bo"):
-        yield from seen.expect(
-            party, [Message(seen.conversation, seen.name("ann"), "it is I")], since="taken"
-        )
+        yield from seen.expect(party, [seen.said("ann", "it is I")], since="taken")
         if any(roster.users.get(seen.name("ann")) != "here" for roster in seen.rosters(party)):
             yield f"in the rosters of {party} ann was to stay 'here'"
 
