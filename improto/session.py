@@ -1,17 +1,17 @@
 """One client's end of one connection, without I/O: what `service.Service` is for servers.
 
-A `Session` puts the wire and the client's view together.  Requests go in and their bytes come out; bytes go in, and
-what the user is to be told comes out:
+A `Session` puts the bytes (`wire.Connection`) and what the user knows (`client.Client`) together.  Requests go in and
+their bytes come out; bytes go in, and what the user is to be told comes out:
 
     session = Session(codec, now)
 
-    session.send(request, now)       → the bytes to write; UsageError, and nothing is changed, if it may not be sent
-    session.feed(data)               whatever arrived, in pieces of any size
+    session.request(request, now)    → the bytes to write; UsageError, and nothing is changed, if it may not be sent
+    session.feed(data)               bytes arrived, cut into pieces of any size
     session.next(now)                → a Response, or a Fault, or None when more bytes are needed
     session.close()                  the connection has ended, or is to end without another word
 
-A Fault is what the server sent and makes no sense; after one that is `fatal` the binding closes.  `view` is what the user
-knows by then.  Bindings bring the bytes and the time.
+A Fault is something that the server sent and that makes no sense; after one that is `fatal` the binding closes the
+connection.  `view` is what the user knows by then.  Bindings bring the bytes and the time.
 """
 
 from typing import cast
@@ -36,11 +36,11 @@ class Session:
 
     @property
     def state(self) -> State:
-        """Where the connection stands."""
+        """The state of the connection."""
         return self._wire.state
 
-    def send(self, request: Request, now: float) -> bytes:
-        """Let a request go out and give its bytes.  UsageError, and nothing is changed, if it may not be sent now."""
+    def request(self, request: Request, now: float) -> bytes:
+        """Give the bytes of a request that is sent now.  UsageError, and nothing is changed, if it may not be sent."""
         objection = self.view.objection(request)
         if objection is not None:
             raise UsageError(objection)
@@ -50,11 +50,11 @@ class Session:
         return data
 
     def feed(self, data: bytes) -> None:
-        """Store what arrived."""
+        """Store bytes that arrived."""
         self._wire.feed(data)
 
     def next(self, now: float) -> Response | Fault | None:
-        """Take the next that came in; what makes no sense is a Fault that is not fatal (CLIENT-19)."""
+        """Take the next message that arrived.  One that makes no sense becomes a Fault that is not fatal (CLIENT-19)."""
         item = self._wire.next(now)
         if item is None or isinstance(item, Fault):
             return item

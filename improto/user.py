@@ -212,7 +212,7 @@ class User:
     def _send(self, request: Request, now: float) -> bytes:
         if not self.standing and self.error is not None:
             raise self.error
-        return self._session.send(request, now)
+        return self._session.request(request, now)
 
     def close(self) -> None:
         """Note that the program ends the connection without another word."""
@@ -306,7 +306,7 @@ class User:
             self.lost(NO_ANSWER)  # CONN-27
         elif advice is Liveness.ASK and self.state is State.REGISTERED:
             self._lists.append(_Reader.NOBODY)
-            return self._session.send(ListConversations(), now)  # CONN-26
+            return self._session.request(ListConversations(), now)  # CONN-26
         return b""
 
     def _end(self, error: ImprotoError | None) -> None:

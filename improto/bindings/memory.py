@@ -1,17 +1,23 @@
-"""Servers and clients in one process, without sockets, and on a clock of their own: for tests.
+"""Servers and clients in one process, without sockets and on a clock of their own: for tests.
+
+A server, for somebody who plays its clients:
 
     server = Server(Service(hub, codecs))
     link = server.connect()
     link.send(data)
-    link.receive(5.0)       → what the server has written; time passes only here, and only if nothing else happens
+    link.receive(5.0)         → what the server has written; waits for at most 5 s of the server's clock
+
+A client, for somebody who plays its server and its user:
 
     session = Session(codec)
-    session.send(request)   a client, for whoever plays its server: what it has written is taken,
-    session.take()          what it is to read is fed, what it tells its user is in `told`
-    session.feed(data)
+    session.request(request)  the user asks for something
+    session.take()            → what the client has written since
+    session.feed(data)        the server has written something
+    session.told              what the user was told
 
-Everything is deterministic: the work is done while somebody receives, in the order in which it was asked for,
-and the clock jumps to the next moment at which something is due.  Nothing here is for several threads.
+Everything is deterministic.  The server does its work while somebody receives, in the order in which it was asked
+for; and its clock stands still until there is no more work, and then jumps to the next moment at which something is
+due.  Nothing here is safe for threads.
 """
 
 from collections import deque
@@ -28,7 +34,7 @@ from improto.wire import Fault
 __all__ = ["End", "Link", "Server", "Session"]
 
 _HIGH_WATER: Final = 64 * 1024
-"""Bytes that wait for a client above which the server is told that it takes no more."""
+"""Above how many bytes that a client has not received the server is told that the client takes no more."""
 
 
 class Server:
@@ -37,12 +43,12 @@ class Server:
     def __init__(self, service: Service, *, prompt: bool = False) -> None:
         """Begin at second 0 with nobody connected.
 
-        `prompt`: do the work as soon as somebody sends, so that each `send` is a read of its own.
+        With `prompt`, the work is done as soon as somebody sends, so that the server reads the bytes of each `send` alone.
         """
         self.service = service
         self.prompt = prompt
         self.now = 0.0
-        """The clock, in seconds; it moves in `Link.receive` only."""
+        """The clock, in seconds; only `Link.receive` moves it."""
         self._links: dict[int, Link] = {}
 
     def connect(self) -> "Link":
@@ -52,7 +58,7 @@ class Server:
         return link
 
     def run(self) -> None:
-        """Do all the work that there is at this moment."""
+        """Do all the work that is due at this moment."""
         while (due := self.service.due) is not None and due <= self.now:
             for peer in self.service.turn(self.now):
                 link = self._links.get(peer.id)
@@ -60,7 +66,7 @@ class Server:
                     link.take()
 
     def wait(self, until: float) -> bool:
-        """Let time pass up to the next moment at which something is due; tell whether there is one by `until`."""
+        """Let time pass to the next moment at which something is due, or to `until`; tell whether something is due then."""
         due = self.service.due
         if due is None or due > until:
             self.now = until
@@ -87,14 +93,14 @@ class Link:
         return self._server.now
 
     def send(self, data: bytes) -> None:
-        """Send bytes; a server that has closed does not see them."""
+        """Send bytes.  A server that has closed the connection does not see them."""
         self._unsent += data
         self._pass_on()
         if self._server.prompt:
             self._server.run()
 
     def receive(self, timeout: float) -> bytes:
-        """Give what the server has written, empty at its end; TimeoutError if nothing comes in so many seconds."""
+        """Give what the server has written, or b"" at the end.  TimeoutError if nothing comes within so many seconds."""
         until = self._server.now + timeout
         self._server.run()
         while not self._unread and not self._over:
@@ -113,17 +119,17 @@ class Link:
         self._pass_on()
 
     def reset(self) -> None:
-        """Break off: what was not received is lost."""
+        """Break the connection off; what was not received is lost."""
         self._over = True
         self._service.end(self.peer, lost=True)
 
     def close(self) -> None:
-        """Close; harmless if that was done."""
+        """Close the connection, unless that was done already."""
         if not self._over:
             self.reset()
 
     def take(self) -> None:
-        """Take over what the service has for this client, and what it has decided."""
+        """Take what the service has written for this client, and do what it has decided."""
         self._unread += b"".join(self.peer.take())
         if self.peer.flush is not None:
             self._over = True
@@ -152,29 +158,29 @@ class End(Enum):
 
 
 class Session:
-    """A client, for whoever plays its server and its user."""
+    """A client, for somebody who plays its server and its user."""
 
     def __init__(self, codec: Codec) -> None:
-        """Begin at second 0 of a clock that stands still."""
+        """Begin at second 0 of a clock that never moves."""
         self._core = session.Session(codec, 0.0)
         self._unread = bytearray()  # by the server
         self.told: deque[Response | Fault | End] = deque()
-        """What the user has been told and has not looked at; an End is the last of it."""
+        """What the user was told and has not looked at; an End comes last."""
         self.closed = False
-        """Whether it has closed its connection: nothing comes after what it has written."""
+        """Whether the client has closed its connection, and writes no more."""
 
-    def send(self, request: Request) -> None:
+    def request(self, request: Request) -> None:
         """Write a request.  UsageError, and nothing is written, if it may not be sent now."""
-        self._unread += self._core.send(request, 0.0)
+        self._unread += self._core.request(request, 0.0)
 
     def take(self) -> bytes:
-        """Give what it has written since, as the server reads it."""
+        """Give the bytes that the client has written since the last call."""
         data = bytes(self._unread)
         self._unread.clear()
         return data
 
     def feed(self, data: bytes) -> None:
-        """Have it read what the server has written."""
+        """Let the client read bytes that the server has written."""
         if self.closed:
             return
         self._core.feed(data)
@@ -185,7 +191,7 @@ class Session:
                 return
 
     def end(self) -> None:
-        """Have it see the end of the server's stream, or a reset (CLIENT-16)."""
+        """Let the client see the end of the server's stream, or a reset (CLIENT-16)."""
         self._end(End.CLOSED if self._core.state is State.CLOSED else End.LOST)
 
     def _end(self, how: End) -> None:

@@ -111,7 +111,7 @@ class InMemory:
             case word:
                 kind = self._copy.module("improto.messages").COMMANDS[_REQUESTS[word]]
                 try:
-                    self.client.send(kind(*(command[field.name] for field in kind.FIELDS)))
+                    self.client.request(kind(*(command[field.name] for field in kind.FIELDS)))
                 except self._copy.module("improto.errors").UsageError:
                     return "refused"
         return "did"
