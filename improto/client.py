@@ -6,7 +6,7 @@
     client.overdue(now)              → whether to ask the server for a sign of life, or to give it up
 
 Everything a client may show is here: who is online, the invitations, the conversations.  What the server
-says is believed as far as it makes sense; what does not is reported, never raised (CLIENT-18).
+says is believed as far as it makes sense; what does not is ignored and reported, never raised (CLIENT-19).
 
 JOIN and LEAVE have no reply.  So `joined` holds what the user has asked for, and each CONVERSATIONS puts it
 right, but for what was asked after the LIST_CONVERSATIONS that it answers.

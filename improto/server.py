@@ -3,11 +3,11 @@
     hub.receive(connection, request, now)   a registered user's request, or a REGISTER
     hub.disconnect(connection, now)         end of stream: an implied GOODBYE
     hub.decide(connection, refusal, now)    the embedder's answer to an `Ask`
-    hub.kick(username, reason, now)         the embedder's wish
-    hub.tick(now)                           time has passed; due at `hub.due`
+    hub.kick(username, reason, now)         the embedder puts a user out
+    hub.tick(now)                           time has passed; call it when the clock reaches `hub.due`
 
-Each takes one input and returns what follows from it, in order: `Send` a message to connections, `Close` a
-connection, `Ask` the embedder.  Connections are numbers that the caller gives out and never uses again.
+Each call is one input, and returns what follows from it, in order: `Send` a message to connections, `Close` a
+connection, `Ask` the embedder.  A connection is a number that the caller has chosen and never uses for another one.
 
 Everything that could differ between two runs is an input: time is `now` (in seconds of any clock that does
 not go backwards), a user's identity is the connection's number, and the ids of conversations come from a
@@ -15,11 +15,11 @@ counter.  Nothing depends on the order of a set or on where the hub runs; so the
 outputs and the same `digest` everywhere, and a hub can be copied with `snapshot` and `restore`.
 
 The hub takes for granted what the layers before it have checked: messages are well formed and in bounds
-(`messages`, `limits`), and only registered connections send more than REGISTER (`states`).  What is left are
-the errors that depend on other users.  A request that is answered with ERROR has changed nothing.
+(`messages`, `limits`), and only registered connections send more than REGISTER (`states`).  Left for the hub are
+the errors that depend on what other users did.  A request that is answered with ERROR has changed nothing.
 
-Why users are kept by name and not by connection: the protocol speaks of names only.  What a user was part of
-ends when the user goes offline, so that a name never carries anything over to whoever takes it next.
+Users are kept by name and not by connection, since the protocol speaks of names only.  All that a user was part of
+ends when the user goes offline, so that whoever takes the name next inherits nothing.
 """
 
 import hashlib
@@ -62,44 +62,45 @@ class Send(NamedTuple):
 
 
 class Close(NamedTuple):
-    """Nothing more follows for this connection: flush, then close it."""
+    """Nothing more follows for this connection: write what waits, then close it."""
 
     connection: int
     reason: str = "goodbye"
-    """As `Observer.closed` is told it: the code of the ERROR that goes ahead, if one does."""
+    """What `Observer.closed` is told: the code of the ERROR that was sent before, if there was one."""
 
 
 class Ask(NamedTuple):
-    """The embedder is to `decide` about this REGISTER; until then nothing is read from the connection."""
+    """The embedder is to `decide` about this REGISTER; until then, nothing else that the connection sends is handled."""
 
     connection: int
     request: Register
 
 
 Output = Send | Close | Ask
+"""What follows from an input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a server may choose.  Everything is data or a pure function, with a plain default."""
+    """What the operator of a server may choose.  Everything is data or a pure function, and has a plain default."""
 
     private: bool = False
-    """Only who is invited may JOIN, and CONVERSATIONS shows only what one is in or invited to (JOIN-5, LIST-9)."""
+    """Whether only invited users may JOIN a conversation, or even see it in CONVERSATIONS (JOIN-5, LIST-9)."""
     ask: bool = False
-    """Whether the embedder decides about each REGISTER (REGISTER-8)."""
+    """Whether the embedder decides about each REGISTER (REGISTER-8), as with `Server(admit=…)`."""
     replace: bool = False
-    """Whether a REGISTER takes a name over; only for embedders that authenticate (REGISTER-7)."""
+    """Whether a REGISTER takes a name from the user who has it: only for embedders that authenticate users (REGISTER-7)."""
     settle: float = 1.0
-    """A roster follows a change within this many seconds, or later if the roster is large (`roster_rate`, PRESENCE-6)."""
+    """Seconds within which a roster follows a change; more if the roster is large, see `roster_rate` (PRESENCE-6)."""
     roster_rate: float = 8 * 1024
-    """Bytes of rosters per second and client, on average."""
+    """Bytes of rosters that each client gets per second, on average."""
     repeat: float = 30.0
-    """Without a change, a roster follows the one before within this many seconds, or later if it is large (PRESENCE-7)."""
+    """Seconds within which the roster is sent again without a change; more if it is large (PRESENCE-7)."""
     conversation_id: Callable[[int], str] = str
-    """Makes the id of the n-th conversation: 1 to 64 printable ASCII characters, no space, others for each n (CONV-3, CONV-4)."""
+    """Makes the id of the n-th conversation: 1 to 64 printable ASCII characters, no space, and never the same twice (CONV-3, CONV-4)."""
 
     def interval(self, roster_bytes: int) -> float:
-        """Give P, the least number of seconds between two rosters after a change."""
+        """Give the presence interval P for a roster of this size, in seconds: how far apart rosters are while things change."""
         return max(self.settle, roster_bytes / self.roster_rate)
 
 
@@ -107,18 +108,18 @@ class Policy:
 class _Conversation:
     id: str
     initiator: int
-    """The connection that the initiator had: the name could be somebody else's by now."""
+    """The connection of the user who began it.  Not the name, which may belong to somebody else by now."""
     people: dict[str, None]
-    """Whoever was invited or has joined since coming online, gone again or not."""
+    """Online users who were ever invited or have ever joined, also if they have declined or left."""
     invited: dict[str, None]
-    """Who holds an invitation neither taken up nor declined."""
+    """Users who hold an invitation that they have neither taken up nor declined."""
     members: dict[str, int] = field(default_factory=dict[str, int])
     """Member → connection, in the order of joining."""
     receivers: tuple[int, ...] | None = None
-    """Their connections, once somebody has said something: the same object until members come or go."""
+    """The members' connections, made when somebody says something; the same object until members come or go."""
 
     def drop(self, name: str) -> bool:
-        """End membership or invitation; tell whether there was a membership."""
+        """End somebody's membership and invitation; tell whether there was a membership."""
         self.invited.pop(name, None)
         self.receivers = None
         return self.members.pop(name, None) is not None
@@ -129,9 +130,9 @@ class _User:
     name: str
     connection: int
     conversations: dict[str, None] = field(default_factory=dict[str, None])
-    """The ids of those in whose `people` the user is."""
+    """The ids of the conversations whose `people` include the user."""
     initiated: int = 0
-    """How many living conversations the user began."""
+    """How many of the living conversations the user began."""
 
 
 _VERSION: Final = 1
@@ -139,7 +140,7 @@ _PER_ENTRY: Final = 16  # what any codec needs around one name, status or id in 
 
 
 def _size(text: str) -> int:
-    """Bound the bytes of `text` in any codec: plain ASCII as it is, anything else escaped as in JSON."""
+    """Give at least as many bytes as `text` takes in any codec: more if it has to be escaped."""
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text and "'" not in text:
         return len(text) + _PER_ENTRY
     return 3 * len(text.encode("utf-16-le")) + _PER_ENTRY
@@ -153,17 +154,17 @@ class Hub:
         self.policy = policy or Policy()
         self.limits = limits or Limits()
         self._users: dict[str, _User] = {}
-        self._online: dict[str, str] = {}  # their statuses, in the form in which everybody is told of them
+        self._online: dict[str, str] = {}  # name → status, as in a roster
         self._by_connection: dict[int, _User] = {}
-        self._asked: dict[int, Register] = {}
+        self._asked: dict[int, Register] = {}  # those about which the embedder has not decided
         self._conversations: dict[str, _Conversation] = {}
-        self._made = 0  # conversations made so far: their ids are never used again
-        self._changed = False  # since the last roster to everybody
-        self._rostered = 0.0  # when that was
+        self._made = 0  # how many conversations were ever made, so that no id is used again
+        self._changed = False  # whether the roster has changed since everybody got it
+        self._rostered = 0.0  # when everybody got it
         self._roster_bytes = 0
         self._list_bytes = 0
         self.due: float | None = None
-        """When `tick` has something to do; None if not without another input."""
+        """When `tick` will have something to do; None if never, unless there is another input."""
 
     # -- inputs -------------------------------------------------------------------------------------------
 
@@ -210,14 +211,14 @@ class Hub:
         for id in user.conversations:  # GOODBYE-8, GOODBYE-9
             conversation = self._conversations[id]
             del conversation.people[user.name]
-            self._drop(conversation, user.name)  # LEAVE-2, LEAVE-4
+            self._drop(conversation, user.name)
         return []
 
     def decide(self, connection: int, refusal: str | None, now: float) -> list[Output]:
-        """Admit whoever asked on this connection, or refuse in the words of `refusal`.
+        """Admit the user who wants to register on this connection, or refuse and give `refusal` as the reason.
 
         An answer that comes after the connection has ended is ignored.  InvalidMessage, and nothing is changed, if no
-        message can hold the words.
+        message can hold the reason.
         """
         refused = None if refusal is None else _error(connection, Code.FORBIDDEN, refusal)
         request = self._asked.pop(connection, None)
@@ -242,7 +243,7 @@ class Hub:
         ]
 
     def tick(self, now: float) -> list[Output]:
-        """Do what is due at `now`: the roster to everybody."""
+        """Do what is due at `now`: send the roster to everybody."""
         if self.due is None or now < self.due:
             return []
         self._changed = False
@@ -267,12 +268,12 @@ class Hub:
 
     @property
     def newest(self) -> int:
-        """The highest number of a connection that it knows, gone or not, or 0: whoever restores it gives out higher ones."""
+        """The highest connection number in the hub's state, or 0.  Whoever restores the hub numbers new connections from there."""
         initiators = [conversation.initiator for conversation in self._conversations.values()]
         return max([0, *self._by_connection, *self._asked, *initiators])
 
     def snapshot(self) -> dict[str, Any]:
-        """Give the whole state as JSON-able data, from which `restore` makes an equal hub."""
+        """Give the whole state as data that JSON can hold, from which `restore` makes an equal hub."""
         return {
             "version": _VERSION,
             "users": [
@@ -290,17 +291,17 @@ class Hub:
         }
 
     def digest(self) -> str:
-        """Give a fingerprint of the state: two hubs that were given the same inputs have the same."""
+        """Give a fingerprint of the state: hubs that were given the same inputs have the same fingerprint."""
         return hashlib.sha256(json.dumps(self.snapshot(), separators=(",", ":")).encode()).hexdigest()
 
     @classmethod
     def restore(
         cls, snapshot: Mapping[str, Any], policy: Policy | None = None, limits: Limits | None = None
     ) -> Self:
-        """Make a hub that goes on where `snapshot` was taken.  SnapshotError if it is not one of this version.
+        """Make a hub that goes on from `snapshot`.  SnapshotError if that is damaged or of another version of improto.
 
-        Its users are online as they were, each by the connection's number: `kick` those whose connections are no more, as in
-        a new process.  Its clock goes on, too.
+        Its users are still online, each by the number of the connection: `kick` those whose connections have gone, which
+        in a new process are all.  The `now` of later calls has to go on from the clock of the old hub.
         """
         if snapshot.get("version") != _VERSION:
             raise SnapshotError(
@@ -356,11 +357,11 @@ class Hub:
             return [_error(connection, Code.NAME_IN_USE, "somebody is online by that name; choose another")]
         added = _size(request.username) + _size(request.status)
         freed = 0 if holder is None else _size(holder.name) + _size(self._online[holder.name])
-        if self._roster_bytes - freed + added > self.limits.roster:
+        if self._roster_bytes - freed + added > self.limits.roster:  # LIMIT-21
             return [_error(connection, Code.TOO_MANY, "the server is full; try again later")]
         if holder is not None:  # REGISTER-7
             outputs += self.kick(holder.name, "you have connected from elsewhere", now)
-        self._changed = bool(self._users)  # nobody else: nobody who needs another roster than the newcomer's
+        self._changed = bool(self._users)  # if nobody else is online, nobody needs a roster but the newcomer
         if not self._changed:
             self._rostered = now
         user = _User(request.username, connection)
@@ -374,7 +375,7 @@ class Hub:
     def _status(self, user: _User, request: Status) -> list[Output]:
         before = self._online[user.name]
         growth = _size(request.status) - _size(before)
-        if self._roster_bytes + growth > self.limits.roster:
+        if self._roster_bytes + growth > self.limits.roster:  # LIMIT-21
             return [_error(user.connection, Code.TOO_MANY, "the roster is full; use a shorter status")]
         if request.status != before:  # STATUS-5
             self._online[user.name] = request.status  # STATUS-2
@@ -403,7 +404,7 @@ class Hub:
                 )
             ]
         id = self.policy.conversation_id(self._made + 1)  # INVITE-3, CONV-3
-        if self._list_bytes + _size(id) > self.limits.roster:
+        if self._list_bytes + _size(id) > self.limits.roster:  # LIMIT-21
             return [
                 _error(
                     user.connection, Code.TOO_MANY, "the server has too many conversations; try again later"
@@ -420,7 +421,7 @@ class Hub:
         return [Send(Invitation(id, user.name), tuple([person.connection for person in people]))]
 
     def _fitting(self, names: Iterable[str]) -> str:
-        """List as many names as an ERROR can hold."""
+        """Say that nobody has these names; list as many of them as an ERROR can hold (INVITE-7)."""
         text = "nobody is online by the name of "
         room = self.limits.explanation - len(f"{Code.NO_SUCH_USER}: {text}") - len(", …")
         listed = ""
@@ -441,7 +442,7 @@ class Hub:
             ]
         if user.name in conversation.members:  # JOIN-9
             return []
-        if self._list_bytes + _size(user.name) > self.limits.roster:
+        if self._list_bytes + _size(user.name) > self.limits.roster:  # LIMIT-21
             return [_error(user.connection, Code.TOO_MANY, "the conversations are full; try again later")]
         conversation.members[user.name] = user.connection  # JOIN-2, JOIN-3, LIST-8
         conversation.receivers = None
@@ -459,11 +460,11 @@ class Hub:
             return [
                 _error(user.connection, Code.NOT_MEMBER, "you are neither in this conversation nor invited")
             ]
-        self._drop(conversation, user.name)
+        self._drop(conversation, user.name)  # LEAVE-2, LEAVE-4
         return []
 
     def _drop(self, conversation: _Conversation, name: str) -> None:
-        """End somebody's part in a conversation, and with the last one's part the conversation itself."""
+        """End somebody's part in a conversation, and the conversation itself if that was the last part in it."""
         if conversation.drop(name):
             self._list_bytes -= _size(name)
         if conversation.members or conversation.invited:  # CONV-1, CONV-2
@@ -497,9 +498,9 @@ class Hub:
 
 
 def _error(connection: int, code: Code, explanation: str) -> Send:
-    # Cut, since an embedder's reason may be of any length; LIMIT-16 bounds the whole text.
+    # Cut to what LIMIT-16 allows, since an embedder's reason may be of any length.
     return Send(Error(f"{code}: {explanation}"[:512]), (connection,))
 
 
-def _no_such_conversation(connection: int) -> Send:
+def _no_such_conversation(connection: int) -> Send:  # JOIN-8, LEAVE-5, SEND-5
     return _error(connection, Code.NO_SUCH_CONVERSATION, "no conversation has that id, or it has ended")

@@ -190,7 +190,7 @@ def _walk(payload: bytes, *, texts: bool = False) -> bytes:
 def _check_text(payload: bytes, start: int, end: int) -> None:
     try:
         payload[start:end].decode()
-    except UnicodeDecodeError as error:  # MSGPACK-8
+    except UnicodeDecodeError as error:  # MSGPACK-9
         raise DecodeError(Code.MALFORMED, "a text is not valid UTF-8", offset=start + error.start) from None
 
 

@@ -370,7 +370,7 @@ def _map(kind: Kind, value: PickleValue) -> dict[str, PickleValue]:
         raise DecodeError(Code.INVALID, f"a {kind.value} is not a map")
     keys = [raw if isinstance(raw, str) else _key(kind, raw) for raw in value.flat[::2]]
     entries = dict(zip(keys, value.flat[1::2], strict=True))
-    if len(entries) < len(keys):  # PICKLE-15
+    if len(entries) < len(keys):  # CODEC-10
         raise DecodeError(Code.INVALID, f"a key of a {kind.value} stands there twice")
     return entries
 
