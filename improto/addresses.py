@@ -1,10 +1,10 @@
-"""Where a server is: the URLs that clients and commands take.
+"""Addresses: of servers, of the web pages that may talk to them, and of clients, which are counted by theirs.
 
-tcp://host:port     port 6666 if none is given; `host:port` and `host` mean the same
-tls://host:port     … behind TLS
-unix:/path          a Unix socket
+The URLs that clients and commands take:
 
-And whence a web page is that may talk to it: its origin; and as what a client's address is counted.
+    tcp://host:port     port 6666 if none is given; `host:port` and `host` mean the same
+    tls://host:port     … with TLS
+    unix:/path          a Unix socket
 """
 
 import re
@@ -18,15 +18,15 @@ from improto.errors import UsageError
 __all__ = ["PORT", "Address", "check_origin", "parse_address", "subnet"]
 
 PORT: Final = 6666
-"""Where a server listens unless it is told otherwise (CONN-3)."""
+"""The TCP port on which a server listens unless it is told otherwise (CONN-3)."""
 
 _HOST: Final = re.compile(r"[a-z0-9._:-]+")
-_NEEDLESS: Final = {"http": 80, "https": 443}  # ports that no origin names
+_NEEDLESS: Final = {"http": 80, "https": 443}  # ports that browsers leave out of an origin
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is; `str` gives the URL."""
+    """The address of a server; `str` gives its URL."""
 
     scheme: Literal["tcp", "tls", "unix", "ws", "wss"]
     host: str = ""
@@ -43,7 +43,7 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """Take a URL apart.  UsageError if it is none, with one that is."""
+    """Take a URL apart.  UsageError, with examples, if it is not the address of a server."""
     wrong = UsageError(
         f"{url!r} is no address; write it like tcp://localhost:{PORT}, tls://HOST:PORT or unix:PATH"
     )
@@ -73,9 +73,9 @@ def parse_address(url: str) -> Address:
 
 
 def check_origin(text: str) -> None:
-    """Refuse with UsageError what no browser names as a page's origin, since it would let in nobody (WS-6).
+    """Check that browsers would write an origin like this (WS-6).  UsageError if not, since it would never match.
 
-    So is `null`, which stands for any page that wants to have no origin.
+    `null` is refused, too: browsers send it for any page that hides its origin.
     """
     wrong = UsageError(
         f"{text!a} is no origin; write it as browsers do: https://chat.example.org, in small letters and without a path"
@@ -93,9 +93,10 @@ def check_origin(text: str) -> None:
 
 
 def subnet(address: str) -> str:
-    """Give as what connections from an address are counted: of IPv6 its first 64 bits, since the others cost a host nothing.
+    """Give what an address is counted as, where connections from one address are limited.
 
-    IPv4 that is mapped into IPv6 counts as itself, and so does what is no address of either, such as a user's number.
+    An IPv6 address counts as its /64 network, since a host can have any number of addresses in that.  An IPv4 address
+    counts as itself, also when it is mapped into IPv6, and so does a text that is no address, such as `uid 1000`.
     """
     try:
         found = IPv6Address(address)

@@ -1,4 +1,8 @@
-"""What the `Session` of each binding has in common: what the user knows, and a call for each request without a sure reply."""
+"""What the client sessions of all bindings have in common.
+
+That is what the user knows, and a call for each request that has no reply of its own.  The two that have one,
+`register` and `list_conversations`, wait for it, and so each binding writes them in its own way.
+"""
 
 from typing import Generic, TypeVar
 
@@ -10,46 +14,47 @@ from improto.user import User
 __all__ = ["Calls"]
 
 _Sent = TypeVar("_Sent")
-"""What a call gives: nothing, or what is to be awaited."""
+"""What a call gives: None, or an awaitable of it."""
 
 
 class Calls(Generic[_Sent]):
-    """The requests that have no sure reply, as calls that each binding's `Session` has.
+    """The requests that have no reply of their own, as calls; the base of each binding's `Session`.
 
-    What comes of them arrives, an Error if they had no effect.  Each waits until the system takes the request.
-    InvalidMessage or UsageError, and nothing is sent, if it may not be sent; Lost if there is no connection.
+    What comes of a call arrives later like all else, as an Error if it had no effect.  The call itself waits only
+    until the system has taken the request.  InvalidMessage or UsageError, and nothing is sent, if the request may not
+    be sent; Lost if there is no connection.
     """
 
     _user: User
 
     @property
     def state(self) -> State:
-        """Where the connection stands."""
+        """The state of the connection."""
         return self._user.state
 
     @property
     def view(self) -> Client:
-        """What the user knows: who is online, invitations, conversations.  With threads, it changes while you look."""
+        """What the user knows: who is online, invitations, conversations.  With threads, it may change while you look."""
         return self._user.view
 
     def invite(self, *usernames: str) -> _Sent:
-        """Begin a conversation; an Invitation arrives that tells its id."""
+        """Begin a conversation and invite users to it; an Invitation arrives that tells its id."""
         return self._send(Invite(usernames))
 
     def join(self, conversation: str) -> _Sent:
-        """Become a member."""
+        """Become a member of a conversation."""
         return self._send(Join(conversation))
 
     def leave(self, conversation: str) -> _Sent:
-        """Be a member no more, or decline an invitation."""
+        """Leave a conversation, or decline an invitation to it."""
         return self._send(Leave(conversation))
 
     def send(self, conversation: str, text: str) -> _Sent:
-        """Say something to the members, of whom the user has to be one."""
+        """Say something in a conversation that the user has joined."""
         return self._send(SendMessage(conversation, text))
 
     def status(self, text: str) -> _Sent:
-        """Change the status."""
+        """Change the user's status."""
         return self._send(Status(text))
 
     def _send(self, request: Request) -> _Sent:

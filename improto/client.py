@@ -1,19 +1,19 @@
 """One client's view: what a user knows from what was sent and received.  No bytes, no clock, no terminal.
 
     client.objection(request)        → why a request must not be sent now, or None
-    client.sent(request, now)        a request goes out
+    client.sent(request, now)        a request was sent
     client.received(response, now)   a response came in → None, or why it makes no sense and was ignored
     client.overdue(now)              → whether to ask the server for a sign of life, or to give it up
 
-Everything a client may show is here: who is online, the invitations, the conversations.  What the server
+All that a client may show its user is here: who is online, the invitations, the conversations.  What the server
 says is believed as far as it makes sense; what does not is ignored and reported, never raised (CLIENT-19).
 
-JOIN and LEAVE have no reply.  So `joined` holds what the user has asked for, and each CONVERSATIONS puts it
-right, but for what was asked after the LIST_CONVERSATIONS that it answers.
+JOIN and LEAVE have no reply.  So `joined` holds what the user has asked for, and each CONVERSATIONS corrects it, but
+for what was asked after the LIST_CONVERSATIONS that it answers.
 
-An ERROR does not say which request it answers.  `rate-limited` is taken for the answer to the LIST_CONVERSATIONS that has
-waited longest, since a burst is refused from some request on (FLOW-11); if it was about a request before that, a
-CONVERSATIONS that nobody waits for follows, and makes sense.
+An ERROR does not say which request it answers.  `rate-limited` is taken for the answer to the LIST_CONVERSATIONS that
+has waited longest, since a server that refuses a request of a burst refuses those behind it as well (FLOW-11).  If it
+was about an earlier request after all, a CONVERSATIONS follows for which nobody waits any more, and which is accepted.
 """
 
 from collections import deque
@@ -43,9 +43,9 @@ from improto.messages import (
 __all__ = ["SILENCE", "WAIT", "Client", "Liveness", "Timeouts"]
 
 SILENCE: Final = 60.0
-"""Seconds without a word from the server after which a client may ask for one (CONN-26)."""
+"""Seconds of silence after which a client may ask its server for a sign of life (CONN-26)."""
 WAIT: Final = 30.0
-"""Seconds after which a server that was asked and did not answer counts as lost (CONN-27)."""
+"""Seconds after which a server that was asked for one and did not answer counts as lost (CONN-27)."""
 
 
 _MOST: Final = 1e6  # more than eleven days
@@ -53,21 +53,21 @@ _MOST: Final = 1e6  # more than eleven days
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How many seconds a client waits for its server before CannotConnect or Lost, whatever it waits for."""
+    """How many seconds a client waits for its server, before CannotConnect or Lost is raised."""
 
     connect: float = 10.0
-    """For a connection, with TLS and WebSocket begun, each time that one is made."""
+    """For a connection to be made, TLS and WebSocket included; each time anew."""
     reply: float = WAIT
-    """For the reply to a call.  A server that says nothing at all is lost after `WAIT` in any case (CONN-27)."""
+    """For the reply to a call.  A server that says nothing at all counts as lost after `WAIT` in any case (CONN-27)."""
     write: float = 60.0
-    """For room for what is sent."""
+    """For the system to take what is sent."""
     goodbye: float = 1.0
-    """For the end of the connection after GOODBYE (CLIENT-20), and for room for that."""
+    """For GOODBYE to be sent and the server to end the connection (CLIENT-20); then it is closed, and nothing raised."""
 
     def __post_init__(self) -> None:
-        """Check that a clock can take them.  UsageError if not."""
+        """Check that they are numbers that a clock can take.  UsageError if not."""
         for seconds in (self.connect, self.reply, self.write, self.goodbye):
-            if not 0 <= seconds < _MOST:  # which no NaN is
+            if not 0 <= seconds < _MOST:  # written so that NaN is refused, too
                 raise UsageError(f"a time-out is from 0 to less than a million seconds, and not {seconds}")
 
 
@@ -82,30 +82,31 @@ class Liveness(Enum):
 
 
 class Client:
-    """The view of one user on one connection.  See the module's text for the order of calls."""
+    """What one user knows on one connection.  See the module's text for the order of calls."""
 
     def __init__(self, now: float) -> None:
         """Begin knowing nothing."""
         self.username = ""
         self.status = ""
         self.online: Mapping[str, str] = {}
-        """Name → status, from the last roster: replaced as a whole, never changed."""
+        """Name → status, from the last roster.  Each roster is a new mapping; none is changed."""
         self.invitations: dict[str, str] = {}
-        """Conversation → who invited, as long as neither JOIN nor LEAVE was sent; in the order of arrival."""
+        """Conversation → who invited the user, until JOIN or LEAVE was sent for it; in the order of arrival."""
         self.joined: dict[str, None] = {}
-        """The conversations that the user is in, in the order of joining."""
+        """The conversations that the user is in, as keys in the order of joining."""
         self.conversations: Mapping[str, tuple[str, ...]] = {}
         """Conversation → members, from the last CONVERSATIONS."""
         self._ever_joined: dict[str, None] = {}  # also after LEAVE: messages may be on their way
-        self._asked: deque[dict[str, bool]] = (
-            deque()
-        )  # for each list not yet received: joins and leaves since
-        self._doubted: dict[str, bool] | None = None  # … and for the last one that seems to be refused
+        # For each CONVERSATIONS that is to come: what was joined (True) and left (False) since it was asked for …
+        self._asked: deque[dict[str, bool]] = deque()
+        self._doubted: dict[str, bool] | None = (
+            None  # … and the same for the last one that seems to be refused
+        )
         self._heard = now
         self._asked_at: float | None = None
 
     def objection(self, request: Request) -> str | None:
-        """Say why the server would refuse a request from a user who is in `joined` and nowhere else, or None."""
+        """Say why a request must not be sent now, or None: a message needs a conversation that is in `joined`."""
         if (
             isinstance(request, SendMessage) and request.conversation not in self.joined
         ):  # CLIENT-10, CLIENT-11
@@ -113,7 +114,7 @@ class Client:
         return None
 
     def sent(self, request: Request, now: float) -> None:
-        """Note what the user has asked for."""
+        """Note a request that was sent."""
         match request:
             case Register(username, status):
                 self.username, self.status = username, status
@@ -131,7 +132,7 @@ class Client:
                 pass
 
     def received(self, response: Response, now: float) -> str | None:
-        """Note what the server said; give the reason if it makes no sense and was ignored."""
+        """Note what the server said; give the reason if that makes no sense and was ignored."""
         self._heard = now
         match response:
             case OnlineUsers(users):
@@ -158,7 +159,7 @@ class Client:
         return None
 
     def overdue(self, now: float) -> Liveness:
-        """Advise about a server that has said nothing for long."""
+        """Say what to do about a server that may have been silent for too long."""
         if self._asked_at is not None and now - max(self._asked_at, self._heard) >= WAIT:
             return Liveness.LOST
         if self._asked_at is None and now - self._heard >= SILENCE:

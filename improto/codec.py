@@ -2,17 +2,17 @@
 
 A codec turns one message into one *payload* and back.  On a message transport (WebSocket) a payload is
 sent as it is; on a byte stream it is framed, and a *reader* cuts the stream into payloads again.  A codec
-is a pure function of its input: it knows no connection, no role and no limits but what it is called with.
+is a pure function of its arguments: it knows of no connection, role or limit but those that it is given.
 
 Readers are pulled, not pushed: `feed` only stores bytes, and each `next` takes at most one message out of
-them.  So whoever reads decides after each message whether to go on, with which limit, and when somebody
-else is to have a turn; and a stream gives the same messages however it was segmented.
+them.  So the caller decides after each message whether to go on, with which limit, and when somebody else
+gets a turn; and a stream gives the same messages, however it was cut into pieces.
 
 To write a codec, subclass `LineCodec` or `LengthCodec`, which bring the framing, and write `encode` and
-`decode`; make decoding end in `build` or `build_positional`, which apply the message table, the same for
-all codecs.  Register it with an entry point in the group `improto.codecs`, named like the codec.
+`decode`.  Let decoding end in `build` or `build_positional`, which apply the message table in the same way
+for all codecs.  Register the codec with an entry point in the group `improto.codecs` that has its name.
 
-The core imports no codec.  Which codecs exist is looked up by name, when a program asks.
+The core imports no codec: they are looked up by name, when a program asks for one.
 """
 
 import re
@@ -44,10 +44,10 @@ ENTRY_POINTS: Final = "improto.codecs"
 
 
 class Reader(ABC):
-    """Takes a stream apart into messages.
+    """Cuts a stream of bytes into messages.
 
-    Call `feed` with what arrives and `next` until it returns None.  `next` raises DecodeError for what is
-    no message; if that is `fatal`, the stream is over, and the reader keeps and gives nothing more.
+    Call `feed` with the bytes that arrive, and `next` until it returns None.  `next` raises DecodeError for
+    bytes that are no message; if that is `fatal`, the stream is over, and the reader gives nothing more.
     """
 
     @abstractmethod
@@ -61,16 +61,16 @@ class Reader(ABC):
     @property
     @abstractmethod
     def behind(self) -> int:
-        """How many of the bytes fed lie behind the message that `next` has just taken or refused, unless fatally."""
+        """How many bytes are left behind the message that `next` has just given, or refused without ending the stream."""
 
 
 class Codec(ABC):
-    """One way to write messages as bytes.  A codec has no state: one instance serves every connection."""
+    """One way to write messages as bytes.  A codec has no state: one instance serves all connections."""
 
     name: ClassVar[str]
     """The name on command lines and in WebSocket subprotocols."""
     binary: ClassVar[bool] = False
-    """Whether a payload is binary data rather than UTF-8 text: the type of a WebSocket frame."""
+    """Whether a payload is binary data rather than UTF-8 text, which decides on the type of its WebSocket message."""
 
     @abstractmethod
     def encode(self, message: AnyMessage) -> bytes:
@@ -78,11 +78,11 @@ class Codec(ABC):
 
     @abstractmethod
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
-        """Give the message that `sender` put into one whole payload; DecodeError if it is none."""
+        """Give the message in one whole payload that `sender` has sent; DecodeError if there is none."""
 
     @abstractmethod
     def frame(self, payload: bytes) -> bytes:
-        """Make of a payload what goes onto a byte stream."""
+        """Give a payload as it is written to a byte stream."""
 
     @abstractmethod
     def reader(self, sender: Role) -> Reader:
@@ -90,12 +90,13 @@ class Codec(ABC):
 
 
 class LineCodec(Codec):
-    """A codec whose payloads are lines: they hold no line feed, and a line feed ends them.
+    """A codec whose payloads are lines: they hold no line feed, and are followed by one.
 
-    A carriage return before the line feed is accepted, and lines of nothing but `blank` are skipped.
+    A carriage return before the line feed is accepted, and blank lines are skipped.
     """
 
     blank: ClassVar[bytes] = b" "
+    """A line that holds nothing but these bytes is blank."""
 
     def frame(self, payload: bytes) -> bytes:
         """End the line."""
@@ -107,12 +108,12 @@ class LineCodec(Codec):
 
 
 class LengthCodec(Codec):
-    """A codec whose payloads are any bytes: four bytes with the length, most significant first, go ahead."""
+    """A codec whose payloads may be any bytes: four bytes before each give its length, most significant byte first."""
 
     binary = True
 
     def frame(self, payload: bytes) -> bytes:
-        """Put the length ahead."""
+        """Put the length before the payload."""
         return len(payload).to_bytes(4) + payload
 
     def reader(self, sender: Role) -> Reader:
@@ -137,7 +138,7 @@ class _FramedReader(Reader):
         return len(self._buffer) - self._start
 
     def _too_large(self, limit: int) -> DecodeError:
-        """End the stream: what is behind an over-long message may be anything, the rest of it too."""
+        """End the stream: nobody knows whether what follows is the rest of the message that is too long, or another one."""
         self._over = True
         self._buffer.clear()
         self._start = 0
@@ -203,9 +204,9 @@ class _LengthReader(_FramedReader):
 
 
 def build(command: str, values: Sequence[object], sender: Role) -> AnyMessage:
-    """Make a message of a command name and one value for each field.
+    """Make a message from the name of its command and one value for each field.
 
-    Raises DecodeError: `malformed` if it is no command name at all, `unknown-command` if `sender` has no such
+    DecodeError `malformed` if `command` is no command name at all, `unknown-command` if `sender` has no such
     command, `invalid` if the values do not fit its fields.
     """
     message = find(command, sender)
@@ -218,12 +219,12 @@ def build(command: str, values: Sequence[object], sender: Role) -> AnyMessage:
 
 
 def build_positional(command: str, arguments: Sequence[object], sender: Role) -> AnyMessage:
-    """Do as `build` for codecs that spread the names of INVITE out as so many arguments."""
+    """Do the same as `build`, for codecs in which each name of INVITE is an argument of its own."""
     return build(command, [arguments] if command == Invite.COMMAND else arguments, sender)
 
 
 def find(command: str, sender: Role) -> type[AnyMessage]:
-    """Look a command up in the table; DecodeError `malformed` or `unknown-command` if `sender` has none such."""
+    """Look up a command of `sender`; DecodeError `malformed` or `unknown-command` if there is none of that name."""
     message = COMMANDS.get(command)
     if message is not None and message.FROM is sender:
         return message
@@ -233,14 +234,14 @@ def find(command: str, sender: Role) -> type[AnyMessage]:
 
 
 def arguments(message: AnyMessage) -> Sequence[object]:
-    """Give the arguments as positional codecs write them: those of INVITE spread out."""
+    """Give a message's arguments for codecs in which each name of INVITE is an argument of its own."""
     return message.users if isinstance(message, Invite) else message.values()
 
 
 def detect(data: bytes) -> str | None:
-    """Name the codec that a client's first bytes are written in, or None if more bytes are needed to tell.
+    """Tell by a client's first bytes the name of its codec, or None if more bytes are needed.
 
-    `data` must not begin with SP, CR or LF, which a reader of any codec would skip.  DecodeError if it is none.
+    `data` must not begin with SP, CR or LF, which are to be skipped (CODEC-11).  DecodeError if it is no codec's.
     """
     first = data[:1]
     if not first:
@@ -266,11 +267,11 @@ _PICKLE_STARTS: Final = (b"\x80", b"(", b")", b"]", b"}")
 
 @cache
 def load(name: str, **options: bool) -> Codec:
-    """Make the installed codec called `name`, with options that it knows.
+    """Give the installed codec called `name`, made with its own options, such as `integer_ids` of pickle.
 
-    RegistryError if there is none of that name, or more than one, or if it lacks a package.
+    RegistryError if there is none of that name, or more than one, or if a package is missing that it needs.
     """
-    # Imported here: looking around in installed distributions reads files, which the rest of the core never does.
+    # Imported here, since this looks into files of installed distributions, and nothing else in the core does I/O.
     from importlib.metadata import entry_points
 
     found = list(entry_points(group=ENTRY_POINTS, name=name))
@@ -287,12 +288,12 @@ def load(name: str, **options: bool) -> Codec:
         ) from error
     except AttributeError as error:
         raise RegistryError(
-            f"the codec {name!r} is not where its entry point says ({error}); install it anew"
+            f"the codec {name!r} is not where its entry point says ({error}); install it again"
         ) from error
     if not isinstance(codec, Codec) or codec.name != name:
         raise RegistryError(
-            f"the entry point {name!r} is {found[0].value}, which is no codec of that name; "
-            f"let it be what makes a Codec whose `name` is {name!r}"
+            f"the entry point {name!r} is {found[0].value}, which makes no codec of that name; "
+            f"let it name a subclass of Codec whose `name` is {name!r}"
         )
     return codec
 

@@ -1,11 +1,11 @@
-"""Every exception that improto raises, in one tree.
+"""All exceptions that improto raises, in one tree.
 
     ImprotoError
     ├── UsageError        the calling program broke a rule of the API
-    ├── InvalidMessage    a message was built from values that are not of its fields' types
+    ├── InvalidMessage    a message cannot be built from these values
     ├── DecodeError       bytes from a peer are no message (codecs raise it; the wire layer catches it)
-    ├── RegistryError     a codec is unknown, is not installed, or its name is taken
-    ├── SnapshotError     a snapshot to restore from is not one of this version
+    ├── RegistryError     a codec is unknown, is not installed, or its name is taken twice
+    ├── SnapshotError     a snapshot cannot be restored
     ├── CannotConnect     there is no server to talk to
     ├── Lost              a client's connection ended without its GOODBYE
     └── Refused           a server does not take a user, or has no time for a call
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class ImprotoError(Exception):
-    """The root: catch this to catch whatever improto raises."""
+    """The root: catch this to catch everything that improto raises."""
 
 
 class UsageError(ImprotoError):
@@ -49,9 +49,9 @@ class DecodeError(ImprotoError, ValueError):
     """Bytes from a peer are not a message.
 
     `code` is one of `too-large`, `malformed`, `unknown-command`, `invalid` (see `improto.messages.Code`).
-    `fatal` tells that the codec no longer knows where the next message begins, so that the stream is over;
-    otherwise the framing is intact and reading goes on behind the bad message.  `offset` tells, where the codec
-    knows it, at which byte of the message the fault was seen; 0 is the first one of its payload.
+    If it is `fatal`, nobody knows where the next message would begin, and the stream is over; otherwise the framing is
+    intact, and reading goes on behind the bad message.  `offset` is the byte of the payload at which the fault was
+    seen, counted from 0, or None where the codec does not know.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class DecodeError(ImprotoError, ValueError):
 
 
 class RegistryError(ImprotoError, LookupError):
-    """A codec cannot be found or registered; the message says what to install or rename."""
+    """A codec cannot be loaded; the message says what to install or to change."""
 
 
 class SnapshotError(ImprotoError, ValueError):
@@ -93,7 +93,8 @@ class Lost(ImprotoError):
 class Refused(ImprotoError):
     """A server does not take a user, or has no time for a call.
 
-    `code` is that of its ERROR, such as `name-in-use` or `forbidden` (see `improto.messages.Code`), None if it has none.
+    `code` is that of its ERROR, such as `name-in-use` or `rate-limited` (see `improto.messages.Code`); None if that has
+    no code.
     """
 
     def __init__(self, code: str | None, message: str) -> None:

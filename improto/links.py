@@ -1,28 +1,29 @@
-"""The connections of one server, without I/O: what each binding's server has in common.
+"""The connections of one server, without I/O: what the servers of all bindings have in common.
 
-A binding derives its connection from `Link`, and moves bytes.  When to write how much, when to read, how many
-connections there may be, and how one is closed is decided here.  It tells
+A binding derives its connection from `Link`, and moves bytes.  When to write and how much, when to read, how many
+connections there may be, and how each one is closed is decided here.  The binding says what happens:
 
     links = Links(service)
 
-    link.opened(now, address)      a connection was accepted
+    link.opened(now, address)      a connection was accepted; it may be read from at once
     link.received(data)            bytes arrived
-    link.ended()                   end of stream
+    link.ended()                   end of the peer's stream
     link.broken()                  nothing can be read or written any more
-    link.lost()                    the connection is closed: nothing more is called
-    link.pause(now)                the transport takes no more for now …
-    link.resume()                  … and takes more again
+    link.lost()                    the connection is closed; nothing more is called
+    link.pause(now)                the transport has no room for now …
+    link.resume()                  … and has room again
     links.turn(now)                after any of these, and when the clock reaches `links.due`
 
-and does in `refresh`, which is called in a turn for each link about which something was decided, what follows:
+A turn calls `refresh`, which the binding writes, for each link about which something was decided.  There it does what
+the link says, or has it done:
 
     while (data := link.take(now)) is not None: write it
     in Phase.OPEN, read if, and only if, `link.reading`
-    in Phase.FLUSHING, read on, and call `link.flushed(now)` once all that was written is out
-    in Phase.LINGERING, shut down writing and read on
-    in Phase.OVER, close at once, whatever waits
+    in Phase.FLUSHING, read on, and call `link.flushed(now)` once all that was written has gone out
+    in Phase.LINGERING, shut down writing, and read on
+    in Phase.OVER, close at once, whatever still waits
 
-What the service hands over is written in small portions, so that each one that goes is a sign of life.
+What a peer is sent is written in small portions, so that each portion that goes out is a sign of life.
 """
 
 from collections import Counter
@@ -36,7 +37,7 @@ from improto.service import Peer, Service
 __all__ = ["PORTION", "Link", "Links", "Phase"]
 
 PORTION: Final = 64 * 1024
-"""Bytes that are written at once, so that each portion that goes is a sign of life."""
+"""At most how many bytes `Link.take` gives at a time."""
 
 
 class Phase(Enum):
@@ -44,10 +45,12 @@ class Phase(Enum):
 
     OPEN = "open"
     FLUSHING = "flushing"
-    """Nothing follows what waits."""
+    """What waits is written; nothing follows it."""
     LINGERING = "lingering"
-    """All is out; the peer is to close, and what it sends is discarded, so that no reset destroys the last message."""
+    """All is written, and the peer is to close.  What it sends is read and discarded: else a reset could destroy the
+    last message on its way."""
     OVER = "over"
+    """Nothing more is read or written."""
 
 
 class Links:
@@ -56,10 +59,10 @@ class Links:
     def __init__(
         self, service: Service, *, connections: int = 10_000, per_address: int = 1_000, gap: float = 0.0
     ) -> None:
-        """Serve at most so many connections, in all and from one address (FLOW-13), or one /64 of IPv6.
+        """Serve at most `connections` in all, and `per_address` from one address or one /64 of IPv6 (FLOW-13).
 
-        With `gap`, that many seconds lie between two messages to a peer that speaks the pickle codec, for
-        programs that take one `recv` for one message (LECTURE-1).  UsageError if it is less than 20 ms.
+        With `gap`, at least so many seconds lie between two messages to a peer that speaks the pickle codec, for
+        programs that take what one `recv` gives for one message (LECTURE-1).  UsageError if that is less than 20 ms.
         """
         self.gap = checked_gap(gap)
         self.service = service
@@ -69,15 +72,15 @@ class Links:
         self.connections = connections
         self.per_address = per_address
         self._links: dict[int, Link] = {}
-        self._served = 0
-        self._by_address: Counter[str] = Counter()  # as `subnet` counts them
-        self._touched: list[Link] = []  # to be refreshed, though the service knows nothing new
+        self._served = 0  # connections that are served, and not just refused
+        self._by_address: Counter[str] = Counter()  # the same by address, as `subnet` counts
+        self._touched: list[Link] = []  # to be refreshed in the next turn, whatever the service says
         self.closing = False
         """Whether `shut_down` was called."""
-        # Deadlines; since all in one dict have the same length, the earliest is always the first.
+        # Deadlines.  In each dict all are set for the same number of seconds ahead, so the first entry is the earliest.
         self._gaps: dict[Link, float] = {}
-        self._closes: dict[float, dict[Link, float]] = {}  # by that length
-        self._deadlines = [self._gaps]  # all of them
+        self._closes: dict[float, dict[Link, float]] = {}  # by that number of seconds
+        self._deadlines = [self._gaps]  # and the values of `_closes`
 
     def __len__(self) -> int:
         """Count the connections, those that are being closed included."""
@@ -105,7 +108,7 @@ class Links:
 
     @property
     def due(self) -> float | None:
-        """When `turn` is to be called even if nothing happens; None if not at all."""
+        """When `turn` has to be called even if nothing happens; None if never."""
         if self._touched:
             return 0.0
         due = self.service.due
@@ -116,10 +119,10 @@ class Links:
         return due
 
     def shut_down(self, now: float) -> None:
-        """Tell everybody that the server goes, and close all connections, also those yet to come (ERROR-9)."""
+        """Tell everybody that the server goes down, and close all connections, also those that are yet to come (ERROR-9)."""
         self.closing = True
         self.service.shut_down(now)
-        # Nobody who is being closed for another reason keeps the server for longer than those who are told (FLOW-9).
+        # Those that were being closed before, for another reason, get no more time than the others (FLOW-9).
         flush = self.service.bounds.flush
         late = [link for closes in self._closes.values() for link, by in closes.items() if by > now + flush]
         for link in late:
@@ -129,9 +132,9 @@ class Links:
     # -- for links ------------------------------------------------------------------------------------------
 
     def add(self, link: "Link", address: str, now: float, *, agreeing: bool) -> Peer:
-        """Take a new connection in, to be served or refused (FLOW-13).
+        """Take in a new connection, to serve or to refuse it (FLOW-13).
 
-        Those that are refused do not count: else whoever tries again and again would keep everybody out.
+        Those that are refused do not count: else somebody who tries again and again would keep everybody out.
         """
         counted = subnet(address)
         full = self._served >= self.connections or self._by_address[counted] >= self.per_address
@@ -147,7 +150,7 @@ class Links:
 
     @property
     def crowded(self) -> bool:
-        """Whether so many connections wait for their refusal that more are closed without one."""
+        """Whether so many connections wait to be told of their refusal that further ones are closed without a word."""
         return len(self._links) - self._served > self.connections
 
     def remove(self, link: "Link") -> None:
@@ -169,11 +172,11 @@ class Links:
         self._touched.append(link)
 
     def wait(self, link: "Link", until: float) -> None:
-        """Have `expired` called at the end of a gap."""
+        """Have the link's `expired` called when its gap is over."""
         self._gaps[link] = until
 
     def close_within(self, link: "Link", seconds: float, now: float) -> None:
-        """Have `expired` called then, and not at a deadline of its close that was set before."""
+        """Have the link's `expired` called after so many seconds, in place of any such deadline that was set before."""
         for deadlines in self._closes.values():
             deadlines.pop(link, None)
         if seconds not in self._closes:
@@ -183,7 +186,7 @@ class Links:
 
 
 class Link:
-    """One accepted connection, from which a binding derives its own.  See the module's text."""
+    """One accepted connection; each binding derives its own from this.  See the module's text."""
 
     __slots__ = ("_held", "_in_gap", "_waiting", "links", "paused", "peer", "phase")
     peer: Peer
@@ -193,25 +196,27 @@ class Link:
         self.links = links
         self.phase = Phase.OPEN
         self.paused = False
-        """Whether the transport takes no more for now."""
-        self._waiting: list[bytes | memoryview] = []
-        self._in_gap = False  # the next message has to wait
-        self._held = False  # the service has been told that there is no room
+        """Whether the transport has no room for now."""
+        self._waiting: list[
+            bytes | memoryview
+        ] = []  # what was taken from the peer's outbox and not yet written
+        self._in_gap = False  # whether the next message has to wait for the end of a gap
+        self._held = False  # whether the service was told that there is no room
 
     # -- inputs ---------------------------------------------------------------------------------------------
 
     def opened(self, now: float, address: str, *, agreeing: bool = False) -> None:
-        """Begin to serve a peer, counted as one of `address`, or to refuse it.
+        """Begin to serve a peer, which counts as one of `address`, or to refuse it.
 
-        With `agreeing` the transport still has to agree on a codec, and tells `Service.agree`.  What else it knows of
-        the peer is noted in `peer` after that.
+        With `agreeing`, the transport has yet to agree on a codec with the peer, and then calls `Service.agree`.  What
+        else the transport knows about the peer, it notes in `peer` after this call.
         """
         self.peer = self.links.add(self, address, now, agreeing=agreeing)
         if self.peer.refusal is not None and self.links.crowded:
             self.phase = Phase.OVER
 
     def received(self, data: bytes) -> None:
-        """Take in bytes."""
+        """Take in bytes that arrived."""
         self.links.service.receive(self.peer, data)
 
     def ended(self) -> None:
@@ -222,34 +227,34 @@ class Link:
             self.links.touch(self)
 
     def broken(self) -> None:
-        """Note that nothing can be read or written any more, for whoever is not told by the transport that it is closed."""
+        """Note that nothing can be read or written any more.  The binding still has to close, and to call `lost`."""
         self.phase = Phase.OVER
         self.links.touch(self)
 
     def lost(self) -> None:
-        """Note that the connection is closed, from whichever side."""
+        """Note that the connection is closed, by whichever side."""
         self.phase = Phase.OVER
         self._waiting.clear()
         self.links.remove(self)
 
     def pause(self, now: float) -> None:
-        """Note that the transport takes no more for now."""
+        """Note that the transport has no room for now."""
         self.paused = True
         self._hold(now)
 
     def resume(self) -> None:
-        """Note that the transport takes more again."""
+        """Note that the transport has room again."""
         self.paused = False
         self.links.touch(self)
 
     def flushed(self, now: float) -> None:
-        """Note, in `Phase.FLUSHING`, that all is out."""
+        """Note, in `Phase.FLUSHING`, that all that was written has gone out."""
         if self.phase is Phase.FLUSHING and not self._held:
             self.phase = Phase.OVER if self.peer.ended else Phase.LINGERING
             self.links.close_within(self, self.links.service.bounds.linger, now)
 
     def expired(self, *, gap: bool) -> None:
-        """Note that a gap, or the time for a step of the close, is over."""
+        """Note that a gap is over, or else the time for a step of the close."""
         if gap:
             self._in_gap = False
         else:
@@ -259,7 +264,7 @@ class Link:
     # -- what is to be done -----------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Do what was decided, as the module's text says; a binding's own."""
+        """Do what was decided, as the module's text says.  Each binding writes its own."""
         raise NotImplementedError
 
     @property
@@ -268,9 +273,9 @@ class Link:
         return self.peer.reading
 
     def take(self, now: float) -> bytes | memoryview | None:
-        """Take what is to be written at once; None if that is nothing for now.
+        """Take what is to be written next, up to `PORTION` bytes; None if there is nothing for now.
 
-        Of a long message that is a part; with a gap one message; else all that fits.
+        That is as many whole messages as fit, or a part of a long one; with a gap, it is one message.
         """
         peer, waiting = self.peer, self._waiting
         if peer.flush is not None and self.phase is Phase.OPEN:
@@ -308,6 +313,6 @@ class Link:
         return b"".join(pieces)
 
     def _hold(self, now: float) -> None:
-        """Tell the service that there is no room; each time there was some before, which is a sign of life."""
+        """Tell the service that there is no room from now on.  That there was some until now is a sign of life."""
         self._held = True
         self.links.service.block(self.peer, now)

@@ -1,11 +1,11 @@
 """A whole server without I/O: one hub, and for each connection its wire layer and what waits for it.
 
-This is what a binding drives, through `links.Links`, which does for it whatever is no I/O either:
+A binding drives it through `links.Links`, which also does what else bindings have in common:
 
     service = Service(hub, codecs)
 
     peer = service.connect(now)      a connection was accepted
-    service.agree(peer, codec)       … if its transport agrees on a codec, with `agreeing` before
+    service.agree(peer, codec)       … its transport has agreed on a codec, if it was connected with `agreeing`
     service.receive(peer, data)      bytes arrived
     service.end(peer)                end of stream; `lost=True` if nothing can be written either
     service.block(peer, now)         the transport takes no more for now …
@@ -19,10 +19,10 @@ This is what a binding drives, through `links.Links`, which does for it whatever
             …                        discard what arrives meanwhile
         read if, and only if, peer.reading
 
-Call `turn` once per turn of the loop after any of the calls above, and when the clock reaches `due`.  All
-that was caused in one turn is written in one piece per connection.  Nobody gets more than `Bounds.batch`
-messages handled in a turn; what is left over comes first in the next one,
-and before that whoever had no turn, since those ahead have caused so much.
+Call `turn` once per turn of the event loop after any of the calls above, and when the clock reaches `due`.  All
+that one turn causes is written in one piece for each connection.  In a turn at most `Bounds.batch` messages of each
+connection are handled (FLOW-10), and no more at all once the turn has caused `Bounds.turn` bytes.  In the next turn
+those that were not reached come first, and then those with messages left over.
 
 Requests take effect in the order in which they are taken out here, which is one total order, and all that a
 request causes is queued before the next one is looked at: that is what makes LIST_CONVERSATIONS a barrier.
@@ -49,31 +49,35 @@ class Bounds:
     batch: int = 64
     """Messages of one connection that are handled in one turn."""
     turn: int = 256 * 1024
-    """Bytes of different messages that one turn may cause; so whoever reads gets to take them in between."""
+    """Bytes of different messages that one turn may cause, so that those who read can take them before more is caused."""
     queued: int = 64 * 1024
-    """Waiting output above which nothing more is read from the connection."""
+    """Waiting output above which nothing more is read from the connection (FLOW-6)."""
     events: int = 1024 * 1024
-    """Waiting events above which a connection that takes nothing is closed as a slow consumer."""
+    """Waiting events above which a connection that takes nothing is closed as a slow consumer (FLOW-7)."""
     all_queues: int = 64 * 1024 * 1024
-    """Waiting events of all such connections together, above which the one with the most is closed.
+    """Waiting events of all such connections together, above which the one with the most is closed (FLOW-8).
 
-    As much again may wait for those that take nothing while they are closed; above it, whoever was closed first gets no more.
+    As much again may wait for connections that are being closed and take nothing; above that, what waits for the one
+    that was closed first is dropped.
     """
     register: float = 60.0
-    """Time to register."""
+    """Time to register (CONN-17)."""
     write: float = 60.0
-    """Time for which a peer may take nothing of what waits for it; and for all of it, when it is to be closed."""
+    """For how long a peer may take nothing of what waits for it (CONN-28); and time to take all of it at a close."""
     flush: float = 5.0
-    """Time to take what waits at a close with `slow-consumer` or `shutting-down`."""
+    """Time to take all that waits at a close with `slow-consumer` or `shutting-down` (FLOW-9)."""
     linger: float = 1.0
-    """Time for a close after that: input is discarded until then, so that no reset destroys the last message."""
+    """Time for the peer to close after that (CONN-22).
+
+    What it sends meanwhile is discarded: closing at once could cause a reset that destroys the last message.
+    """
 
 
 class Observer:
-    """Is told what happens on the connections, for logs and counters.  Subclass it; each method does nothing.
+    """Is told what happens on the connections, for logs and counters.  Subclass it; its own methods do nothing.
 
-    The numbers are those of `Peer.id`.  What a method raises comes out of `turn`, and its connection may be
-    served no more, so let it raise nothing.
+    Peers are named by their `Peer.id`.  Let no method raise: that would come out of `turn`, and the connection that it
+    was about might not be served any more.
     """
 
     def connected(self, peer: int, address: str) -> None:
@@ -86,18 +90,18 @@ class Observer:
         """Something arrived that is no request, or none that may be sent now."""
 
     def sent(self, peers: Sequence[int], message: Response) -> None:
-        """A message is queued for connections, as far as they still take anything."""
+        """A message is queued for these connections, but for those that are being closed."""
 
     def closed(self, peer: int, reason: str) -> None:
         """Nothing more is read from a connection, nor queued for it.
 
-        The reason is the code of the ERROR that has told the peer why, such as `forbidden` for one who was kicked, or else
-        in words, such as `goodbye`.
+        The reason is the code of the ERROR that told the peer why, such as `forbidden` for one who was kicked, or else it
+        is `goodbye`, `end of stream` or `refused`.
         """
 
 
 class Credentials(NamedTuple):
-    """Who is at the other end of a Unix socket, as the system says."""
+    """The process at the other end of a Unix socket, as the system knows it."""
 
     pid: int
     uid: int
@@ -107,9 +111,9 @@ class Credentials(NamedTuple):
 class Peer(Outbox):
     """One accepted connection, and what waits to be written to it.
 
-    A binding uses `id`, `flush`, `reason`, `reading` and `take`; the rest is the service's.
+    A binding uses `id`, `flush`, `reason`, `reading` and `take`; the rest is for the service.
 
-    The binding also notes what the transport knows about who that is: `address` at once, `certified` and `credentials`
+    The binding also notes what the transport knows about the peer: `address` at once, `certified` and `credentials`
     before anything is received.
     """
 
@@ -133,23 +137,23 @@ class Peer(Outbox):
         super().__init__()
         self.id = id
         self.address = ""
-        """The host, or what else connections are counted by (`addresses.subnet`)."""
+        """The host, or what stands for it where connections are counted by address (`addresses.subnet`)."""
         self.certified: str | None = None
-        """The name in the certificate that the peer has shown, which is the only one that it may register."""
+        """The name in the certificate that the peer has shown, if it has: the only name that it may register."""
         self.credentials: Credentials | None = None
         self.flush: float | None = None
-        """Set when nothing follows what is queued: how many seconds that may still take."""
+        """Set at a close, when nothing follows what is queued: how many seconds it may take until that is written."""
         self.reason = ""
-        """Set with `flush`: why nothing follows, as `Observer.closed` is told it."""
+        """Set with `flush`: why the connection is closed, as `Observer.closed` is told."""
         self.reading = True
-        """Whether it is to be read from, after a `turn`.
+        """Whether the peer is to be read from, as decided in the last `turn`.
 
-        Not while its output waits (FLOW-6), its REGISTER is undecided (REGISTER-9), or what was read is still to be handled
+        Not while its output waits (FLOW-6), its REGISTER is undecided (REGISTER-9), or what was read has not been handled
         (LIMIT-4).  During a close, input is read to be discarded.
         """
         self.steady = False
-        """Set by a binding that has taken all: while it stays, only events are queued, nothing else changes, and the binding
-        may as well empty `pieces` itself."""
+        """Set by a binding that has taken all that was queued; the service unsets it when anything else than events is
+        queued or anything else changes.  While it is set, a binding may empty `pieces` itself, which is faster than `take`."""
         self.wire = wire
         self.refusal = refusal
         self.ended = False
@@ -189,14 +193,20 @@ class Service:
         rate: Rate | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """Serve `hub` to connections that speak one of `codecs`.  UsageError if these are none."""
+        """Serve `hub` to connections that speak one of `codecs`.
+
+        UsageError if there is none, if one is not a Codec, or if a limit of the hub makes it impossible to tell several
+        apart by their first bytes.
+        """
         if not all(isinstance(cast(object, codec), Codec) for codec in codecs):
             raise UsageError("give the codecs themselves, such as load('json'), and not their names")
-        Connection(Role.SERVER, codecs, hub.limits)  # which complains now and not when somebody comes
+        Connection(
+            Role.SERVER, codecs, hub.limits
+        )  # so that a mistake shows now, and not when somebody connects
         self.hub = hub
         self.bounds = bounds or Bounds()
         self.apart = False
-        """Whether each message is handed over as a piece of its own, for a binding that leaves gaps between them."""
+        """Whether `take` gives each message as a piece of its own, for a binding that leaves gaps between them."""
         self.codecs = codecs
         self._rate = rate
         self._observer = observer or Observer()
@@ -208,11 +218,11 @@ class Service:
         self._changed: dict[int, Peer] = {}  # have output, or are to be closed, or may be read from again
         self._audience: _Audience | None = None  # of the last MESSAGE
         self._caused = 0  # bytes of the messages that the present turn has caused
-        # Deadlines; since all in one dict have the same length, the earliest is always the first.
+        # Deadlines.  In each dict all are set for the same number of seconds ahead, so the first entry is the earliest.
         self._refuse_by: dict[int, float] = {}
         self._register_by: dict[int, float] = {}
         self._write_by: dict[int, float] = {}
-        # Those that took nothing when their close began, with the bytes that waited then, and all these bytes.
+        # Those that took nothing when their close began, with the bytes that waited then; and the sum of these bytes.
         self._leaving: dict[int, tuple[Peer, int]] = {}
         self._left = 0
 
@@ -221,9 +231,9 @@ class Service:
     def connect(
         self, now: float, refusal: str | None = None, *, agreeing: bool = False, address: str = ""
     ) -> Peer:
-        """Take in a connection from an address; with `refusal` only to say why it is not served, and to close (FLOW-13).
+        """Take in a connection from an address; with `refusal`, only to tell the peer why it is not served (FLOW-13).
 
-        With `agreeing` the transport still has to agree on a codec: nothing is said to the peer before `agree`.
+        With `agreeing`, the transport has yet to agree on a codec: nothing is said to the peer before `agree`.
         """
         self._accepted += 1
         wire = Connection(Role.SERVER, self.codecs, self.hub.limits, self._rate, agreeing=agreeing)
@@ -239,22 +249,22 @@ class Service:
         return peer
 
     def agree(self, peer: Peer, codec: Codec) -> None:
-        """Speak a codec with a peer, as its transport has agreed on (WS-3)."""
+        """Speak with a peer the codec on which its transport has agreed (WS-3)."""
         if peer.flush is None:
             peer.wire.agree(codec)
             self._ready[peer.id] = peer
 
     def receive(self, peer: Peer, data: bytes) -> None:
-        """Take in bytes; they are looked at in the next `turn`."""
+        """Take in bytes that arrived; they are looked at in the next `turn`."""
         if peer.flush is None:
             peer.wire.feed(data)
             self._ready[peer.id] = peer
             peer.reading = False
 
     def end(self, peer: Peer, *, lost: bool = False) -> None:
-        """Note the end of the peer's stream.  What was received in full still takes effect.
+        """Note the end of the peer's stream.  Requests that had arrived in full still take effect.
 
-        With `lost`, nothing can be written to it either, and what waits for it is dropped.
+        With `lost`, nothing can be written to the peer either, and what waits for it is dropped.
         """
         peer.ended = True
         if lost:
@@ -266,7 +276,7 @@ class Service:
             self._ready[peer.id] = peer
 
     def block(self, peer: Peer, now: float) -> None:
-        """Note that the transport takes no more: output waits here from now on, by its delivery class."""
+        """Note that the transport takes no more: output waits here from now on, as its delivery class demands."""
         if peer.flush is None:
             peer.blocked = True
             peer.steady = peer.reading = False
@@ -283,9 +293,9 @@ class Service:
             self._ready[peer.id] = peer
 
     def decide(self, peer: Peer, refusal: str | None, now: float) -> None:
-        """Admit whoever the hub asked about, or refuse for the reason given; late answers are ignored.
+        """Answer `on_ask`: admit the user (None), or refuse and give the reason.  An answer that comes too late is ignored.
 
-        InvalidMessage, and whoever asked goes on waiting, if no message can hold the reason.
+        InvalidMessage if no message can hold the reason; then nothing is decided yet.
         """
         self._carry_out(self.hub.decide(peer.id, refusal, now), now)
         if peer.flush is None:
@@ -300,7 +310,7 @@ class Service:
         self._carry_out(self.hub.kick(username, reason, now), now)
 
     def shut_down(self, now: float) -> None:
-        """Tell every peer that the server goes, and close all connections."""
+        """Tell every peer that the server goes down, and close all connections (ERROR-9)."""
         for peer in list(self._peers.values()):
             self._expel(peer, Code.SHUTTING_DOWN, "the server is going down; try again later", now)
 
@@ -323,7 +333,7 @@ class Service:
             late |= {each.id: each for each in turns}
             raise
         finally:
-            if late:  # else those who ask much of us would be first in each turn, and the only ones
+            if late:  # else those who ask for much would come first in each turn, and nobody else ever
                 self._ready = late | self._ready
         if self._refuse_by or self._register_by or self._write_by:
             self._enforce(now)
@@ -338,7 +348,7 @@ class Service:
 
     @property
     def due(self) -> float | None:
-        """When `turn` is to be called even if nothing arrives; None if not at all."""
+        """When `turn` has to be called even if nothing arrives; None if never."""
         if self._ready or self._changed:
             return 0.0
         due = self.hub.due
@@ -349,7 +359,7 @@ class Service:
         return due
 
     def _change(self, peer: Peer) -> None:
-        """Have a peer looked at after this turn."""
+        """Let `turn` give this peer, since something has changed."""
         peer.steady = False
         self._changed[peer.id] = peer
 
@@ -365,7 +375,7 @@ class Service:
             self._expel(peer, Code.SLOW_CONSUMER, "you have read nothing for too long", now)  # CONN-28
 
     def _expired(self, deadlines: dict[int, float], now: float) -> Sequence[Peer]:
-        """Take out whose deadline has come."""
+        """Take out the peers whose deadline has come."""
         expired: list[Peer] = []
         while deadlines:
             id, deadline = next(iter(deadlines.items()))
@@ -376,7 +386,7 @@ class Service:
         return expired
 
     def _handle(self, peer: Peer, now: float) -> None:
-        """Take messages out of what a peer has sent, until there is none or others are to have their turn."""
+        """Handle messages that a peer has sent, until there are no more or it is the turn of others."""
         self._changed[peer.id] = peer
         if peer.lost:
             peer.take()  # nobody else will

@@ -174,9 +174,8 @@ class User:
         self.standing = True
         self._arrived = 0  # bytes since the end of the last whole message
         self._heard = False  # whether there was a message
-        self._last_word: str | None = (
-            None  # the code of the last one, if that says why the server ends the connection
-        )
+        # The code of the last message, if it was an ERROR that says why the server ends the connection.
+        self._last_word: str | None = None
         self._registering: Call[OnlineUsers] | None = None
         self._lists: deque[Call[Conversations] | _Reader] = deque()  # who reads each reply that is to come
 

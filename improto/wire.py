@@ -31,9 +31,8 @@ from improto.states import TRANSITIONS, State, after, out_of_state
 __all__ = ["Connection", "Fault", "Rate"]
 
 _SKIPPED_BEFORE_DETECTION: Final = b" \r\n"
-_MSGPACK_SIGN: Final = (
-    2**24
-)  # from here on a length would not begin with the byte that tells msgpack (CODEC-13)
+# A message of this length or more would not begin with the zero byte by which msgpack is recognised (CODEC-13).
+_MSGPACK_SIGN: Final = 2**24
 
 
 @dataclass(frozen=True, slots=True)

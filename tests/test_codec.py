@@ -94,7 +94,7 @@ def test_unknown_codec_is_refused_with_the_choice() -> None:
     ("name", "target", "says"),
     [
         ("absent", "improto_absent_package:Codec", r"pip install 'improto\[absent\]'"),
-        ("gone", "improto_codecs.json_codec:GoneCodec", "install it anew"),
+        ("gone", "improto_codecs.json_codec:GoneCodec", "install it again"),
         ("wrong-kind", "builtins:object", "no codec of that name"),
         ("wrong-name", "improto_codecs.json_codec:JsonCodec", "no codec of that name"),
     ],

@@ -179,10 +179,8 @@ def _walk(payload: bytes, *, texts: bool = False) -> bytes:
             values = length * (2 if head >= 0xDE else 1)
         if values > size - at:  # LIMIT-4: each value has one byte at least
             raise _cut_off(size)
-        if len(outer) == DEPTH:
-            raise DecodeError(
-                Code.MALFORMED, f"arrays and maps nest above {DEPTH} levels", offset=at
-            )  # LIMIT-17
+        if len(outer) == DEPTH:  # LIMIT-17
+            raise DecodeError(Code.MALFORMED, f"arrays and maps nest above {DEPTH} levels", offset=at)
         outer.append(left)
         left = values
 

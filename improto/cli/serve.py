@@ -249,9 +249,8 @@ def codecs(name: str, *, integer_ids: bool = False) -> Sequence[Codec]:
         try:
             found.append(load(each, integer_ids=True) if integer_ids and each == "pickle" else load(each))
         except RegistryError:
-            if (
-                name != "auto"
-            ):  # what `auto` lacks a package for is not spoken; what was named has to be there
+            # With `auto`, a codec whose package is missing is left out; one that was named has to be there.
+            if name != "auto":
                 raise
     return found
 

@@ -116,9 +116,8 @@ class StreamLink(Link, asyncio.Protocol):
             return  # for TLS, asyncio's breaks when it is closed twice and then asked anything
         self._read(True)  # to see the peer's end; and for TLS, asyncio's does not close while it is paused
         if self.phase is Phase.FLUSHING:
-            transport.set_write_buffer_limits(
-                1, 0
-            )  # to be paused until all is out; with TLS, 0 would pause for ever
+            # So it is paused until all is out.  Behind TLS, a high-water mark of 0 would pause it for ever.
+            transport.set_write_buffer_limits(1, 0)
             if not self.paused:
                 self.flushed(now)
         if self.phase is Phase.OVER:

@@ -42,10 +42,9 @@ class Writer(asyncio.StreamWriter):
         await self._none_waits.wait()
 
     def close(self) -> None:
-        """Close; what waits is dropped, and what a server has not taken by now, which it may never do."""
-        if (
-            not self.transport.is_closing()
-        ):  # for TLS, asyncio's breaks when it is closed twice and then asked anything
+        """Close, and drop what waits and what the server has not taken by now, since it may never take it."""
+        # A TLS transport of asyncio raises at later calls if it is closed twice.
+        if not self.transport.is_closing():
             if self.transport.get_write_buffer_size():
                 self.transport.abort()
             else:

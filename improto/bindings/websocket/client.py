@@ -33,9 +33,8 @@ __all__ = ["connect", "dial"]
 _LOG: Final = getLogger(__name__)
 _LOG.setLevel(WARNING)  # what the package would tell above that holds what people say
 _HEADER: Final = 4  # bytes of a length
-_UNTAKEN: Final = (
-    64 * 1024
-)  # bytes beyond which a server that takes nothing is not answered, such as with pongs
+_UNTAKEN: Final = 64 * 1024
+"""While more bytes than these wait for a server that takes nothing, its pings and closes are not answered."""
 _IN_ORDER: Final = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD)
 
 
@@ -65,12 +64,11 @@ class _Protocol(asyncio.StreamReaderProtocol):
         )
         self.codec = codec
         self.agreed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.agreed.add_done_callback(
-            lambda agreed: agreed.cancelled() or agreed.exception()
-        )  # nobody may wait
+        # Look at the exception once, or asyncio complains if nobody waits for it any more.
+        self.agreed.add_done_callback(lambda agreed: agreed.cancelled() or agreed.exception())
         self._parts = bytearray()
         self._failed: Close | None = (
-            None  # why what follows does not count, even if the server closes in order
+            None  # why this side has failed the connection, however the server closes it
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
