@@ -97,10 +97,13 @@ class Policy:
     repeat: float = 30.0
     """Seconds within which the roster is sent again without a change; more if it is large (PRESENCE-7)."""
     conversation_id: Callable[[int], str] = str
-    """Makes the id of the n-th conversation: 1 to 64 printable ASCII characters, no space, and never the same twice (CONV-3, CONV-4)."""
+    """Makes the id of the n-th conversation (CONV-3, CONV-4).
+
+    That has to be 1 to 64 printable ASCII characters without a space, and never the same twice.
+    """
 
     def interval(self, roster_bytes: int) -> float:
-        """Give the presence interval P for a roster of this size, in seconds: how far apart rosters are while things change."""
+        """Give the presence interval P of a roster of this size: the seconds between two rosters while things change."""
         return max(self.settle, roster_bytes / self.roster_rate)
 
 
@@ -268,7 +271,7 @@ class Hub:
 
     @property
     def newest(self) -> int:
-        """The highest connection number in the hub's state, or 0.  Whoever restores the hub numbers new connections from there."""
+        """The highest connection number in the state, or 0: a service on a restored hub gives new ones higher numbers."""
         initiators = [conversation.initiator for conversation in self._conversations.values()]
         return max([0, *self._by_connection, *self._asked, *initiators])
 

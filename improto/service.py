@@ -152,8 +152,8 @@ class Peer(Outbox):
         (LIMIT-4).  During a close, input is read to be discarded.
         """
         self.steady = False
-        """Set by a binding that has taken all that was queued; the service unsets it when anything else than events is
-        queued or anything else changes.  While it is set, a binding may empty `pieces` itself, which is faster than `take`."""
+        """Set by a binding that has taken all that was queued; unset by the service when anything but events is queued, or
+        anything else changes.  While it is set, the binding may empty `pieces` itself, which is faster than `take`."""
         self.wire = wire
         self.refusal = refusal
         self.ended = False

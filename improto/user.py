@@ -73,7 +73,7 @@ _UNREAD_BEFORE_A_REPLY: Final = 64 * 1024 * 1024
 _FAULT: Final = 256
 """Bytes of memory that a Fault takes, roughly."""
 _PASSING: Final = (Code.NAME_IN_USE, Code.RATE_LIMITED, Code.TOO_MANY, Code.TIMEOUT, Code.SHUTTING_DOWN)
-"""Refusals that may be over in a while: the server is full, restarts, or has not noticed yet that the old connection is dead."""
+"""Refusals that may not last: the server is full or restarts, or has not noticed that the old connection is dead."""
 _LAST_WORDS: Final = (Code.FORBIDDEN, Code.TIMEOUT, Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)
 """With which a server says why it ends the connection (ERROR-8)."""
 

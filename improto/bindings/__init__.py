@@ -1,1 +1,1 @@
-"""The transports: the only modules of improto, beside its commands, that do I/O."""
+"""The bindings to transports.  Beside the commands, these are the only modules of improto that do I/O."""

@@ -1,4 +1,4 @@
-"""What the bindings on sockets have in common."""
+"""What the bindings on sockets have in common: listening, what the system knows of a peer, and words for its errors."""
 
 import errno
 import logging
@@ -36,32 +36,32 @@ __all__ = [
 ]
 
 _PROBES: Final = 5
-_LONGEST: Final = 32_767  # seconds that the system takes
-_RETRY: Final = 0.1  # seconds until another try to accept when the system had no descriptor
-_AGAIN: Final = 60.0  # … and until that is reported once more
+_LONGEST: Final = 32_767  # the most seconds that the system takes for a keep-alive
+_RETRY: Final = 0.1  # seconds until the next try to accept, when there was no descriptor
+_AGAIN: Final = 60.0  # … and until that is reported again
 _OUT_OF_TIME: Final = (9, 10)  # OpenSSL's codes: the certificate is not yet valid, or has expired
 _NOT_OURS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-_BACKLOG: Final = 1024  # connections that wait to be accepted
+_BACKLOG: Final = 1024  # how many connections may wait to be accepted
 _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 UNDECIDED: Final = "nobody can decide about you now; try again later"
-"""Why somebody is refused for whom the hook has failed, or gives no reason that can be told."""
+"""Why a user is refused if `admit` has raised, or has given a reason that no message can hold."""
 WANTED: Final = "does it want a certificate (--tls-cert FILE, or tls= in a program)?"
-"""What a server may lack that breaks off while TLS begins."""
+"""Advice for when a server breaks off while TLS begins."""
 
 _log = logging.getLogger(__name__)
 
 
 class Shortage:
-    """Knows what to do when `accept` fails, which it does again and again while there are no descriptors."""
+    """Says what to do when `accept` fails, as it does at each try while the system has no descriptors to give."""
 
     def __init__(self) -> None:
-        """Begin without a shortage."""
+        """Begin with nothing reported."""
         self._report_at = 0.0
 
     def pause(self, error: OSError, now: float) -> float:
-        """Give how many seconds to wait until the next try; the shortage is logged once a minute."""
-        if error.errno not in _SHORT:  # that connection was gone before it was accepted
+        """Give how many seconds to wait before the next try.  A shortage of descriptors is logged once a minute."""
+        if error.errno not in _SHORT:  # the connection was gone before it was accepted
             return 0.0
         if now >= self._report_at:
             self._report_at = now + _AGAIN
@@ -83,17 +83,17 @@ def ask_first(service: Service, ask: Callable[[Peer, Register], None] | None) ->
 
 
 def usable(refusal: str | None) -> str | None:
-    """Give what the hook gave.  InvalidMessage if that is a reason which no message can hold."""
+    """Give what `admit` has given.  InvalidMessage if that is a reason which no message can hold."""
     if refusal is not None:
         Error(refusal)
     return refusal
 
 
 def watch(sock: socket.socket, seconds: float) -> None:
-    """Let the system find out about a host that has vanished (CONN-28).
+    """Have the system find out if the peer's host has vanished (CONN-28).
 
-    It is lost if nothing that is sent to it is acknowledged for so many seconds.  Where nothing is sent, it is probed
-    after half of them, and lost after five probes, which take at most five sixths.
+    The connection breaks if nothing that is sent is acknowledged for so many seconds.  Where nothing is sent, probes begin
+    after half of that time; it breaks if five of them get no answer, which takes up to five sixths of that time.
     """
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
@@ -105,12 +105,13 @@ def watch(sock: socket.socket, seconds: float) -> None:
         ("TCP_KEEPINTVL", max(1, int(seconds / 6))),
         ("TCP_KEEPCNT", _PROBES),
     ):
-        if hasattr(socket, option):  # Linux; elsewhere the write time-out of the service has to do
+        # Systems other than Linux lack some of them; there, `Bounds.write` alone has to do.
+        if hasattr(socket, option):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def cannot_connect(address: Address | str, error: OSError, seconds: float) -> CannotConnect:
-    """Say why there is no connection, which may take so many seconds, and what to do about it."""
+    """Say why no connection could be made within so many seconds, and what to do about it."""
     match error:
         case ssl.SSLCertVerificationError(verify_code=code) if code in _OUT_OF_TIME:
             return CannotConnect(
@@ -138,9 +139,9 @@ def cannot_connect(address: Address | str, error: OSError, seconds: float) -> Ca
 
 
 def client_tls(url: str, tls: ssl.SSLContext | None, *, secure: bool) -> ssl.SSLContext | None:
-    """Give what a client behind TLS trusts, or else what the system does; None if the URL is not `secure`.
+    """Give the TLS context for a client: `tls`, or else one that trusts what the system trusts; None if not `secure`.
 
-    UsageError if it is not and somebody thinks so, since all would be said in the clear.
+    UsageError if the URL is not `secure` and yet `tls` is given, since everything would be sent in the clear.
     """
     if secure:
         return tls or ssl.create_default_context()
@@ -154,7 +155,7 @@ def _secure(address: Address | str) -> bool:
 
 
 def system_reason(error: OSError) -> str:
-    """Give the system's reason; asyncio puts a sentence of its own around that."""
+    """Give the reason that the system has, without the sentence that asyncio puts around it."""
     if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)
     if isinstance(error, ssl.SSLError) and error.reason:
@@ -163,7 +164,7 @@ def system_reason(error: OSError) -> str:
 
 
 def credentials(sock: socket.socket) -> Credentials | None:
-    """Give who is at the other end of a Unix socket; None on other sockets, and where the system does not tell."""
+    """Give the process at the other end of a Unix socket; None on other sockets, and where the system does not tell."""
     if sock.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
         return None
     size = struct.calcsize("3i")
@@ -171,9 +172,9 @@ def credentials(sock: socket.socket) -> Credentials | None:
 
 
 def certified_name(certificate: Mapping[str, Any] | None) -> str | None:
-    """Give the common name in a peer's certificate, as `getpeercert` has it; None if there is no certificate.
+    """Give the common name in a peer's certificate, as `getpeercert` gives it; None if there is no certificate.
 
-    One without a single such name gives the empty name, which nobody can register.
+    A certificate with no common name, or with several, gives the empty name, which nobody can register.
     """
     if not certificate:
         return None
@@ -182,17 +183,17 @@ def certified_name(certificate: Mapping[str, Any] | None) -> str | None:
 
 
 def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]], port: int) -> list[socket.socket]:
-    """Listen on all addresses that `getaddrinfo` has found, on one port.  OSError if that is not possible.
+    """Listen on all addresses that `getaddrinfo` has found, on the same port.
 
-    Those that this host has not are left out, as `localhost` stands for ::1 also where there is no IPv6.  UsageError if it
-    is no port, of which `getaddrinfo` makes another one.
+    Addresses that this host does not have are left out: `localhost` stands for ::1 even where there is no IPv6.  OSError
+    if nothing can listen there.  UsageError if `port` is no port number; `getaddrinfo` would take some bits of it.
     """
     if not 0 <= port < 2**16:
         raise UsageError(f"a port is a number from 0 to 65535, and not {port}")
     made: list[socket.socket] = []
     failures: list[OSError] = []
     for family, _, _, _, (host, _, *rest) in dict.fromkeys(found):
-        if made:  # port 0 takes a free one
+        if made:  # if the port is 0, all take the one that was free for the first
             port = made[0].getsockname()[1]
         try:
             made.append(socket.create_server((host, port, *rest), family=family, backlog=_BACKLOG))
@@ -207,7 +208,7 @@ def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]], port: int) ->
 
 
 def unix_listener(path: str) -> socket.socket:
-    """Listen on a Unix socket.  OSError if that is not possible."""
+    """Listen on a Unix socket.  OSError if nothing can listen there."""
     free_path(path)
     listener = socket.socket(socket.AF_UNIX)
     try:
@@ -215,33 +216,33 @@ def unix_listener(path: str) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        if error.errno is not None:  # else the path is too long, which it says itself
+        if error.errno is not None:  # else it says that the path is too long
             error.filename = path
         raise
     return listener
 
 
 def file_id(path: str) -> tuple[int, int]:
-    """Tell a file from any other that takes its place.  OSError if there is none."""
+    """Give what tells a file from another one that takes its place.  OSError if there is none."""
     found = os.stat(path)
     return found.st_dev, found.st_ino
 
 
 def remove_socket(path: str, made: tuple[int, int]) -> None:
-    """Remove the socket that was made there, unless another server has put its own in its place."""
+    """Remove the socket whose id is `made`, unless another server has put its own in its place."""
     with suppress(FileNotFoundError):
         if file_id(path) == made:
             os.unlink(path)
 
 
 def free_path(path: str) -> None:
-    """Remove the socket of a server that has gone without doing so.  OSError if somebody listens there, or it is another file."""
+    """Remove a socket that a server has left behind.  OSError if somebody listens there, or if it is another file."""
     try:
         is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)  # where the queue is full, somebody listens
+        probe.setblocking(False)  # if the queue of connections is full, somebody listens
         if not is_socket or probe.connect_ex(path) != errno.ECONNREFUSED:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
     os.unlink(path)

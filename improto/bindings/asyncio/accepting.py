@@ -1,7 +1,7 @@
-"""Accepts a server's connections.
+"""Accepts the connections of a server on asyncio.
 
-The loop's own servers do not count connections that are about TLS, and when there is no descriptor for another one they
-try as often as their backlog is long, and report it as often.
+Asyncio's own servers would not do: they do not limit connections on which TLS is just beginning; and when there are no
+descriptors for more connections, they try again, and report it, as many times as their backlog is long.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ class Acceptor:
     """All listening sockets of one server."""
 
     def __init__(self, links: Links) -> None:
-        """Accept, behind TLS, no more at a time than `links` serves."""
+        """Let TLS begin on at most as many connections at a time as `links` serves."""
         self._links = links
         self._loop = asyncio.get_running_loop()
         self._accepting: dict[socket.socket, asyncio.Task[None]] = {}
         self._beginning = set[asyncio.Task[None]]()
-        self._handshakes: Counter[str] = Counter()  # of TLS that are not over, as `subnet` counts
+        self._handshakes: Counter[str] = Counter()  # of TLS that are going on, by address as `subnet` counts
         self._closing = False
         self._shortage = Shortage()
 
     def check(self) -> None:
-        """UsageError if it was closed: nobody would be accepted any more."""
+        """UsageError if this was closed, since nobody would be accepted any more."""
         if self._closing:
             raise UsageError("the server was closed and listens no more; make another one")
 
@@ -48,9 +48,9 @@ class Acceptor:
         self._accepting[sock] = self._loop.create_task(self._accept(sock, make, tls))
 
     async def close(self) -> None:
-        """Stop.  Those that were just accepted have begun then; those that are still about TLS are closed."""
+        """Stop.  Those that were just accepted are connections then; those on which TLS is beginning are closed."""
         self._closing = True
-        with suppress(NotImplementedError):  # a proactor has no readers
+        with suppress(NotImplementedError):  # the loop of Windows has no readers
             for sock in self._accepting:
                 self._loop.remove_reader(sock)
         for _ in range(3):
@@ -76,7 +76,7 @@ class Acceptor:
                 await asyncio.sleep(0)
 
     def _begin(self, accepted: socket.socket, counted: str, make: _Make, tls: ssl.SSLContext | None) -> None:
-        """Have a connection served, which behind TLS is one of `links` after a handshake only."""
+        """Make a connection.  Behind TLS that takes a handshake, and only then does it count among `links`."""
         if tls is not None:
             handshakes, links = self._handshakes, self._links
             if handshakes[counted] >= links.per_address or len(self._beginning) >= links.connections:
@@ -94,7 +94,7 @@ class Acceptor:
             await self._loop.connect_accepted_socket(make, accepted)
             return
         bounds = self._links.service.bounds
-        with suppress(OSError):  # no TLS has come about, and the connection is closed
+        with suppress(OSError):  # the handshake failed, and the connection is closed
             await self._loop.connect_accepted_socket(
                 make,
                 accepted,

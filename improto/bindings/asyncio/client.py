@@ -21,19 +21,20 @@ from improto.user import NO_ANSWER, NO_ROOM, Backoff, Call, Item, Reply, User
 
 __all__ = ["Session", "connect", "dial", "registered"]
 
-_LOOK: Final = 10.0  # seconds after which to look whether a silent server lives
+_LOOK: Final = 10.0  # how often, in seconds, to look whether a silent server still lives
 
 _Streams = tuple[asyncio.StreamReader, Writer]
 _Dial = Callable[[], Awaitable[_Streams]]
 
 
 class Session(Calls[Coroutine[Any, Any, None]]):
-    """A client's end: calls for requests, and what arrives, one after the other.
+    """A client's end of a connection: calls for requests, and an iteration over what arrives.
 
-    Iterate for Responses, Faults (what made no sense and had no effect) and, with `reconnect`, Reconnected.  The
-    iteration ends after `goodbye`, and with `Lost` or `Refused` if it is not the user who ends the connection.  A
-    reply that a call waits for goes to the call alone, unless it is a roster.  A task reads all the time, until more
-    than a megabyte is not looked at.
+    The iteration gives Responses, Faults (messages that made no sense and were ignored) and, with `reconnect`,
+    Reconnected.  It ends after `goodbye`; if the connection ends in another way, it raises Lost or Refused.  A reply to
+    a call goes to its caller alone, but a roster arrives here as well.
+
+    A task reads in the background, and stops while more than a megabyte that arrived has not been looked at.
     """
 
     def __init__(self, user: User, dial: _Dial, streams: _Streams, timeouts: Timeouts) -> None:
@@ -47,36 +48,46 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._failed)
 
-    # The requests with a reply: Refused, or Lost if none comes within `Timeouts.reply`.  The others are in `Calls`.
+    # The requests with a reply.  The others are in `Calls`.
 
     async def register(self, username: str, status: str = "") -> OnlineUsers:
-        """Go online.  Refused if the server does not take the user, who may try another name."""
+        """Go online, and give the first roster.
+
+        Refused if the server does not take the user, who may then try another name; Lost if it does not answer within
+        `Timeouts.reply`.
+        """
         return await self._reply(self._user.register(Register(username, status), self._loop.time()))
 
     async def list_conversations(self) -> Mapping[str, tuple[str, ...]]:
-        """Give the conversations and their members; all that was requested before has been handled then.
+        """Give the conversations and their members.  The server has handled all earlier requests by then.
 
-        Refused, with `rate-limited`, if the server has no time for this or for what was requested just before: wait
-        before you ask again.  The Error arrives as well.
+        Refused, with `rate-limited`, if the server had no time for this request or for one just before it: wait before
+        you ask again.  The Error arrives as well.  Lost if the server does not answer within `Timeouts.reply`.
         """
         return (await self._reply(self._user.list_conversations(self._loop.time()))).conversations
 
     def request(self, request: Request) -> None:
-        """Send any request without waiting; its reply arrives like everything else."""
+        """Send any request, without waiting for anything; a reply arrives like everything else.
+
+        Raises as the calls of `Calls` do.
+        """
         self._writer.write(self._user.request(request, self._loop.time()))
 
     async def drain(self) -> None:
-        """Wait until the system has taken most of what was sent, so that a fast sender needs no memory for it.
+        """Wait until the system has taken most of what was sent, so that it does not pile up in memory.
 
-        Lost if that takes longer than `Timeouts.write`.  What waits for its gap is waited for before, as long as it takes:
-        that is no fault of the server.
+        Lost if that takes longer than `Timeouts.write`.  Time that requests spend waiting for their gaps does not count,
+        since that is no fault of the server.
         """
         await self._writer.gaps()
-        with suppress(OSError):  # a connection that broke is told of by the iteration
+        with suppress(OSError):  # that the connection broke, the iteration tells
             await self._within(self._timeouts.write, self._writer.drain(), NO_ROOM)
 
     async def receive(self, timeout: float | None = None) -> Item | None:
-        """Give what arrives next, None after the end.  TimeoutError if nothing does in so many seconds."""
+        """Give the next item that arrives, or None after `goodbye`; raises at the end as the iteration does.
+
+        TimeoutError if nothing arrives within so many seconds; nothing is lost by that.
+        """
         user = self._user
         async with asyncio.timeout(timeout):
             while True:
@@ -93,14 +104,15 @@ class Session(Calls[Coroutine[Any, Any, None]]):
                 await self._news.wait()
 
     async def __aiter__(self) -> AsyncIterator[Item]:
-        """Give what arrives up to the end."""
+        """Give what arrives, up to the end."""
         while (item := await self.receive()) is not None:
             yield item
 
     async def goodbye(self) -> None:
-        """Say GOODBYE if the connection stands, wait for its end for at most `Timeouts.goodbye` (CLIENT-20), and close.
+        """Say GOODBYE, wait for the server to end the connection, for at most `Timeouts.goodbye`, and close (CLIENT-20).
 
-        What waits for its gap goes before, in the same time; what does not is dropped, so `drain` if there is much.
+        Requests that still wait for their gaps go out before, within the same time, and are dropped after it: `drain`
+        first if there are many.
         """
         try:
             if self._user.standing and self.state is not State.CLOSED:
@@ -130,18 +142,18 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         return call.result()
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, None], why: str) -> None:
-        """Wait for the server, but not for ever: after that it counts as lost."""
+        """Wait for something that the server has to do; if it takes longer, the server counts as lost."""
         try:
             async with asyncio.timeout(seconds):
                 await work
         except TimeoutError:
             self._user.lost(why)
-            self._tell()  # whoever waits for room to read does so no more
+            self._tell()
             self._writer.transport.abort()
             raise Lost(why) from None
 
     def _tell(self) -> None:
-        """Wake whoever waits for something to change."""
+        """Wake all who wait for something to change."""
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -166,7 +178,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
                 self._writer.write(self._user.connected(self._loop.time()))
 
     def _failed(self, task: asyncio.Task[None]) -> None:
-        """Tell whoever waits if reading failed; else nobody would look at the task."""
+        """Tell those who wait if reading has raised something; nobody else looks at the task."""
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self._user.failed_to_read(error)
@@ -182,7 +194,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
                 async with look:
                     user.read(await self._reader.read(64 * 1024), self._loop.time())
             except OSError as error:
-                if not look.expired():  # a connection can time out, too
+                if not look.expired():  # else TimeoutError only says that it is time to look
                     user.broke(system_reason(error))
             self._writer.write(user.overdue(self._loop.time()))
             self._tell()
@@ -197,12 +209,17 @@ async def dial(
     reconnect: Backoff | None = None,
     gap: float = 0.0,
 ) -> Session:
-    """Connect, with nobody registered yet: `connect` is what most programs want.
+    """Connect without registering; most programs want `connect`.
 
-    CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`) or `reconnect` no Backoff.
-    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.  UsageError at others.
-    With `gap`, that many seconds lie between two messages, for a server that takes one `recv` for one message; that is
-    for the pickle codec, others do not notice (LECTURE-1).  UsageError if it is less than 20 ms.
+    `codec` is a Codec or the name of one that is installed.  `tls` is for tls:// URLs, and says which authorities to
+    trust and which certificate to show; without it, those are trusted that the system trusts.  With `reconnect`, a
+    connection that is lost after registration is made again.  With `gap`, at least so many seconds lie between two
+    messages, for servers that take what one `recv` gives for one message; in other codecs than pickle it has no effect
+    (LECTURE-1).
+
+    CannotConnect if there is no server, or none that answers within `Timeouts.connect`; RegistryError if the codec
+    cannot be loaded; UsageError if `url` is no address (see `improto.addresses`), `tls` is given for another URL,
+    `reconnect` is no Backoff, or `gap` is less than 20 ms.
     """
     address = parse_address(url)
     times = timeouts or Timeouts()
@@ -233,10 +250,10 @@ async def connect(
     reconnect: Backoff | None = None,
     gap: float = 0.0,
 ) -> AsyncGenerator[Session]:
-    """Connect and register; at the end of the block say GOODBYE.
+    """Connect and register; at the end of the block, say GOODBYE.
 
-    Raises what `dial` and `Session.register` raise.  With `reconnect`, a connection that stood and was lost is made
-    again, and Reconnected arrives.
+    Takes and raises what `dial` and `Session.register` do.  With `reconnect`, a connection that is lost is made again and
+    the user registered on it, and Reconnected arrives; meanwhile requests raise Lost.
     """
     session = await dial(url, codec, tls=tls, timeouts=timeouts, reconnect=reconnect, gap=gap)
     async with registered(session, username, status):
@@ -245,7 +262,7 @@ async def connect(
 
 @asynccontextmanager
 async def registered(session: Session, username: str, status: str) -> AsyncGenerator[None]:
-    """Register on a session; at the end of the block say GOODBYE."""
+    """Register on a session; at the end of the block, say GOODBYE."""
     try:
         await session.register(username, status)
         yield

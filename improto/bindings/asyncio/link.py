@@ -1,6 +1,6 @@
 """One accepted connection of a server on asyncio.
 
-It moves bytes between a transport and `links.Link`, which decides; it asks its server for turns only.
+It moves bytes between a transport of asyncio and `links.Link`, which decides.
 """
 
 import asyncio
@@ -17,25 +17,25 @@ if TYPE_CHECKING:  # it makes these
 __all__ = ["StreamLink"]
 
 _HIGH_WATER: Final = 64 * 1024
-# In Python 3.11, looking a member up takes longer than most of what is done for a connection.
+# In Python 3.11, looking up a member of an Enum takes longer than most of what is done for a connection in a turn.
 _OPEN: Final = Phase.OPEN
 
 
 class StreamLink(Link, asyncio.Protocol):
-    """One accepted connection on a transport of asyncio; other listeners derive theirs of it."""
+    """One accepted connection on a transport of asyncio.  Listeners of another kind derive theirs from it."""
 
     __slots__ = ("_reads", "_server", "_shut", "_transport")
     _transport: asyncio.Transport
 
     def __init__(self, server: "Server") -> None:
-        """Be a connection of `server`."""
+        """Make a connection of `server`."""
         super().__init__(server.links)
         self._server = server
         self._reads = True
         self._shut = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note that it is accepted."""
+        """Note that the connection was accepted."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         sock = self._transport.get_extra_info("socket")
@@ -60,23 +60,23 @@ class StreamLink(Link, asyncio.Protocol):
         self._server.wake()
         if self._transport.can_write_eof():
             return True  # half-closed: replies are still written (CONN-20)
-        # Behind TLS asyncio takes nothing more after this, so what is due is written now, as far as there is time and room.
+        # Behind TLS, asyncio writes nothing after this.  So what is due is written now, if there is time and room.
         while self.phase is _OPEN and not self.paused and self._server.hurry():
             pass
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that it is closed."""
+        """Note that the connection is closed."""
         self.lost()
         self._server.gone(self.peer)
 
     def pause_writing(self) -> None:
-        """Note that the transport takes no more for now."""
+        """Note that the transport has no room for now."""
         self.pause(self._server.now())
 
     def resume_writing(self) -> None:
-        """Note that the transport takes more again."""
-        # What follows is done in a turn: after this, the transport looks once more whether it is to be closed.
+        """Note that the transport has room again."""
+        # More is written in a turn and not in here: the transport closes itself after this call, if it is to be closed.
         self.resume()
         self._server.wake()
 
@@ -84,10 +84,10 @@ class StreamLink(Link, asyncio.Protocol):
         """Do what was decided about this connection."""
         transport, peer = self._transport, self.peer
         if peer.steady and len(events := b"".join(peer.pieces)) <= PORTION:
-            # As it mostly is, in a conversation.
+            # The usual case in a conversation: events to write, and nothing else has changed.
             peer.pieces.clear()
             transport.write(events)
-            if peer.steady:  # else the transport takes no more now
+            if peer.steady:  # else the transport has no room now
                 return
         now = self.links.now
         data = self.take(now)
@@ -102,7 +102,7 @@ class StreamLink(Link, asyncio.Protocol):
         peer.steady = peer.reading and not (self._waiting or self._held or self.links.gap)
 
     def _read(self, on: bool) -> None:
-        """Have the transport read, or pause: it is told of changes only, since it takes its time."""
+        """Have the transport read, or pause.  It is told only of changes, since telling it takes some time."""
         if on is not self._reads:
             self._reads = on
             if on:
@@ -113,8 +113,9 @@ class StreamLink(Link, asyncio.Protocol):
     def _finish(self, now: float) -> None:
         transport = self._transport
         if transport.is_closing():
-            return  # for TLS, asyncio's breaks when it is closed twice and then asked anything
-        self._read(True)  # to see the peer's end; and for TLS, asyncio's does not close while it is paused
+            return  # a TLS transport of asyncio raises at later calls if it is closed twice
+        # To see the peer's end; and a TLS transport of asyncio does not close while it is paused.
+        self._read(True)
         if self.phase is Phase.FLUSHING:
             # So it is paused until all is out.  Behind TLS, a high-water mark of 0 would pause it for ever.
             transport.set_write_buffer_limits(1, 0)
@@ -131,18 +132,18 @@ class StreamLink(Link, asyncio.Protocol):
                 with suppress(OSError):  # the peer may be gone, which the transport finds out by itself
                     transport.write_eof()
             else:
-                # Once what has arrived is read, which was asked for above.
+                # Later, so that what has arrived is read before.
                 asyncio.get_running_loop().call_soon(self._end_tls)
 
     def _end_tls(self) -> None:
-        """Say behind TLS that nothing follows, and read on: asyncio has no call for that.
+        """Say behind TLS that nothing follows, and read on.  Asyncio has no call for that.
 
-        To close would say so, too, but breaks off at once if the peer is still sending, and the reset that this causes
-        can destroy the last message.
+        Closing the transport would say so, too, but breaks the connection off at once if the peer is still sending, and the
+        reset that this causes can destroy the last message.
         """
         transport = self._transport
         if not transport.is_closing() and transport.is_reading():
-            with suppress(OSError):  # it does not wait for the peer's word
+            with suppress(OSError):  # raised since it would wait for the peer to say so as well
                 cast(ssl.SSLObject, transport.get_extra_info("ssl_object")).unwrap()
             transport.pause_reading()
-            transport.resume_reading()  # writes what TLS has to say
+            transport.resume_reading()  # which writes what `unwrap` has said

@@ -1,7 +1,7 @@
 """A server on asyncio: TCP, TLS, Unix sockets.
 
 It moves bytes and keeps time; what they mean is decided in the core.  All that one turn of the loop causes is written
-with one call per connection.
+with one call for each connection.
 """
 
 import asyncio
@@ -29,18 +29,18 @@ from improto.service import Peer, Service
 __all__ = ["Admit", "Server"]
 
 Admit = Callable[[Peer, Register], Awaitable[str | None]]
-"""Decides about a REGISTER: gives why it is refused, or None.
+"""Decides about a REGISTER: gives None to admit the user, or the reason of a refusal.
 
-It may take its time, up to `Bounds.register`, and is cancelled when the connection is gone.
+It may take its time, up to `Bounds.register`, and is cancelled if the connection is gone by then.
 """
 
-_AHEAD: Final = 4  # turns of the service that may be had before the next one is due
+_AHEAD: Final = 4  # how many extra turns of the service there may be in one turn of the loop, see `hurry`
 
 
 class Server:
     """Runs one `Service` on any number of listening sockets.
 
-    A transport of another kind derives its connections from `StreamLink` and gives `listen` what makes them.
+    For a transport of another kind, derive a connection from `StreamLink` and give it to `listen` as `link`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Server:
         gap: float = 0.0,
         admit: Admit | None = None,
     ) -> None:
-        """Serve with the limits of `Links`, on the running loop.
+        """Serve on the running loop; for `connections`, `per_address` and `gap` see `improto.links.Links`.
 
         `admit` decides about each REGISTER; it goes with `Policy(ask=True)` of the hub, and it is a UsageError to give
         one without the other.  If it raises, the user is refused, and the loop's exception handler is told.
@@ -65,7 +65,7 @@ class Server:
         self._scheduled = False
         self._ahead = 0
         self._all_closed = asyncio.Event()
-        self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, with which file each is
+        self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, each with the id of its file
         self._deciding: dict[int, asyncio.Task[None]] = {}  # by the peer's number
         ask_first(service, None if admit is None else partial(self._ask, admit))
 
@@ -77,12 +77,13 @@ class Server:
         tls: ssl.SSLContext | None = None,
         link: Callable[[], StreamLink] | None = None,
     ) -> tuple[str, int]:
-        """Listen on TCP, behind TLS if `tls` is given, and give the address, which tells the port if it was 0.
+        """Listen on TCP, with TLS if `tls` is given, and give the address and port; a `port` of 0 takes a free one.
 
-        Of a name that is all of its addresses that this host has, on one port, and the first of them is given.  If `tls`
-        demands a certificate of its peers, they can register under its common name only.  `link` makes the connections, if
-        they are not to carry messages as a stream.  OSError if that is not possible, UsageError after `close`
-        or if it is no port.
+        If `host` is a name, that is all of its addresses that this host has, on the same port, and the first one is
+        given.  If `tls` demands certificates of its peers, each can register only under the common name in its own.
+        `link` makes the connections, if messages do not come as a stream on them.
+
+        OSError if nothing can listen there, UsageError after `close` or if `port` is no port number.
         """
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self._acceptor.check()
@@ -92,9 +93,9 @@ class Server:
         return cast(tuple[str, int], listeners[0].getsockname()[:2])
 
     async def listen_unix(self, path: str) -> None:
-        """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode.
+        """Listen on a Unix socket, which `close` removes.  Who may connect depends on the file's mode.
 
-        OSError if that is not possible, UsageError after `close`.
+        OSError if nothing can listen there, UsageError after `close`.
         """
         self._acceptor.check()
         self._acceptor.add(unix_listener(path), partial(StreamLink, self))
@@ -109,7 +110,7 @@ class Server:
         self.wake()
 
     async def close(self) -> None:
-        """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
+        """Stop listening, tell everybody that the server goes down (ERROR-9), and wait until all connections are closed."""
         await self._acceptor.close()
         for path, made in self._paths.items():
             remove_socket(path, made)
@@ -132,9 +133,10 @@ class Server:
             self._loop.call_soon(self._scheduled_turn)
 
     def hurry(self) -> bool:
-        """Have a turn of the service now, for whom the next one would be too late; False if it has to wait or is not due.
+        """Have a turn of the service at once, for a link for which the next one comes too late; tell whether there was one.
 
-        In each turn of the loop there are a few for all together, so that however many hurry, the loop goes on (FLOW-5).
+        There is none if nothing is due, or if there were a few in this turn of the loop already: so the loop goes on,
+        however many hurry (FLOW-5).
         """
         if self._ahead == _AHEAD or self.links.due != 0.0:
             return False
@@ -163,7 +165,8 @@ class Server:
             refusal = usable(await admit(peer, request))
         except Exception as error:
             self._loop.call_exception_handler({"message": "admission failed", "exception": error})
-        finally:  # also if what `admit` waits for was cancelled; if `admit` itself was, the peer has gone and this does nothing
+        # Also if what `admit` waits for was cancelled.  If this task was, the peer has gone, and nothing is decided.
+        finally:
             self.service.decide(peer, refusal, self.now())
             self.wake()
 
@@ -179,13 +182,13 @@ class Server:
     def _turn(self) -> None:
         try:
             self.links.turn(self.now())
-        finally:  # also when a codec or the observer has raised, so that others are served
+        finally:  # also if a codec or the observer has raised, so that the others are served
             self._look_ahead()
 
     def _look_ahead(self) -> None:
-        """See to it that the next turn is had in time."""
+        """Have the next turn when it is due, and see whether all connections are closed."""
         due = self.links.due
-        # A timer that rings too early does no harm, and setting one in each turn would cost more than the turn.
+        # A timer that rings too early does no harm; setting a new one in each turn would cost more than the turn.
         if due is not None and (self._timer is None or due < self._timer.when()):
             if self._timer is not None:
                 self._timer.cancel()

@@ -1,4 +1,4 @@
-"""One connection of a client on asyncio, with a gap between the messages that go out if one is wanted."""
+"""One connection of a client on asyncio, which may leave gaps between the messages that it writes."""
 
 import asyncio
 import ssl
@@ -10,7 +10,7 @@ __all__ = ["Writer", "open_stream"]
 
 
 class Writer(asyncio.StreamWriter):
-    """Writes messages, each with a call.  With a gap, one waits for its own until it can go out (LECTURE-2)."""
+    """Writes messages, one with each call.  With a gap, a message waits until the gap before it is over (LECTURE-2)."""
 
     def __init__(
         self,
@@ -19,7 +19,7 @@ class Writer(asyncio.StreamWriter):
         reader: asyncio.StreamReader,
         gap: float = 0.0,
     ) -> None:
-        """Write to a connection that stands; asyncio has switched Nagle's algorithm off."""
+        """Write to a connection that stands.  Asyncio has switched off Nagle's algorithm on it."""
         super().__init__(transport, protocol, reader, asyncio.get_running_loop())
         self._gap = gap
         self._waiting: deque[bytes | bytearray | memoryview] = deque()
@@ -38,7 +38,7 @@ class Writer(asyncio.StreamWriter):
                 self._next()
 
     async def gaps(self) -> None:
-        """Wait until no message waits for its gap: all are written, or the connection is closed."""
+        """Wait until no message waits for a gap: all are written, or the connection is closed."""
         await self._none_waits.wait()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Threads that block, on TCP, TLS and Unix sockets: `Server` runs a `Service`, `connect` gives a client's `Session`.
 
-What is simple about it: each thread does one thing that blocks, and all else happens under one lock.
+Each thread does one thing that blocks, and everything else happens under one lock.
 """
 
 from improto.bindings.threads.client import Session, connect, dial

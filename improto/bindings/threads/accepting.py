@@ -1,4 +1,4 @@
-"""Accepts a server's connections, with a thread for each listening socket."""
+"""Accepts the connections of a server, with a thread for each listening socket."""
 
 import select
 import socket
@@ -20,26 +20,26 @@ class Acceptor:
     """All listening sockets of one server."""
 
     def __init__(self, connected: _Connected) -> None:
-        """Have `connected` called with each connection, its host, and what the socket has for TLS."""
+        """Have `connected` called with each connection, the peer's host, and the TLS context of the listening socket."""
         self._connected = connected
-        self._ends: list[socket.socket] = []  # each wakes one thread when it is closed
+        self._ends: list[socket.socket] = []  # closing one wakes its thread
         self._threads: list[threading.Thread] = []
         self._closing = False
 
     def check(self) -> None:
-        """UsageError if it was closed: nobody would be accepted any more."""
+        """UsageError if this was closed, since nobody would be accepted any more."""
         if self._closing:
             raise UsageError("the server was closed and listens no more; make another one")
 
     def add(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept from a listening socket."""
-        # To shut down a socket that listens wakes nobody on macOS.
+        # A pair of sockets wakes the thread; on macOS, shutting down the listening one would not.
         woken, end = socket.socketpair()
         self._ends.append(end)
         self._threads.append(start(partial(self._accept, listener, woken, tls)))
 
     def close(self) -> None:
-        """Stop.  Those that were accepted have begun then."""
+        """Stop.  `connected` was called then with all that were accepted."""
         self._closing = True
         for end in self._ends:
             end.close()
@@ -48,7 +48,7 @@ class Acceptor:
 
     def _accept(self, listener: socket.socket, woken: socket.socket, tls: ssl.SSLContext | None) -> None:
         shortage = Shortage()
-        listener.setblocking(False)  # who seemed to be there may have gone
+        listener.setblocking(False)  # a connection may be gone before it is accepted
         poll = select.poll()
         with listener, woken:
             poll.register(listener, select.POLLIN)
@@ -63,11 +63,11 @@ class Acceptor:
                     time.sleep(shortage.pause(error, time.monotonic()))
                     continue
                 self._connected(connection, str(peername[0]) if peername else "local", tls)
-                del connection, peername  # they are not to live until the next one comes
+                del connection, peername  # else they would live until the next connection comes
 
 
 def start(work: Callable[[], None]) -> threading.Thread:
-    """Run something in a thread that does not keep the program from ending."""
+    """Start a thread that does not keep the program from ending.  RuntimeError if the system gives no more threads."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread

@@ -1,4 +1,4 @@
-"""A client with blocking calls, on TCP, TLS and Unix sockets; a thread reads all the time."""
+"""A client with blocking calls: TCP, TLS, Unix sockets."""
 
 import socket
 import ssl
@@ -22,15 +22,17 @@ from improto.user import NO_ANSWER, NO_ROOM, Backoff, Call, Item, Reply, User
 
 __all__ = ["Session", "connect", "dial"]
 
-_LOOK: Final = 10.0  # seconds after which to look whether a silent server lives
+_LOOK: Final = 10.0  # how often, in seconds, to look whether a silent server still lives
 
 
 class Session(Calls[None]):
-    """A client's end: calls for requests, and what arrives, one after the other.  Any thread may call.
+    """A client's end of a connection: calls for requests, and an iteration over what arrives.  Any thread may call.
 
-    Iterate for Responses, Faults (what made no sense and had no effect) and, with `reconnect`, Reconnected.  The
-    iteration ends after `goodbye`, and with `Lost` or `Refused` if it is not the user who ends the connection.  A
-    reply that a call waits for goes to the call alone, unless it is a roster.
+    The iteration gives Responses, Faults (messages that made no sense and were ignored) and, with `reconnect`,
+    Reconnected.  It ends after `goodbye`; if the connection ends in another way, it raises Lost or Refused.  A reply to
+    a call goes to its caller alone, but a roster arrives here as well.
+
+    A thread reads in the background, and stops while more than a megabyte that arrived has not been looked at.
     """
 
     def __init__(self, user: User, dial: Callable[[], Stream], stream: Stream, timeouts: Timeouts) -> None:
@@ -38,29 +40,37 @@ class Session(Calls[None]):
         self._user = user
         self._timeouts = timeouts
         self._dial = dial
-        self._changed = threading.Condition()  # holds the lock of `_user`
-        self._sending = threading.Lock()  # is taken first: bytes go out in the order of their requests
+        self._changed = threading.Condition()  # its lock guards `_user`
+        # Held from the making of a request until its bytes are written, to keep the order; taken before the other lock.
+        self._sending = threading.Lock()
         self._stream = stream
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    # The requests with a reply: Refused, or Lost if none comes within `Timeouts.reply`.  The others are in `Calls`.
+    # The requests with a reply.  The others are in `Calls`.
 
     def register(self, username: str, status: str = "") -> OnlineUsers:
-        """Go online.  Refused if the server does not take the user, who may try another name."""
+        """Go online, and give the first roster.
+
+        Refused if the server does not take the user, who may then try another name; Lost if it does not answer within
+        `Timeouts.reply`.
+        """
         request = Register(username, status)
         return self._call(lambda now: self._user.register(request, now))
 
     def list_conversations(self) -> Mapping[str, tuple[str, ...]]:
-        """Give the conversations and their members; all that was requested before has been handled then.
+        """Give the conversations and their members.  The server has handled all earlier requests by then.
 
-        Refused, with `rate-limited`, if the server has no time for this or for what was requested just before: wait
-        before you ask again.  The Error arrives as well.
+        Refused, with `rate-limited`, if the server had no time for this request or for one just before it: wait before
+        you ask again.  The Error arrives as well.  Lost if the server does not answer within `Timeouts.reply`.
         """
         return self._call(self._user.list_conversations).conversations
 
     def request(self, request: Request) -> None:
-        """Send any request; its reply arrives like everything else.  Lost if there is no room for `Timeouts.write`."""
+        """Send any request; a reply arrives like everything else.
+
+        Raises as the calls of `Calls` do, and Lost if the system does not take the request within `Timeouts.write`.
+        """
         self._send(request)
 
     def _send(self, request: Request) -> None:
@@ -73,27 +83,30 @@ class Session(Calls[None]):
         self._write(data, seconds)
 
     def receive(self, timeout: float | None = None) -> Item | None:
-        """Give what arrives next, None after the end.  TimeoutError if nothing does in so many seconds."""
+        """Give the next item that arrives, or None after `goodbye`; raises at the end as the iteration does.
+
+        TimeoutError if nothing arrives within so many seconds; nothing is lost by that.
+        """
         user = self._user
         until = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while (item := user.next()) is None and not user.over:
                 if not self._changed.wait(None if until is None else until - time.monotonic()):
                     raise TimeoutError
-            self._changed.notify_all()  # there is room for more
+            self._changed.notify_all()  # more may be read now
             if item is None and user.error is not None:
                 raise user.error
             return item
 
     def __iter__(self) -> Iterator[Item]:
-        """Give what arrives up to the end."""
+        """Give what arrives, up to the end."""
         return iter(self.receive, None)
 
     def goodbye(self) -> None:
-        """Say GOODBYE if the connection stands, wait for its end for at most `Timeouts.goodbye` (CLIENT-20), and close."""
+        """Say GOODBYE, wait for the server to end the connection, for at most `Timeouts.goodbye`, and close (CLIENT-20)."""
         until = time.monotonic() + self._timeouts.goodbye
-        if self._sending.acquire(timeout=self._timeouts.goodbye):  # another thread may wait for room
-            with suppress(ImprotoError):  # there may be no connection, for now or any more
+        if self._sending.acquire(timeout=self._timeouts.goodbye):  # another thread may be waiting to send
+            with suppress(ImprotoError):  # there may be no connection
                 if self._stream.wait_for_gap(until - time.monotonic()):
                     self._put(Goodbye(), until - time.monotonic())
             self._sending.release()
@@ -109,7 +122,7 @@ class Session(Calls[None]):
             self._changed.notify_all()
         self._break()
         if threading.current_thread() is not self._thread:
-            self._thread.join(1.0)  # it may be about to connect
+            self._thread.join(1.0)  # no longer, as it may just be connecting
 
     def _call(self, begin: Callable[[float], Call[Reply]]) -> Reply:
         with self._sending:
@@ -129,7 +142,7 @@ class Session(Calls[None]):
             with self._changed:
                 self._give_up(NO_ROOM)
         except OSError:
-            self._break()  # which the reading thread tells of
+            self._break()  # the reading thread tells of it
 
     def _give_up(self, why: str) -> None:
         self._user.lost(why)
@@ -168,7 +181,7 @@ class Session(Calls[None]):
                 self._say(data)
 
     def _say(self, data: bytes) -> None:
-        """Write what the reading thread has to say; that there is no room for it is told as any loss."""
+        """Write what the reading thread has to say.  If there is no room for it, everybody is told of the loss anyway."""
         with suppress(Lost):
             self._write(data, self._timeouts.write)
 
@@ -191,12 +204,12 @@ class Session(Calls[None]):
                 if data is not None:
                     try:
                         user.read(data, time.monotonic())
-                    except Exception as error:  # nobody else would see it
+                    except Exception as error:  # in this thread nobody would see it
                         user.failed_to_read(error)
                 elif why:
                     user.broke(why)
                 self._changed.notify_all()
-            # Whoever sends just now is a sign of life to the server, and its own write finds out about it.
+            # If another thread is just sending, there is no need: its write finds out whether the server lives.
             if data is None and self._sending.acquire(blocking=False):
                 with self._changed:
                     probe = user.overdue(time.monotonic())
@@ -214,12 +227,17 @@ def dial(
     reconnect: Backoff | None = None,
     gap: float = 0.0,
 ) -> Session:
-    """Connect, with nobody registered yet: `connect` is what most programs want.
+    """Connect without registering; most programs want `connect`.
 
-    CannotConnect if there is no server in time, UsageError if `url` is none (see `addresses`) or `reconnect` no Backoff.
-    `tls` says whom to trust at a tls:// URL, and who one is; without it, what the system trusts.  UsageError at others.
-    With `gap`, that many seconds lie between two messages, for a server that takes one `recv` for one message; that is
-    for the pickle codec, others do not notice (LECTURE-1).  UsageError if it is less than 20 ms.
+    `codec` is a Codec or the name of one that is installed.  `tls` is for tls:// URLs, and says which authorities to
+    trust and which certificate to show; without it, those are trusted that the system trusts.  With `reconnect`, a
+    connection that is lost after registration is made again.  With `gap`, at least so many seconds lie between two
+    messages, for servers that take what one `recv` gives for one message; in other codecs than pickle it has no effect
+    (LECTURE-1).
+
+    CannotConnect if there is no server, or none that answers within `Timeouts.connect`; RegistryError if the codec
+    cannot be loaded; UsageError if `url` is no address (see `improto.addresses`), `tls` is given for another URL,
+    `reconnect` is no Backoff, or `gap` is less than 20 ms.
     """
     address = parse_address(url)
     times = timeouts or Timeouts()
@@ -249,10 +267,10 @@ def connect(
     reconnect: Backoff | None = None,
     gap: float = 0.0,
 ) -> Generator[Session]:
-    """Connect and register; at the end of the block say GOODBYE.
+    """Connect and register; at the end of the block, say GOODBYE.
 
-    Raises what `dial` and `Session.register` raise.  With `reconnect`, a connection that stood and was lost is made
-    again, and Reconnected arrives.
+    Takes and raises what `dial` and `Session.register` do.  With `reconnect`, a connection that is lost is made again and
+    the user registered on it, and Reconnected arrives; meanwhile requests raise Lost.
     """
     session = dial(url, codec, tls=tls, timeouts=timeouts, reconnect=reconnect, gap=gap)
     try:

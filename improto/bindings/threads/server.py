@@ -1,7 +1,8 @@
-"""A server with threads: one accepts, one reads and one writes for each connection, and one does the work.
+"""A server with threads: TCP, TLS, Unix sockets.
 
-So a reader that stops blocks the thread that writes to it, and nobody else.  The work, `Links.turn`, is done by one
-thread; the others wake it after they have told what happened.
+One thread accepts for each listening socket, two read and write for each connection, and one does the work,
+`Links.turn`; the others wake it when they have told the links what happened.  So a client that does not read blocks the
+thread that writes to it, and nobody else.
 """
 
 import socket
@@ -37,10 +38,11 @@ from improto.service import Peer, Service
 __all__ = ["Admit", "Server"]
 
 Admit = Callable[[Peer, Register], str | None]
-"""Decides about a REGISTER: gives why it is refused, or None.
+"""Decides about a REGISTER: gives None to admit the user, or the reason of a refusal.
 
-It is called in a thread of its own and may block, up to `Bounds.register`.  Nobody can end it: as many as there may be
-connections, in all or from one address, go on at a time, and others are refused meanwhile.
+It is called in a thread of its own and may block, up to `Bounds.register`.  Nothing can end it if it takes longer, so
+there are at most as many decisions at a time as there may be connections, in all and from one address; other users are
+refused meanwhile.
 """
 
 
@@ -56,7 +58,7 @@ class Server:
         gap: float = 0.0,
         admit: Admit | None = None,
     ) -> None:
-        """Serve with the limits of `Links`.  Each connection costs two threads.
+        """Serve, with two threads for each connection; for `connections`, `per_address` and `gap` see `improto.links.Links`.
 
         `admit` decides about each REGISTER; it goes with `Policy(ask=True)` of the hub, and it is a UsageError to give
         one without the other.  If it raises, the user is refused, and `threading.excepthook` is told.
@@ -70,18 +72,19 @@ class Server:
         self._closed = threading.Condition(self.lock)
         self._awake = False
         self._acceptor = Acceptor(self._connected)
-        self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, with which file each is
+        self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, each with the id of its file
         # How many decisions are being made about each address, as `subnet` counts; some of those peers may have gone.
         self._deciding: Counter[str] = Counter()
         ask_first(service, None if admit is None else partial(self._ask, admit))
         self._thread = start(self._turns)
 
     def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
-        """Listen on TCP, behind TLS if `tls` is given, and give the address, which tells the port if it was 0.
+        """Listen on TCP, with TLS if `tls` is given, and give the address and port; a `port` of 0 takes a free one.
 
-        Of a name that is all of its addresses that this host has, on one port, and the first of them is given.  If `tls`
-        demands a certificate of its peers, they can register under its common name only.  OSError if that is not
-        possible, UsageError after `close` or if it is no port.
+        If `host` is a name, that is all of its addresses that this host has, on the same port, and the first one is
+        given.  If `tls` demands certificates of its peers, each can register only under the common name in its own.
+
+        OSError if nothing can listen there, UsageError after `close` or if `port` is no port number.
         """
         self._acceptor.check()
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -91,9 +94,9 @@ class Server:
         return cast(tuple[str, int], listeners[0].getsockname()[:2])
 
     def listen_unix(self, path: str) -> None:
-        """Listen on a Unix socket, which is removed at the end; who may connect is a matter of the file's mode.
+        """Listen on a Unix socket, which `close` removes.  Who may connect depends on the file's mode.
 
-        OSError if that is not possible, UsageError after `close`.
+        OSError if nothing can listen there, UsageError after `close`.
         """
         self._acceptor.check()
         self._acceptor.add(unix_listener(path))
@@ -109,7 +112,7 @@ class Server:
             self.wake()
 
     def close(self) -> None:
-        """Stop listening, tell everybody (ERROR-9), and wait until all connections are closed."""
+        """Stop listening, tell everybody that the server goes down (ERROR-9), and wait until all connections are closed."""
         self._acceptor.close()
         for path, made in self._paths.items():
             remove_socket(path, made)
@@ -125,12 +128,12 @@ class Server:
         return time.monotonic()
 
     def wake(self) -> None:
-        """Have a turn of the service; the lock is held."""
+        """Have a turn of the service soon.  Hold `lock` when you call this."""
         self._awake = True
         self._work.notify()
 
     def gone(self) -> None:
-        """Note that a connection is closed; the lock is held."""
+        """Note that a connection is closed.  Hold `lock` when you call this."""
         self.wake()
         if not self.links:
             self._closed.notify_all()
@@ -138,7 +141,7 @@ class Server:
     def _ask(self, admit: Admit, peer: Peer, request: Register) -> None:
         deciding, links, counted = self._deciding, self.links, subnet(peer.address)
         if deciding.total() < links.connections and deciding[counted] < links.per_address:
-            with suppress(RuntimeError):  # the system gives no more threads
+            with suppress(RuntimeError):  # if the system gives no more threads
                 start(partial(self._decide, admit, peer, request, counted))
                 deciding[counted] += 1
                 return
@@ -165,7 +168,7 @@ class Server:
                 self._awake = False
                 try:
                     self.links.turn(self.now())
-                except Exception:  # of a codec, or the observer: without this thread nobody would be served
+                except Exception:  # of a codec or the observer; without this thread nobody would be served
                     threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), self._thread)))
                 if self.links.closing and not self.links:
                     return
@@ -173,7 +176,7 @@ class Server:
     def _connected(self, connection: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
         try:
             watch(connection, self.service.bounds.write)
-            if connection.family != socket.AF_UNIX:  # nothing small waits for an acknowledgement
+            if connection.family != socket.AF_UNIX:  # so that short messages do not wait for acknowledgements
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
                 connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
@@ -212,7 +215,7 @@ class _Link(Link):
         else:
             connection = self._stream.socket
             if isinstance(connection, ssl.SSLSocket):
-                # Without the lock, as nothing of the peer is looked at before something of it was received.
+                # The lock is not needed: nobody looks at this before something was received from the peer.
                 self.peer.certified = certified_name(connection.getpeercert())
             try:
                 writer = start(self._write)
@@ -224,14 +227,14 @@ class _Link(Link):
         self.end()
 
     def end(self) -> None:
-        """Close the connection, and forget it."""
+        """Close the connection and forget it."""
         self._stream.close()
         with self._server.lock:
             self.lost()
             self._server.gone()
 
     def refresh(self) -> None:
-        """Do what was decided about this connection, or have a thread do it; the lock is held."""
+        """Do what was decided about this connection, or have a thread do it.  The lock is held."""
         now = self._server.now()
         data = self.take(now)
         if data is not None:

@@ -1,4 +1,4 @@
-"""One connection for two threads, plain or behind TLS: one reads while the other writes."""
+"""One connection that two threads share, plain or with TLS: one reads while the other writes."""
 
 import math
 import select
@@ -21,33 +21,33 @@ _T = TypeVar("_T")
 
 
 class Stream:
-    """What is needed here of a socket, each call with a time-out of its own, in seconds; None waits for ever.
+    """A socket whose calls have time-outs of their own, in seconds; None waits for ever.
 
-    OpenSSL takes one call at a time on a connection.  So the socket does not block, and what has to be waited for is
-    waited for without the lock that each call holds.
+    OpenSSL takes one call at a time on a connection, so each call holds a lock.  The socket itself does not block: a
+    thread waits for it without the lock, so that the other one can go on.
     """
 
     def __init__(self, connection: socket.socket, gap: float = 0.0) -> None:
-        """Take over a socket, or an SSLSocket with which no handshake was done; leave a gap before each `sendall`."""
+        """Take over a socket, or an SSLSocket before its handshake; leave `gap` seconds between two calls of `sendall`."""
         connection.setblocking(False)
         self.socket = connection
         self._gap = gap
         self._gap_over = 0.0
-        self._broken = threading.Event()  # nothing goes out any more
+        self._broken = threading.Event()  # set when nothing goes out any more
         self._lock = threading.Lock()
-        self._over = False  # nothing that comes is looked at
+        self._over = False  # whether what arrives does not count any more
 
     def handshake(self, timeout: float) -> None:
-        """Begin TLS, if it is to be spoken.  OSError, also TimeoutError, if that fails."""
+        """Begin TLS, on an SSLSocket.  OSError if that fails, TimeoutError if it takes too long."""
         if isinstance(self.socket, ssl.SSLSocket):
             self._do(self.socket.do_handshake, select.POLLIN, timeout)
 
     def recv(self, size: int, timeout: float | None = None) -> bytes:
-        """Wait for bytes, b"" at the end.  TimeoutError if there are none in time."""
+        """Wait for bytes and give them, b"" at the end.  TimeoutError if none come in time."""
         return self._do(partial(self._take, size), select.POLLIN, timeout)
 
     def sendall(self, data: bytes | memoryview, timeout: float | None = None) -> None:
-        """Write all, after the gap.  TimeoutError if the peer takes nothing for so long after that."""
+        """Wait for the gap to be over, and write all.  TimeoutError if the peer then takes nothing for so long."""
         self.wait_for_gap()
         rest = memoryview(data)
         while rest:
@@ -55,30 +55,31 @@ class Stream:
         self._gap_over = time.monotonic() + self._gap
 
     def wait_for_gap(self, most: float = math.inf) -> bool:
-        """Wait for the end of the gap, or of the connection; tell whether it comes, in so many seconds at most (LECTURE-2)."""
+        """Wait for the end of the gap or of the connection, at most `most` seconds; tell whether it came (LECTURE-2)."""
         if not self._gap:
             return True
         seconds = self._gap_over - time.monotonic()
         return self._broken.wait(min(seconds, most)) or seconds <= most
 
     def shut_down(self, how: int) -> None:
-        """Say that nothing follows, and that nothing that comes counts; or, with SHUT_RDWR, wake both threads with the end."""
+        """With SHUT_WR, say that nothing follows; with SHUT_RDWR, end the connection, which wakes both threads."""
         if how == socket.SHUT_WR and isinstance(self.socket, ssl.SSLSocket):
             with self._lock, suppress(OSError, ValueError):
                 self._over = True
-                self.socket.unwrap()  # says so, and does not wait for the peer's word
+                self.socket.unwrap()  # does not wait for the peer to say so, too
         with suppress(OSError):  # the peer may be gone
-            # The method of SSLSocket would leave the other thread with a plain socket.
+            # SSLSocket's own method would turn it into a plain socket while the other thread uses it.
             socket.socket.shutdown(self.socket, how)
         if how == socket.SHUT_RDWR:
-            self._broken.set()  # now: what waits for its gap fails to go out
+            self._broken.set()  # only now, so that a write that was waiting for its gap fails
 
     def _take(self, size: int) -> bytes:
-        # Behind our last word what still comes is an error to OpenSSL, and closing at once could destroy that word.
+        # After we have said that nothing follows, OpenSSL takes what still comes for an error; but it has to be read, since
+        # to close at once could destroy our last message.
         return socket.socket.recv(self.socket, size) if self._over else self.socket.recv(size)
 
     def close(self) -> None:
-        """Close, when neither thread uses it any more."""
+        """Close the socket, when neither thread uses it any more."""
         self.socket.close()
 
     def _do(self, call: Callable[[], _T], wanted: int, timeout: float | None) -> _T:
@@ -100,7 +101,7 @@ class Stream:
 
 
 def _connected(address: Address, until: float) -> socket.socket:
-    """Connect to the first place at an address where somebody listens; they have so much time all together."""
+    """Connect to the first address of a name at which somebody listens; all tries together have until then."""
     places: list[tuple[int, Any]] = [(socket.AF_UNIX, address.path)]
     if address.scheme != "unix":
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
@@ -120,7 +121,7 @@ def _connected(address: Address, until: float) -> socket.socket:
 
 
 def open_stream(address: Address, tls: ssl.SSLContext | None, timeouts: Timeouts, gap: float) -> Stream:
-    """Connect.  OSError if that fails, and TimeoutError if it takes longer."""
+    """Connect.  OSError if that fails, TimeoutError if it takes longer than `Timeouts.connect`."""
     until = time.monotonic() + timeouts.connect
     connection = _connected(address, until)
     try:

@@ -1,6 +1,6 @@
-"""WebSocket on asyncio: `listen` has a `Server` accept it beside its other listeners, `connect` gives a client's `Session`.
+"""WebSocket on asyncio: `listen` lets an asyncio `Server` accept it, too; `connect` gives a client's `Session`.
 
-It needs the package `websockets`, of which it uses the part without I/O: HTTP and the frames.
+This needs the package `websockets`, and uses its part without I/O: HTTP and the frames.
 """
 
 from improto.bindings.websocket.client import connect, dial

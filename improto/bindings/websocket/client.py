@@ -1,6 +1,6 @@
-"""A client's WebSocket: the session is that of `improto.bindings.asyncio`, on streams that hide the frames.
+"""A client on WebSocket: the session of `improto.bindings.asyncio`, on streams that hide the frames.
 
-Its streams carry each message behind its length; what the peer sees of that is a frame.
+To the session, each message stands on the stream behind its length; the server sees a WebSocket message instead.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from improto.user import Backoff, User
 __all__ = ["connect", "dial"]
 
 _LOG: Final = getLogger(__name__)
-_LOG.setLevel(WARNING)  # what the package would tell above that holds what people say
+_LOG.setLevel(WARNING)  # at lower levels the package would log what people say
 _HEADER: Final = 4  # bytes of a length
 _UNTAKEN: Final = 64 * 1024
 """While more bytes than these wait for a server that takes nothing, its pings and closes are not answered."""
@@ -39,7 +39,7 @@ _IN_ORDER: Final = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO
 
 
 class _Reader(asyncio.StreamReader):
-    """Raises at the end what ended the connection, unless it ended in order."""
+    """Raises at the end what has ended the connection, unless it ended in order."""
 
     failure: OSError | None = None
 
@@ -51,7 +51,7 @@ class _Reader(asyncio.StreamReader):
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
-    """Makes of frames messages behind their lengths."""
+    """Turns the frames that arrive into messages behind their lengths."""
 
     def __init__(self, reader: _Reader, uri: WebSocketURI, codec: LengthCodec) -> None:
         super().__init__(reader)
@@ -116,7 +116,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
             self.agreed.set_result(None)
 
     def _failure(self) -> OSError | None:
-        """Give what is wrong if the connection does not end in order."""
+        """Give what is wrong if the connection does not end in order, or None."""
         by_server = self._failed is None and self.websocket.close_rcvd_then_sent
         close = self.websocket.close_rcvd if by_server else self._failed or self.websocket.close_sent
         if close is None or close.code in _IN_ORDER:
@@ -124,7 +124,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
         return ConnectionAbortedError(f"closed by {'the server' if by_server else 'this side'}: {close}")
 
     def _take_in(self, frame: Frame) -> bool:
-        """Take in a frame; False if what follows it does not count."""
+        """Take in a frame; False if what follows it does not count any more."""
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY) and frame.opcode is not kind(self.codec):  # WS-2
             reason = f"{self.codec.name} comes in {kind(self.codec).name.lower()} messages"
             self._failed = Close(CloseCode.UNSUPPORTED_DATA, reason)
@@ -138,12 +138,12 @@ class _Protocol(asyncio.StreamReaderProtocol):
         return True
 
     def flush(self) -> None:
-        """Write what there is to be written."""
+        """Write what the package has to say."""
         self._transport.write(b"".join(self.websocket.data_to_send()))
 
 
 class _Writer(Writer):
-    """Makes of messages behind their lengths frames."""
+    """Turns messages behind their lengths into frames."""
 
     def __init__(
         self, transport: asyncio.Transport, protocol: _Protocol, reader: asyncio.StreamReader
@@ -175,9 +175,10 @@ async def dial(
     timeouts: Timeouts | None = None,
     reconnect: Backoff | None = None,
 ) -> Session:
-    """Connect to a ws:// or wss:// URL, with nobody registered yet: `connect` is what most programs want.
+    """Connect to a ws:// or wss:// URL without registering; most programs want `connect`.
 
-    Raises as `improto.bindings.asyncio.dial`; CannotConnect also if the server does not agree to a WebSocket.
+    Takes and raises what `improto.bindings.asyncio.dial` does; CannotConnect also if the server does not agree to a
+    WebSocket.  There is no `gap`, since messages on WebSocket are never taken for one.
     """
     try:
         uri = parse_uri(url)

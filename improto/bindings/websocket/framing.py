@@ -1,4 +1,4 @@
-"""How messages stand in a WebSocket's messages, as a codec, so that the core sees no difference to a stream."""
+"""How improto's messages are put into those of WebSocket: by a codec, so that the core sees no difference to a stream."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -13,24 +13,24 @@ __all__ = ["framed", "kind", "messages", "subprotocol"]
 
 
 def subprotocol(codec: Codec) -> str:
-    """Name the subprotocol that stands for a codec (WS-3)."""
+    """Give the name of the subprotocol that stands for a codec (WS-3)."""
     return f"improto.v1.{codec.name}"
 
 
 def kind(codec: Codec) -> Opcode:
-    """Give the type of the messages that hold a codec's (WS-2)."""
+    """Give the type of WebSocket message that a codec's payloads need (WS-2)."""
     return Opcode.BINARY if codec.binary else Opcode.TEXT
 
 
 def framed(codec: Codec, payload: bytes) -> bytes:
-    """Make of a payload the frame that a server sends."""
+    """Put a payload into a frame, as a server sends it."""
     return Frame(kind(codec), payload).serialize(mask=False)
 
 
 def messages(codec: Codec, frame: Callable[[Codec, bytes], bytes] | None = None) -> LengthCodec:
-    """Give a codec for payloads that a transport keeps apart (WS-1): its readers take each behind its length.
+    """Give a codec with the payloads of another one, whose readers expect the length of each before it (WS-1).
 
-    `frame` makes of a payload what is written; without it, that is the same.
+    `frame` gives what is written for a payload; without it, that is the payload with its length before it.
     """
 
     class Messages(LengthCodec):

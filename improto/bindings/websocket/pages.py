@@ -1,4 +1,4 @@
-"""The page on which people talk in a browser: files that a server for WebSocket serves as they are."""
+"""The web page on which people talk in a browser: some files, which a server serves beside its WebSocket."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -16,7 +16,7 @@ _TYPES: Final = {
     "client.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-# Nothing comes from anywhere else, or runs that is written into the page, whatever peers write.
+# So the page loads nothing from elsewhere, and runs no script that peers manage to write into it.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -24,7 +24,7 @@ _POLICY: Final = (
 
 
 def chat_page() -> Mapping[str, Response]:
-    """Give the page's files by the path at which they are served, for `listen`; the page itself is at `/`."""
+    """Give the files of the page, each by the path at which `listen` is to serve it; the page itself is at `/`."""
     folder = files("improto.bindings.websocket").joinpath("page")
     found = {f"/{name}": _response(folder.joinpath(name).read_bytes(), kind) for name, kind in _TYPES.items()}
     return {"/": found.pop("/index.html"), **found}

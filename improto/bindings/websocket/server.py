@@ -1,7 +1,7 @@
-"""A server's WebSockets, and pages for browsers on the same port.
+"""WebSocket for an asyncio server, and a page for browsers on the same port.
 
-What is sent is made into a frame once for each codec, not once for each receiver.  What arrives is looked at a little in
-each turn.
+A message is put into a frame once for each codec, not once for each receiver.  Of what arrives on a connection, only a
+little is looked at in each turn, so that the others are not delayed.
 """
 
 import ssl
@@ -29,19 +29,19 @@ from improto.messages import Code
 
 __all__ = ["listen"]
 
-_PIECE: Final = 4 * 1024  # of what has arrived, looked at in one turn: it may hold hundreds of frames
-_HEAD: Final = 16 * 1024  # of a handshake
-_TOO_LONG: Final = b"\xff\xff\xff\xff"  # the length of what nobody has kept
-_PING_S: Final = 30.0  # so who falls silent is found within 60 s (WS-7)
+_PIECE: Final = 4 * 1024  # bytes that are looked at in one turn, which may be hundreds of frames
+_HEAD: Final = 16 * 1024  # the most bytes of a handshake
+_TOO_LONG: Final = b"\xff\xff\xff\xff"  # the header of a message over any limit, for one that was not kept
+_PING_S: Final = 30.0  # so that a client that has vanished is found within 60 s (WS-7)
 _LOG: Final = getLogger(__name__)
-_LOG.setLevel(WARNING)  # what the package would tell above that holds what people say
+_LOG.setLevel(WARNING)  # at lower levels the package would log what people say
 _REASONS: Final = {
     "goodbye": CloseCode.NORMAL_CLOSURE,
     "end of stream": CloseCode.NORMAL_CLOSURE,
     Code.SHUTTING_DOWN: CloseCode.GOING_AWAY,
     Code.TOO_LARGE: CloseCode.MESSAGE_TOO_BIG,
 }
-"""Why the service closes → the close code; a policy violation for all else."""
+"""Reason of a close → its code on WebSocket; for all other reasons, that of a policy violation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,12 @@ class _Terms:
     """What the connections of one listener have in common."""
 
     codecs: Mapping[str, Codec]
-    """Subprotocol → codec that writes frames."""
+    """Subprotocol → the codec that writes frames for it."""
     origins: Collection[str]
     page: Mapping[str, Response]
-    """Path → what is served there."""
+    """Path → the file that is served there."""
     ping: float
+    """Seconds between two pings."""
 
 
 async def listen(
@@ -66,12 +67,15 @@ async def listen(
     page: Mapping[str, Response] | None = None,
     ping: float = _PING_S,
 ) -> tuple[str, int]:
-    """Have `server` listen on WebSocket, behind TLS if there is a context for it, and give the address that was taken.
+    """Let `server` listen for WebSocket, with TLS if `tls` is given, and give the address and port as `Server.listen` does.
 
-    Web pages may connect that come from this address itself, as long as that is a number or `localhost`, or from one of
-    `origins`, such as `https://chat.example.org`; programs that are no browsers name no origin and may (WS-6).  UsageError
-    if no browser names one of them so.  `page` holds what is served to those who ask for no WebSocket, by path.  Clients
-    are pinged every `ping` seconds, and lost if nothing has come since the last time (WS-7).
+    Browsers say from which origin a page comes, and only some pages may connect (WS-6): those from this very address, if
+    it is written as a number or as `localhost`, and those from one of `origins`, such as `https://chat.example.org`.
+    Programs that are no browsers name no origin, and may always connect.  `page` is what to serve by path to those who
+    ask for a file instead of a WebSocket, see `chat_page`.  Clients are pinged every `ping` seconds, and count as lost if
+    nothing has come from them since the last ping (WS-7).
+
+    Raises as `Server.listen`; UsageError also if no browser would ever name one of `origins` like this.
     """
     for origin in origins:
         check_origin(origin)
@@ -86,23 +90,23 @@ class _WebSocket(StreamLink):
     def __init__(self, server: Server, terms: _Terms) -> None:
         super().__init__(server)
         self._terms = terms
-        # No extension is given, so none is agreed on, compression neither (WS-5).
+        # Without `extensions`, none is agreed on, and so no compression (WS-5).
         self._protocol = ServerProtocol(
             subprotocols=[Subprotocol(name) for name in terms.codecs],
             max_size=server.service.hub.limits.request,
             logger=_LOG,
         )
-        self._raw = bytearray()  # not looked at yet
+        self._raw = bytearray()  # what has arrived and was not looked at yet
         self._head = 0  # bytes of the handshake so far
-        self._parts = bytearray()  # of a message in several frames
-        self._heard = True  # something since the last ping
-        self._over = False  # nothing that follows is looked at
-        self._at_end = False
-        self._said = False  # all there is to say, with a close frame at its end
-        self._last = b""  # that close frame, if the peer has caused it
+        self._parts = bytearray()  # of a message that comes in several frames
+        self._heard = True  # whether anything has arrived since the last ping
+        self._over = False  # whether what still arrives does not count
+        self._at_end = False  # whether the peer's stream has ended
+        self._said = False  # whether all was queued that there is to say, up to the close frame
+        self._last = b""  # that close frame, if it answers something of the peer's
 
     def opened(self, now: float, address: str, *, agreeing: bool = True) -> None:
-        # The time to register is the time for the handshake, too (CONN-17).
+        # The handshake counts as a part of the time to register (CONN-17).
         super().opened(now, address, agreeing=agreeing)
 
     def received(self, data: bytes) -> None:
@@ -131,14 +135,16 @@ class _WebSocket(StreamLink):
 
     def flushed(self, now: float) -> None:
         super().flushed(now)
-        if self.phase is Phase.OVER and not self._at_end:  # the peer may still be sending, to its own harm
+        if (
+            self.phase is Phase.OVER and not self._at_end
+        ):  # else what the peer still sends could destroy our last message
             self.phase = Phase.LINGERING
 
     def refresh(self) -> None:
         super().refresh()
         if self._raw and self.phase is not Phase.OVER:
             self._read(False)
-            if self.reading or self.phase is not Phase.OPEN:  # the peer's end is behind what does not count
+            if self.reading or self.phase is not Phase.OPEN:  # during a close, to find the peer's end
                 self._parse()
                 self.links.touch(self)  # to read on
 
@@ -149,7 +155,7 @@ class _WebSocket(StreamLink):
         return super().take(now)
 
     def _put(self, data: bytes) -> None:
-        """Have something written that is no message."""
+        """Write something that is no message, such as a pong."""
         if data and not self._said:
             self._waiting.append(data)
             self.links.touch(self)
@@ -164,7 +170,7 @@ class _WebSocket(StreamLink):
     def _parse(self) -> None:
         """Look at a little of what has arrived, so that others have their turns in between."""
         while self._raw and self.peer.codec_name is None and not self._over:
-            # Line by line: nothing may follow a handshake before its answer.
+            # Line by line, since the package must not see what follows the handshake before that is answered.
             self._receive(self._raw.find(b"\n") + 1 or len(self._raw))
         if self._over:
             self._raw.clear()
@@ -175,7 +181,7 @@ class _WebSocket(StreamLink):
             self.links.touch(self)
 
     def _receive(self, size: int) -> None:
-        """Have the package understand so many bytes, and do what follows."""
+        """Give so many bytes to the package, and do what follows from them."""
         protocol = self._protocol
         piece = bytes(self._raw[:size])
         del self._raw[:size]
@@ -196,22 +202,22 @@ class _WebSocket(StreamLink):
             self._put(data)
 
     def _end(self, data: bytes) -> None:
-        """Note that nothing that follows counts; `data` is the last to be sent."""
+        """Note that what still arrives does not count; `data` is the last thing to be sent."""
         protocol = self._protocol
         self._over = True
         if protocol.state is State.CONNECTING:  # no WebSocket comes about; this is the answer
             self._put(data or protocol.reject(400, "This is a server for WebSocket.\n").serialize())
         else:
-            self._last = data  # behind the replies to what came before
+            self._last = data  # goes out behind the replies to what came before
         if isinstance(protocol.parser_exc, PayloadTooBig):
-            self.links.service.receive(self.peer, _TOO_LONG)  # refused by its length alone
+            self.links.service.receive(self.peer, _TOO_LONG)  # so that the service refuses it by its length
         if protocol.close_rcvd is not None:  # WS-8
             self.ended()
         else:
             self.links.service.end(self.peer)
 
     def _take_in(self, frame: Frame) -> bool:
-        """Take in a frame; False if what follows it does not count."""
+        """Take in a frame; False if what follows it does not count any more."""
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             codec = self._terms.codecs[str(self._protocol.subprotocol)]
             if frame.opcode is not kind(codec):  # WS-2
@@ -227,7 +233,7 @@ class _WebSocket(StreamLink):
         return True
 
     def _answer(self, request: Request) -> None:
-        """Answer a handshake, or what is none."""
+        """Answer a handshake, or a request for a file."""
         protocol = self._protocol
         if "Upgrade" not in request.headers and self._terms.page:
             response = self._terms.page.get(request.path.partition("?")[0])
@@ -241,9 +247,9 @@ class _WebSocket(StreamLink):
             self.links.close_within(self, self._terms.ping, self._server.now())
 
     def _own_origins(self, headers: Headers) -> Collection[Origin]:
-        """Give the origin of pages from this address, unless it goes by a name.
+        """Give the origin of pages that come from this server itself, unless it was asked for by a name.
 
-        For names may be made to lead here, by anybody who has a domain, and so make a strange page seem our own.
+        Anybody who owns a domain can make a name lead to this address, and so make a page of theirs look like ours.
         """
         hosts = headers.get_all("Host")
         try:
