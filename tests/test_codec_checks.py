@@ -13,7 +13,7 @@ from hypothesis import Phase, settings
 import improto_conformance
 from improto.codec import LengthCodec, Reader, build
 from improto.errors import DecodeError
-from improto.messages import AnyMessage, Code, Message, Role, SendMessage
+from improto.messages import AnyMessage, Code, Message, OnlineUsers, Role, SendMessage
 from improto_codecs.json_codec import JsonCodec
 from improto_conformance import CodecChecks, NotConformant, check_codec
 from improto_conformance.codec_checks import CODEC_CHECKS, nesting
@@ -26,6 +26,7 @@ class Right(LengthCodec):
     """JSON behind its length."""
 
     name: ClassVar[str] = "right"
+    binary: ClassVar[bool] = False
 
     def encode(self, message: AnyMessage) -> bytes:
         """Write JSON."""
@@ -132,6 +133,47 @@ class Lavish(Right):
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
         """Read the JSON in front."""
         return JSON.decode(payload.partition(b"\n")[0], sender)
+
+
+class Padded(Right):
+    """Takes no notice of zeros at the end."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read the JSON ahead of them."""
+        return JSON.decode(payload.rstrip(b"\0"), sender)
+
+
+class Binary(Right):
+    """Is none of the formats that people read, and yet takes the last of two keys."""
+
+    binary: ClassVar[bool] = True
+
+
+class Merging(Right):
+    """Puts together what stands under one key."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON, and keep all of each key."""
+        found = JSON.decode(payload, sender)
+        statuses = [str(status) for name, status in _pairs(payload) if name == "key1"]
+        return OnlineUsers({"key1": "".join(statuses)}) if isinstance(found, OnlineUsers) else found
+
+
+def _pairs(payload: bytes) -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    json.loads(payload, object_pairs_hook=found.extend)
+    return found
+
+
+class Lost(Right):
+    """Counts from the end."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON, and say that the last byte is wrong."""
+        try:
+            return JSON.decode(payload, sender)
+        except DecodeError as error:
+            raise DecodeError(error.code, error.explanation, offset=-1) from None
 
 
 class Calm(Right):
@@ -303,6 +345,29 @@ class Undead(OwnReader):
             raise
 
 
+class Prepared(OwnReader):
+    """Makes room for all that is to come."""
+
+    room = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Believe the length."""
+        if not self.room:
+            self.room = bytearray(int.from_bytes(data[:4]))
+        self.inner.feed(data)
+
+
+class Hoarding(OwnReader):
+    """Keeps all that it has read."""
+
+    read = b""
+
+    def feed(self, data: bytes) -> None:
+        """Keep it."""
+        self.read += data
+        self.inner.feed(data)
+
+
 def reading_by(kind: type[OwnReader]) -> Right:
     """Make a codec with another reader."""
 
@@ -332,9 +397,13 @@ WRONG: list[tuple[str, Right]] = [
     ("incomplete_end", reading_by(Impatient)),
     ("random_stream", reading_by(Impatient)),
     ("trailing_data", Lavish()),
+    ("trailing_data", Padded()),
+    ("key_twice", Binary()),
+    ("key_twice", Merging()),
     ("blank_payload", Calm()),
     ("random_payload", Careless()),
     ("random_payload", Abrupt()),
+    ("random_payload", Lost()),
     ("one_wrong_byte", Western()),
     ("mutated_payload", Careless()),
     ("mutated_stream", reading_by(Forgetful)),
@@ -342,6 +411,8 @@ WRONG: list[tuple[str, Right]] = [
     ("limit_is_exact", reading_by(Undead)),
     ("each_message_has_its_limit", reading_by(Stubborn)),
     ("endless_message", reading_by(Unlimited)),
+    ("memory_is_not_taken_ahead", reading_by(Prepared)),
+    ("memory_is_given_back", reading_by(Hoarding)),
     ("drawn_messages_fit", Padding()),
     ("largest_messages_fit", Padding()),
 ]

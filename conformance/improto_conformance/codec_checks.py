@@ -10,6 +10,7 @@
 Messages are drawn, and bytes damaged, by `hypothesis`, which has to be installed.
 """
 
+import tracemalloc
 import unittest
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +50,8 @@ Nested = Callable[[int], bytes]
 _LIMITS: Final = Limits()
 _ROLES: Final = st.sampled_from(Role)
 _CODES: Final = (Code.TOO_LARGE, Code.MALFORMED, Code.UNKNOWN_COMMAND, Code.INVALID)
+_LITTLE: Final = 1024 * 1024
+"""Bytes of memory that a reader may take for what is not here yet, and for what was here."""
 
 
 def check_codec(codec: Codec, nested: Nested | None = None) -> None:
@@ -243,10 +246,33 @@ def _require_alike(codec: Codec, sender: Role, pieces: Sequence[bytes], limit: i
 
 
 def trailing_data(codec: Codec) -> None:
-    """A second message in one payload is refused (CODEC-8)."""
+    """A second message in one payload is refused, and nothing but a blank is overlooked behind a message (CODEC-8)."""
     for kind in COMMANDS.values():
-        payload = _encoded(codec, _smallest(kind))
+        message = _smallest(kind)
+        payload = _encoded(codec, message)
         _refused(codec, payload + b"\n" + payload, kind.FROM)
+        for byte in set(range(0x100)) - set(b" \t\r\n"):
+            followed = payload + bytes([byte])
+            _require(
+                _tried(codec, followed, kind.FROM) != message,
+                f"{followed!r} is read as {_shown(message)}, whatever its last byte is",
+            )
+
+
+def key_twice(codec: Codec) -> None:
+    """A map with a key twice is invalid or malformed; if it is text, one of both may count (CODEC-10, JSON-14)."""
+    for kind, (one, other) in ((OnlineUsers, ("a", "b")), (Conversations, (("a",), ("b",)))):
+        made = cast(Callable[[Mapping[str, object]], AnyMessage], kind)
+        payload = _encoded(codec, made({"key1": one, "key2": other}))
+        if payload.count(b"key1") != 1 or payload.count(b"key2") != 1:
+            continue  # its texts do not stand there as they are
+        payload = payload.replace(b"key2", b"key1")
+        found = _tried(codec, payload, Role.SERVER)
+        if isinstance(found, DecodeError):
+            right = found.code in (Code.INVALID, Code.MALFORMED)
+        else:
+            right = not codec.binary and found in (made({"key1": one}), made({"key1": other}))
+        _require(right, f"{payload!r} has a key twice, and is {_shown(found)}")
 
 
 def blank_payload(codec: Codec) -> None:
@@ -310,6 +336,10 @@ def _tried(codec: Codec, payload: bytes, sender: Role) -> Found:
             error.code in _CODES, f"{payload!r} is refused by the code {error.code}; use {', '.join(_CODES)}"
         )
         _require(not error.fatal, f"the payload {payload!r} is refused fatally; a payload is framed already")
+        _require(
+            error.offset is None or 0 <= error.offset <= len(payload),
+            f"the payload {payload!r} is refused at its byte {error.offset}, which it has not",
+        )
         return error
     except Exception as error:
         raise NotConformant(f"{payload!r} raises {error!r}; raise DecodeError") from error
@@ -347,6 +377,49 @@ def endless_message(codec: Codec) -> None:
     """A message that does not end is refused soon after the limit, not stored for ever (LIMIT-4)."""
     begun = _stream(codec, SendMessage("7", "x" * 4000))[:2000]
     _require_too_large(codec, [begun, *_single(b"x" * 200)], 2000)
+
+
+def memory_is_not_taken_ahead(codec: Codec) -> None:
+    """The beginning of a long message takes little memory, whatever length it declares (LIMIT-4)."""
+    begun = _stream(codec, SendMessage("7", "x" * 16 * _LITTLE))[:64]
+    reader = _Watched(codec, Role.CLIENT)
+
+    def work() -> None:
+        reader.feed(begun)
+        _require(reader.next(2**32) is None, f"{begun!r} is no whole message")
+
+    _require_little(work, "the beginning of a message")
+
+
+def memory_is_given_back(codec: Codec) -> None:
+    """What was read of a stream is not kept, however long the stream is (LIMIT-4)."""
+    message = SendMessage("7", "x" * 8192)
+    frame = _stream(codec, message)
+    reader = _Watched(codec, Role.CLIENT)
+
+    def work() -> None:
+        for _ in range(4 * _LITTLE // len(frame)):
+            reader.feed(frame)
+            found = list(drain(reader, _LIMITS.request))
+            _require(found == [message], f"{_shown(message)} is {_all_shown(found)} in a long stream")
+
+    _require_little(work, "a stream whose messages were taken")
+
+
+def _require_little(work: Callable[[], None], what: str) -> None:
+    """Require that something takes little memory at any time, as far as Python knows."""
+    traced = tracemalloc.is_tracing()
+    if not traced:
+        tracemalloc.start()
+    try:
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        work()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        if not traced:
+            tracemalloc.stop()
+    _require(most - before < _LITTLE, f"{what} takes {most - before} bytes of memory")
 
 
 def _require_too_large(codec: Codec, pieces: Sequence[bytes], limit: int) -> None:
@@ -419,6 +492,7 @@ CODEC_CHECKS: Final[Sequence[Callable[[Codec], None]]] = (
     incomplete_end,
     random_stream,
     trailing_data,
+    key_twice,
     blank_payload,
     random_payload,
     one_wrong_byte,
@@ -427,6 +501,8 @@ CODEC_CHECKS: Final[Sequence[Callable[[Codec], None]]] = (
     limit_is_exact,
     each_message_has_its_limit,
     endless_message,
+    memory_is_not_taken_ahead,
+    memory_is_given_back,
     drawn_messages_fit,
     largest_messages_fit,
 )
