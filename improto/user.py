@@ -24,6 +24,7 @@ What the binding is to do:
 
     user.next()                       → what has arrived, one item at a time, or None
     user.full                         whether to stop reading for now, since too much has not been looked at
+    user.look                         how many seconds to read at most until `overdue` is asked again
     user.standing                     whether to go on with this connection, or else to close it …
     user.delay(chance)                → … and how long to wait before making a new one; None if there is to be none
     user.failed(error)                no new one could be made
@@ -36,7 +37,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, TypeVar, cast
 
-from improto.client import Liveness
+from improto.client import WAIT, Liveness
 from improto.codec import Codec
 from improto.errors import ImprotoError, Lost, Refused, UsageError
 from improto.messages import (
@@ -72,10 +73,19 @@ _UNREAD_BEFORE_A_REPLY: Final = 64 * 1024 * 1024
 """… and as many while a call waits for its reply, which comes behind them."""
 _FAULT: Final = 256
 """Bytes of memory that a Fault takes, roughly."""
-_PASSING: Final = (Code.NAME_IN_USE, Code.RATE_LIMITED, Code.TOO_MANY, Code.TIMEOUT, Code.SHUTTING_DOWN)
-"""Refusals that may not last: the server is full or restarts, or has not noticed that the old connection is dead."""
+_PASSING: Final = (
+    Code.NAME_IN_USE,
+    Code.FORBIDDEN,
+    Code.RATE_LIMITED,
+    Code.TOO_MANY,
+    Code.TIMEOUT,
+    Code.SHUTTING_DOWN,
+)
+"""Refusals that may not last, of a user who was registered before: the server is full or restarts, has too many connections
+(FLOW-13), cannot decide just now who may come, or has not noticed that the old connection is dead."""
 _LAST_WORDS: Final = (Code.FORBIDDEN, Code.TIMEOUT, Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)
 """With which a server says why it ends the connection (ERROR-8)."""
+_LOOK: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +160,19 @@ class _Reader(Enum):
 class User:
     """One user.  See the module's text for the order of calls."""
 
-    def __init__(self, codec: Codec, now: float, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self, codec: Codec, now: float, backoff: Backoff | None = None, *, reply: float = WAIT
+    ) -> None:
         """Begin on a connection on which nobody is registered; with `backoff`, connections that are lost are made again.
 
-        UsageError if `backoff` is no Backoff, but for example True.
+        On these the roster is waited for at most `reply` seconds, as callers do (`Timeouts.reply`).  UsageError if `backoff` is no Backoff, but for example True.
         """
         if not isinstance(cast(object, backoff), Backoff | None):
             raise UsageError("say how long to wait before each new connection, such as reconnect=Backoff()")
         self._codec = codec
         self._backoff = backoff
+        self._reply = reply
+        self._reply_by: float | None = None  # set while nobody but this waits for the roster
         self._attempt = 0
         self._me: Register | None = None  # how to register again
         self._joined: tuple[str, ...] = ()
@@ -271,6 +285,7 @@ class User:
 
     def _back(self, call: Call[OnlineUsers]) -> None:
         """Go on after the attempt to register on a new connection."""
+        self._reply_by = None
         if call.error is None:
             self._attempt = 0
             self.error = None
@@ -301,16 +316,23 @@ class User:
     def overdue(self, now: float) -> bytes:
         """Give the bytes that ask a server that has been silent for long for a sign of life; none if there is no need."""
         advice = self.view.overdue(now) if self.standing else Liveness.FINE
-        if advice is Liveness.LOST:
+        late = self._reply_by is not None and now >= self._reply_by
+        if late or advice is Liveness.LOST:
             self.lost(NO_ANSWER)  # CONN-27
         elif advice is Liveness.ASK and self.state is State.REGISTERED:
             self._lists.append(_Reader.NOBODY)
             return self._session.request(ListConversations(), now)  # CONN-26
         return b""
 
+    @property
+    def look(self) -> float:
+        """Seconds to read at most until `overdue` is asked again."""
+        return _LOOK if self._reply_by is None else min(_LOOK, self._reply)
+
     def _end(self, error: ImprotoError | None) -> None:
         registered = bool(self.view.online)  # `state` does not tell: it is CLOSED after a fatal fault
         self.standing, self.error = False, error
+        self._reply_by = None
         for call in (self._registering, *self._lists):
             if isinstance(call, Call) and not call.done:
                 call.error = error or Lost("the connection was closed meanwhile")
@@ -346,6 +368,7 @@ class User:
         """Begin anew, and give the bytes of the REGISTER.  What arrived on the old connection can still be taken."""
         assert self._me is not None
         self._begin(now)
+        self._reply_by = now + self._reply
         return self.register(self._me, now).data
 
     # -- what the user is told --------------------------------------------------------------------------------

@@ -30,9 +30,12 @@ ROSTER = b'{"type":"ONLINE_USERS","users":{"ann":""}}\n'
 
 
 class Mute:
-    """Accepts connections, reads one line and answers it, if it has anything to say, and is silent and deaf from then on."""
+    """Accepts connections, reads one line and answers it, if it has anything to say, and is silent and deaf from then on.
 
-    def __init__(self, said: bytes) -> None:
+    What it says may differ from one connection to the next; on all that follow it says the last.
+    """
+
+    def __init__(self, *said: bytes) -> None:
         self._said = said
         self.accepted: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -48,10 +51,11 @@ class Mute:
             except OSError:
                 return
             self.accepted.append(accepted)
-            if self._said:
+            said = self._said[min(len(self.accepted), len(self._said)) - 1]
+            if said:
                 while accepted.recv(1) != b"\n":
                     pass
-                accepted.sendall(self._said)
+                accepted.sendall(said)
 
     def close(self) -> None:
         """Break all off."""
@@ -73,9 +77,9 @@ class Mute:
 
 
 @contextmanager
-def deaf(said: bytes = b"") -> Generator[Mute]:
+def deaf(*said: bytes) -> Generator[Mute]:
     """Run such a server."""
-    server = Mute(said)
+    server = Mute(*said or (b"",))
     try:
         yield server
     finally:
@@ -83,9 +87,9 @@ def deaf(said: bytes = b"") -> Generator[Mute]:
 
 
 @contextmanager
-def mute(said: bytes = b"") -> Generator[int]:
+def mute(*said: bytes) -> Generator[int]:
     """Run such a server and give its port."""
-    with deaf(said) as server:
+    with deaf(*said) as server:
         yield server.port
 
 
@@ -214,6 +218,29 @@ def test_no_answer_with_threads(told: str) -> None:
 
 
 @on_loop
+async def test_no_roster_again() -> None:
+    """A server that does not answer REGISTER on a new connection is given up as soon as on the first one, and tried again."""
+    with deaf(ROSTER, b"", ROSTER) as server:
+        url, again = f"tcp://127.0.0.1:{server.port}", Backoff(first=0.01)
+        async with on_asyncio.connect(url, "ann", codec="json", timeouts=SHORT, reconnect=again) as me:
+            assert await me.receive(DEADLINE)
+            server.accepted[0].shutdown(socket.SHUT_RDWR)
+            assert isinstance(await me.receive(DEADLINE), Reconnected)
+        assert len(server.accepted) == 3
+
+
+def test_no_roster_again_with_threads() -> None:
+    """With threads, too, such a server is given up and tried again."""
+    with deaf(ROSTER, b"", ROSTER) as server:
+        url, again = f"tcp://127.0.0.1:{server.port}", Backoff(first=0.01)
+        with threads.connect(url, "ann", codec="json", timeouts=SHORT, reconnect=again) as me:
+            assert me.receive(DEADLINE)
+            server.accepted[0].shutdown(socket.SHUT_RDWR)
+            assert isinstance(me.receive(DEADLINE), Reconnected)
+        assert len(server.accepted) == 3
+
+
+@on_loop
 async def test_no_end() -> None:
     """Who leaves a server that does not close waits no longer than was said, even if it reads nothing."""
     with mute(ROSTER) as port:
@@ -333,7 +360,7 @@ async def test_no_room_while_much_is_unread() -> None:
 
 def test_no_room_to_ask_with_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent server that has no room for the question whether it lives is lost, and connected to again (CONN-27)."""
-    monkeypatch.setattr("improto.bindings.threads.client._LOOK", 0.01)
+    monkeypatch.setattr("improto.user._LOOK", 0.01)
     first, deaf_end = socket.socketpair()
     second, server_end = socket.socketpair()
     first.setblocking(False)

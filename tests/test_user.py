@@ -316,10 +316,33 @@ def test_reconnect() -> None:
     assert user.delay(0.0) == 1.0
 
 
-@pytest.mark.parametrize("code", ["name-in-use", "too-many"])
+def test_no_roster_again() -> None:
+    """On the new connection, too, the roster is waited for as long as for a reply, and then another one is made."""
+    user = User(JSON, 0.0, Backoff(first=1.0), reply=5.0)
+    user.register(Register("ann", ""), 0.0)
+    user.read(line(ROSTER), 0.0)
+    assert user.look == 10.0
+    user.lost("reset")
+    user.delay(0.0)
+    user.connected(10.0)
+    assert user.look == 5.0
+    assert user.overdue(14.9) == b""
+    assert user.standing
+    assert user.overdue(15.0) == b""
+    assert not user.standing
+    assert isinstance(user.error, Lost)
+    assert user.delay(0.0) == 2.0
+    user.connected(20.0)
+    user.read(line(ROSTER), 21.0)
+    assert user.overdue(30.0) == b""
+    assert user.standing
+    assert user.look == 10.0
+
+
+@pytest.mark.parametrize("code", ["name-in-use", "too-many", "forbidden"])
 def test_refused_for_now(code: str) -> None:
-    """On the new connection, a name that the server still holds is tried again, as is a server that is full; a refusal for
-    good ends it all.
+    """On the new connection, a name that the server still holds is tried again, as is a server that is full, which has been
+    reached with too many connections, or cannot decide about anybody (FLOW-13); a refusal for good ends it all.
     """
     user = online(Backoff(first=1.0))
     user.lost("reset")
@@ -329,7 +352,7 @@ def test_refused_for_now(code: str) -> None:
     assert not user.standing
     assert user.delay(0.0) == 2.0
     user.connected(0.0)
-    user.read(line(Error("forbidden: you are not on the list")), 0.0)
+    user.read(line(Error("invalid: names have less than three letters now")), 0.0)
     assert user.over
     assert isinstance(user.error, Refused)
     assert user.delay(0.0) is None

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from random import random
-from typing import Any, Final
+from typing import Any
 
 from improto.addresses import parse_address
 from improto.bindings.asyncio.stream import Writer, open_stream
@@ -20,8 +20,6 @@ from improto.states import State
 from improto.user import NO_ANSWER, NO_ROOM, Backoff, Call, Item, Reply, User
 
 __all__ = ["Session", "connect", "dial", "registered"]
-
-_LOOK: Final = 10.0  # how often, in seconds, to look whether a silent server still lives
 
 _Streams = tuple[asyncio.StreamReader, Writer]
 _Dial = Callable[[], Awaitable[_Streams]]
@@ -189,7 +187,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         user = self._user
         while user.standing:
             await self._until(lambda: not user.full)
-            look = asyncio.timeout(_LOOK)
+            look = asyncio.timeout(user.look)
             try:
                 async with look:
                     user.read(await self._reader.read(64 * 1024), self._loop.time())
@@ -234,7 +232,7 @@ async def dial(
         except OSError as error:
             raise cannot_connect(address, error, times.connect) from error
 
-    user = User(spoken, asyncio.get_running_loop().time(), reconnect)
+    user = User(spoken, asyncio.get_running_loop().time(), reconnect, reply=times.reply)
     return Session(user, streams, await streams(), times)
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from random import random
-from typing import Final
 
 from improto.addresses import parse_address
 from improto.bindings.sockets import cannot_connect, client_tls, system_reason
@@ -21,8 +20,6 @@ from improto.pacing import checked_gap, gap_for
 from improto.user import NO_ANSWER, NO_ROOM, Backoff, Call, Item, Reply, User
 
 __all__ = ["Session", "connect", "dial"]
-
-_LOOK: Final = 10.0  # how often, in seconds, to look whether a silent server still lives
 
 
 class Session(Calls[None]):
@@ -195,7 +192,7 @@ class Session(Calls[None]):
             data: bytes | None = None
             why = ""
             try:
-                data = self._stream.recv(64 * 1024, _LOOK)
+                data = self._stream.recv(64 * 1024, user.look)
             except TimeoutError as error:
                 why = system_reason(error) if error.errno else ""  # else it is only time to look
             except OSError as error:
@@ -251,7 +248,7 @@ def dial(
         except OSError as error:
             raise cannot_connect(address, error, times.connect) from error
 
-    user = User(spoken, time.monotonic(), reconnect)
+    user = User(spoken, time.monotonic(), reconnect, reply=times.reply)
     return Session(user, connected, connected(), times)
 
 

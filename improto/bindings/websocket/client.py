@@ -207,7 +207,7 @@ async def dial(
             raise CannotConnect(f"{url} does not agree to a WebSocket: {_answer(error)}") from error
         return reader, _Writer(transport, protocol, reader)
 
-    user = User(spoken, asyncio.get_running_loop().time(), reconnect)
+    user = User(spoken, asyncio.get_running_loop().time(), reconnect, reply=times.reply)
     return Session(user, streams, await streams(), times)
 
 
