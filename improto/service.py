@@ -28,6 +28,7 @@ Requests take effect in the order in which they are taken out here, which is one
 request causes is queued before the next one is looked at: that is what makes LIST_CONVERSATIONS a barrier.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
@@ -37,6 +38,7 @@ from improto.errors import UsageError
 from improto.messages import Code, Delivery, Error, FromClient, Message, Register, Request, Response, Role
 from improto.outbox import Outbox
 from improto.server import Ask, Close, Hub, Output, Send
+from improto.states import State
 from improto.wire import Connection, Fault, Rate
 
 __all__ = ["Bounds", "Credentials", "Observer", "Peer", "Service"]
@@ -62,6 +64,11 @@ class Bounds:
     """
     register: float = 60.0
     """Time to register (CONN-17)."""
+    idle: float | None = None
+    """Time for which somebody who is registered may send nothing, None for any (CONN-29).
+
+    Clients that only listen send nothing for as long as rosters and messages come.
+    """
     write: float = 60.0
     """For how long a peer may take nothing of what waits for it (CONN-28); and time to take all of it at a close."""
     flush: float = 5.0
@@ -81,7 +88,7 @@ class Observer:
     """
 
     def connected(self, peer: int, address: str) -> None:
-        """A connection was accepted from `Peer.address`."""
+        """A connection was accepted from `Peer.address`; told in the first turn after that."""
 
     def received(self, peer: int, message: Request) -> None:
         """A request arrived that is in bounds and in order; the hub decides about it now."""
@@ -148,8 +155,8 @@ class Peer(Outbox):
         self.reading = True
         """Whether the peer is to be read from, as decided in the last `turn`.
 
-        Not while its output waits (FLOW-6), its REGISTER is undecided (REGISTER-9), or what was read has not been handled
-        (LIMIT-4).  During a close, input is read to be discarded.
+        Not while its output waits (FLOW-6), or what was read has not been handled (LIMIT-4), such as what came behind a
+        REGISTER that is undecided (REGISTER-9).  During a close, input is read to be discarded.
         """
         self.steady = False
         """Set by a binding that has taken all that was queued; unset by the service when anything but events is queued, or
@@ -214,6 +221,7 @@ class Service:
         """Called about each REGISTER if `Policy.ask` is set; whoever is asked answers with `decide`, at once or later."""
         self._accepted = hub.newest  # a restored hub has users already
         self._peers: dict[int, Peer] = {}  # those that are not being closed
+        self._new = deque[Peer]()  # the observer does not know of them yet
         self._ready: dict[int, Peer] = {}  # have input to be looked at
         self._changed: dict[int, Peer] = {}  # have output, or are to be closed, or may be read from again
         self._audience: _Audience | None = None  # of the last MESSAGE
@@ -221,6 +229,7 @@ class Service:
         # Deadlines.  In each dict all are set for the same number of seconds ahead, so the first entry is the earliest.
         self._refuse_by: dict[int, float] = {}
         self._register_by: dict[int, float] = {}
+        self._idle_by: dict[int, float] = {}
         self._write_by: dict[int, float] = {}
         # Those that took nothing when their close began, with the bytes that waited then; and the sum of these bytes.
         self._leaving: dict[int, tuple[Peer, int]] = {}
@@ -245,7 +254,7 @@ class Service:
         else:
             self._refuse_by[peer.id] = now + self.bounds.linger
             self._ready[peer.id] = peer
-        self._observer.connected(peer.id, address)
+        self._new.append(peer)
         return peer
 
     def agree(self, peer: Peer, codec: Codec) -> None:
@@ -260,6 +269,8 @@ class Service:
             peer.wire.feed(data)
             self._ready[peer.id] = peer
             peer.reading = False
+            if self._idle_by:
+                self._idle_by.pop(peer.id, None)  # until all of it is handled
 
     def end(self, peer: Peer, *, lost: bool = False) -> None:
         """Note the end of the peer's stream.  Requests that had arrived in full still take effect.
@@ -311,6 +322,7 @@ class Service:
 
     def shut_down(self, now: float) -> None:
         """Tell every peer that the server goes down, and close all connections (ERROR-9)."""
+        self._announce()
         for peer in list(self._peers.values()):
             self._expel(peer, Code.SHUTTING_DOWN, "the server is going down; try again later", now)
 
@@ -319,6 +331,8 @@ class Service:
     def turn(self, now: float) -> list[Peer]:
         """Handle what has arrived and what is due, and give the peers for which something has changed."""
         self._caused = 0
+        if self._new:
+            self._announce()
         ready, self._ready = self._ready, {}
         late: dict[int, Peer] = {}
         turns = iter(ready.values())
@@ -335,7 +349,7 @@ class Service:
         finally:
             if late:  # else those who ask for much would come first in each turn, and nobody else ever
                 self._ready = late | self._ready
-        if self._refuse_by or self._register_by or self._write_by:
+        if self._refuse_by or self._register_by or self._idle_by or self._write_by:
             self._enforce(now)
         due = self.hub.due
         if due is not None and due <= now:
@@ -349,14 +363,20 @@ class Service:
     @property
     def due(self) -> float | None:
         """When `turn` has to be called even if nothing arrives; None if never."""
-        if self._ready or self._changed:
+        if self._ready or self._changed or self._new:
             return 0.0
         due = self.hub.due
-        for deadlines in (self._refuse_by, self._register_by, self._write_by):
+        for deadlines in (self._refuse_by, self._register_by, self._idle_by, self._write_by):
             if deadlines:
                 first = next(iter(deadlines.values()))
                 due = first if due is None else min(due, first)
         return due
+
+    def _announce(self) -> None:
+        """Tell the observer who has come: in a turn, as all else, since it may raise."""
+        while self._new:
+            peer = self._new.popleft()
+            self._observer.connected(peer.id, peer.address)
 
     def _change(self, peer: Peer) -> None:
         """Let `turn` give this peer, since something has changed."""
@@ -371,8 +391,18 @@ class Service:
             self._expel(
                 peer, Code.TIMEOUT, f"send REGISTER within {self.bounds.register:g} seconds", now
             )  # CONN-17
+        for peer in self._expired(self._idle_by, now):
+            if peer.reading:
+                self._expel(peer, Code.TIMEOUT, "you have sent nothing for too long; connect again", now)
+            else:  # what it has sent nobody knows
+                self._wait_for(peer, now)
         for peer in self._expired(self._write_by, now):
             self._expel(peer, Code.SLOW_CONSUMER, "you have read nothing for too long", now)  # CONN-28
+
+    def _wait_for(self, peer: Peer, now: float) -> None:
+        """Let somebody who is registered be idle for as long as may be, from now on or since before (CONN-29)."""
+        if self.bounds.idle is not None and peer.wire.state is State.REGISTERED:
+            self._idle_by.setdefault(peer.id, now + self.bounds.idle)
 
     def _expired(self, deadlines: dict[int, float], now: float) -> Sequence[Peer]:
         """Take out the peers whose deadline has come."""
@@ -401,9 +431,11 @@ class Service:
                 self._expel(peer, Code.FORBIDDEN, peer.refusal, now)  # FLOW-13
                 return
             if item is None:
-                peer.reading = wire.ready
+                peer.reading = wire.ready or not wire.behind  # REGISTER-9
                 if not peer.reading:
                     peer.steady = False
+                if bounds.idle is not None:
+                    self._wait_for(peer, now)
                 # With a REGISTER undecided there may be more to handle after it (CONN-20), unless nobody would see it.
                 if peer.ended and (wire.ready or peer.lost):
                     self._close(peer, "end of stream", now)  # CONN-18
@@ -545,7 +577,7 @@ class Service:
             self._let_go(peer)
         peer.wire.close()
         del self._peers[peer.id]
-        for registry in (self._ready, self._refuse_by, self._register_by, self._write_by):
+        for registry in (self._ready, self._refuse_by, self._register_by, self._idle_by, self._write_by):
             registry.pop(peer.id, None)
         self._change(peer)
         self._observer.closed(peer.id, reason)

@@ -204,6 +204,11 @@ class Connection:
             return all(name == self._name for name in message.users)
         return isinstance(message, Goodbye)  # nothing may follow it (FLOW-11)
 
+    @property
+    def behind(self) -> int:
+        """Bytes that are not handled yet, behind the last message, once the codec is known."""
+        return 0 if self._reader is None else self._reader.behind
+
     def encode(self, message: AnyMessage) -> bytes:
         """Give the bytes of `message` for a stream.  UsageError as long as the codec is not known."""
         if self.codec is None:

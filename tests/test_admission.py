@@ -5,6 +5,7 @@ import queue
 import socket
 import struct
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ from test_identity import UNUSABLE, client_side, server_side
 
 CODECS = [load(name) for name in available()]
 DEADLINE = 15.0
+BRIEF = Bounds(register=0.5, linger=0.1)
+PATIENT = Bounds(register=3600.0)
 
 
 def asking(bounds: Bounds | None = None) -> Service:
@@ -136,6 +139,23 @@ def test_answer_after_a_reset() -> None:
         assert names(f"tcp://127.0.0.1:{port}", "bo") == ["bo"]
 
 
+def test_reset_while_undecided() -> None:
+    """A connection that is reset while it is decided about is closed at once, and not when there is a decision."""
+    door = Door()
+    with serving(door, PATIENT) as (server, port):
+        gone = socket.create_connection(("127.0.0.1", port))
+        gone.sendall(b"REGISTER ann x\n")
+        door.knocked()
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()
+        until = time.monotonic() + DEADLINE
+        while len(server.links) and time.monotonic() < until:
+            pass
+        left = len(server.links)
+        door.open.set()
+        assert left == 0
+
+
 def test_answer_after_the_time_to_register() -> None:
     """Who is not decided about in time is told so and closed, and an answer after that has no effect (CONN-17)."""
     door = Door()
@@ -187,9 +207,6 @@ def test_no_thread_to_decide_in(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(threading.Thread, "start", begin)
         assert list(me.register("bo").users) == ["bo"]
         me.goodbye()
-
-
-BRIEF = Bounds(register=0.5, linger=0.1)
 
 
 def leave(server: Server, port: int, host: str = "127.0.0.1", source: str = "") -> None:
@@ -301,6 +318,31 @@ async def test_answer_after_a_reset_on_asyncio() -> None:
         await asyncio.sleep(0)
     async with on_asyncio.connect(f"tcp://{host}:{port}", "bo") as me:
         assert list(me.view.online) == ["bo"]
+    await server.close()
+
+
+@on_loop
+async def test_reset_while_undecided_on_asyncio() -> None:
+    """On asyncio, too, a reset is seen at once, and the decision ends then."""
+    told = asyncio.Queue[str]()
+
+    async def admit(peer: Peer, request: Register) -> str | None:
+        told.put_nowait("asked")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.put_nowait("ended")
+        return None
+
+    server = on_asyncio.Server(asking(PATIENT), admit=admit)
+    host, port = await server.listen("127.0.0.1", 0)
+    gone = socket.create_connection((host, port))
+    gone.sendall(b"REGISTER ann x\n")
+    assert await told.get() == "asked"
+    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    gone.close()
+    async with asyncio.timeout(DEADLINE):
+        assert await told.get() == "ended"
     await server.close()
 
 

@@ -15,7 +15,7 @@ import trustme
 from improto.addresses import Address
 from improto.bindings.asyncio import connect
 from improto.cli.serve import cannot_listen
-from programs import IMPROTO, Programs
+from programs import DEADLINE, IMPROTO, Programs
 
 
 def ask(port: int, data: bytes) -> bytes:
@@ -186,6 +186,47 @@ def test_client_certificates(programs: Programs, tmp_path: Path, scheme: str) ->
     other = programs.chat(url, "bo", *options)
     other.expect(r"! forbidden: your certificate is for 'ann'; register as that")
     assert other.end()[0] == 1
+
+
+def test_renewed_certificate(programs: Programs, tmp_path: Path) -> None:
+    """On SIGHUP the certificate is read again, for new connections; what cannot be used changes nothing."""
+    cas = [trustme.CA() for _ in range(2)]
+    file = Path(key_pair(tmp_path, "server", cas[0].issue_cert("localhost")))
+    server = programs.start("serve", "--port", "0", "--tls-cert", str(file))
+    port = int(server.expect(r"improto: listening on tls://127.0.0.1:(\d+)")[1])
+
+    def met(trusted: trustme.CA) -> ssl.SSLSocket:
+        context = ssl.create_default_context()
+        trusted.configure_trust(context)
+        tcp = socket.create_connection(("127.0.0.1", port), DEADLINE)
+        return context.wrap_socket(tcp, server_hostname="localhost")
+
+    def answered(connection: ssl.SSLSocket) -> bool:
+        connection.sendall(b"LIST_CONVERSATIONS\n")
+        return connection.recv(1000).startswith(b'ERROR "not-registered: ')
+
+    with met(cas[0]) as before:
+        assert answered(before)
+        key_pair(tmp_path, "server", cas[1].issue_cert("localhost"))
+        server.process.send_signal(signal.SIGHUP)
+        server.expect(r".* the certificate was read again")
+        file.write_bytes(file.read_bytes()[:-100])
+        server.process.send_signal(signal.SIGHUP)
+        server.expect(r".* the certificate stays as it was: .*server\.pem: .*; name PEM files, .*")
+        with met(cas[1]) as after:
+            assert answered(after)
+        assert answered(before)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        met(cas[0])
+
+
+def test_idle_timeout(programs: Programs) -> None:
+    """With --idle-timeout, users who send nothing for so long are told and closed (CONN-29)."""
+    _, url = programs.serve("--idle-timeout", "0.2")
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), DEADLINE) as connection:
+        connection.sendall(b"REGISTER ann x\n")
+        said = b"".join(iter(lambda: connection.recv(1000), b""))
+    assert said.splitlines()[-1].startswith(b'ERROR "timeout: ')
 
 
 def test_client_certificate_in_two_files(programs: Programs, tmp_path: Path) -> None:

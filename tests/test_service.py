@@ -472,6 +472,52 @@ def test_register_timeout() -> None:
     assert ann.flush is None
 
 
+def test_idle() -> None:
+    """Who is registered and sends nothing for as long as a limit allows gets `timeout` and is closed (CONN-29)."""
+    world = World(Bounds(idle=100.0))
+    ann, bo, cy = world.register("ann"), world.register("bo"), world.connect()
+    world.wait(40.0)
+    world.send(ann, Status("here"))
+    world.wait(50.0)
+    world.feed(ann, b"STA")
+    world.feed(cy, b"REGISTER cy x\n")  # whose time to register is another matter
+    assert world.watch.reasons == {cy.id: Code.TIMEOUT}
+    world.wait(9.9)
+    assert bo.flush is None
+    world.wait(0.1)
+    assert codes(world.read(bo)) == [Code.TIMEOUT]
+    assert list(world.service.hub.online) == ["ann"]
+    world.wait(89.9)
+    assert ann.flush is None
+    assert world.service.due is not None
+    world.wait(0.1)
+    assert codes(world.read(ann)) == [Code.TIMEOUT]
+    assert world.service.due is None
+
+
+def test_idle_is_nobody_who_is_not_read() -> None:
+    """Whoever is not read from, since there is no room for the replies, is not idle: nobody knows what was sent (FLOW-6)."""
+    world = World(Bounds(idle=20.0))
+    ann = world.register("ann")
+    world.wait(10.0)
+    world.service.block(ann, world.now)
+    world.wait(10.0)
+    world.service.unblock(ann)
+    world.settle()
+    world.wait(19.9)
+    assert ann.flush is None
+    world.wait(0.1)
+    assert world.watch.reasons == {ann.id: Code.TIMEOUT}
+
+
+def test_no_idle_limit() -> None:
+    """Unless it is asked for, there is no such limit (CONN-29)."""
+    world = World()
+    ann = world.register("ann")
+    world.wait(1e6)
+    assert ann.flush is None
+
+
 def test_end_of_stream() -> None:
     """Complete requests before the end of a stream take effect and are answered; a broken-off one is not (CONN-20, CONN-21)."""
     world = World()
@@ -537,10 +583,18 @@ def test_lost_while_undecided() -> None:
 
 
 def test_undecided_is_not_read() -> None:
-    """While a REGISTER is undecided, nothing is read; after a refusal, reading goes on (REGISTER-5, REGISTER-9, REGISTER-10)."""
+    """While a REGISTER is undecided, nothing is read behind what waits for that; so a reset is seen if nothing does.
+
+    After a refusal, reading goes on (REGISTER-5, REGISTER-9, REGISTER-10).
+    """
     world = World(policy=Policy(ask=True))
+    bo = world.connect()
+    world.send(bo, Register("bo", ""), Status("x"))
+    assert not bo.reading
     ann = world.connect()
     world.send(ann, Register("ann", ""))
+    assert ann.reading
+    world.feed(ann, b"STA")
     assert not ann.reading
     world.service.decide(ann, "no", world.now)
     world.settle()
@@ -606,6 +660,36 @@ def test_observer_that_raises() -> None:
     assert service.due == 0.0
     assert bo in service.turn(0.0)
     assert list(service.hub.online) == ["ann", "bo"]
+
+
+class Unprepared(Observer):
+    """Fails for the first to come, and keeps the addresses of others."""
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+
+    def connected(self, peer: int, address: str) -> None:
+        """Raise, or keep."""
+        self.addresses.append(address)
+        if len(self.addresses) == 1:
+            raise ZeroDivisionError
+
+
+def test_observer_that_raises_at_once() -> None:
+    """What an observer raises about a new connection comes out of the turn, too, and all that have come are served."""
+    observer = Unprepared()
+    service = Service(Hub(), [ASCII], observer=observer)
+    ann, bo = (service.connect(0.0, address=address) for address in ("a", "b"))
+    service.receive(ann, b"REGISTER ann x\n")
+    with pytest.raises(ZeroDivisionError):
+        service.turn(0.0)
+    assert service.due == 0.0
+    assert ann in service.turn(0.0)
+    assert observer.addresses == ["a", "b"]
+    service.receive(bo, b"REGISTER bo x\n")
+    service.connect(0.0, address="c")
+    service.shut_down(0.0)
+    assert observer.addresses == ["a", "b", "c"]
 
 
 def test_shut_down() -> None:
@@ -833,12 +917,12 @@ def test_not_steady_with_more_to_handle() -> None:
 
 
 def test_not_steady_while_undecided() -> None:
-    """Whoever waits for a decision is not read from, and so not steady."""
+    """Whoever waits for a decision and has sent more is not read from, and so not steady."""
     world = World(policy=Policy(ask=True))
     peer = world.connect()
     world.turn()
     peer.steady = True
-    world.send(peer, Register("ann", ""))
+    world.send(peer, Register("ann", ""), Status("x"))
     assert not peer.reading
     assert not peer.steady
     peer.steady = True

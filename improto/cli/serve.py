@@ -36,7 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=port, default=PORT, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--unix", metavar="PATH", help="listen on a Unix socket, too")
-    parser.add_argument("--tls-cert", metavar="FILE", help="listen behind TLS, with this certificate in PEM")
+    parser.add_argument(
+        "--tls-cert",
+        metavar="FILE",
+        help="listen behind TLS, with this certificate in PEM; SIGHUP reads it again",
+    )
     parser.add_argument("--tls-key", metavar="FILE", help="its key, unless that is in the same file")
     parser.add_argument("--tls-port", type=port, metavar="PORT", help="TLS here, and not at --port")
     parser.add_argument(
@@ -72,6 +76,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--repeat", type=wait, default=30.0, metavar="S", help="… and the last one within S seconds"
     )
     parser.add_argument("--register-timeout", type=wait, default=60.0, metavar="S", help="time to register")
+    parser.add_argument(
+        "--idle-timeout", type=wait, metavar="S", help="time for which users may send nothing (default: any)"
+    )
     parser.add_argument(
         "--rate", type=amount, metavar="N", help="requests per second and connection (default: any)"
     )
@@ -124,7 +131,7 @@ def origin(text: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT; with TLS, SIGHUP reads the certificate again."""
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
     _log.setLevel(logging.INFO)
     listeners = _listeners(arguments)
@@ -185,6 +192,18 @@ def _tls(certificate: str | None, key: str | None, authorities: str | None) -> s
     return context
 
 
+def _renew(context: ssl.SSLContext, arguments: argparse.Namespace) -> None:
+    """Read the certificate again, for connections yet to come; one that cannot be used changes nothing."""
+    certificate, key = arguments.tls_cert, arguments.tls_key
+    try:
+        _tls(certificate, key, None)  # to fail half-way would leave the context without a key
+        context.load_cert_chain(certificate, key)
+    except (UsageError, OSError) as error:
+        _log.error("the certificate stays as it was: %s", error)
+    else:
+        _log.info("the certificate was read again")
+
+
 async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
     policy = Policy(private=arguments.private, settle=arguments.settle, repeat=arguments.repeat)
     log = _Log(texts=arguments.log_texts) if arguments.verbose or arguments.log_texts else None
@@ -192,7 +211,10 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
         Hub(policy),
         codecs(arguments.codec, integer_ids=arguments.integer_ids),
         bounds=Bounds(
-            register=arguments.register_timeout, events=arguments.queue, all_queues=arguments.queues
+            register=arguments.register_timeout,
+            idle=arguments.idle_timeout,
+            events=arguments.queue,
+            all_queues=arguments.queues,
         ),
         rate=Rate(arguments.rate, arguments.burst) if arguments.rate else None,
         observer=log,
@@ -211,8 +233,12 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
             await server.close()
             return 3
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+        loop.add_signal_handler(signum, stop.set)
+    context = next((tls for _, tls in listeners if tls is not None), None)
+    if context is not None:
+        loop.add_signal_handler(signal.SIGHUP, _renew, context, arguments)
     print(f"improto: listening on {' '.join(urls)}", flush=True)
     await stop.wait()
     await server.close()
