@@ -48,6 +48,8 @@ WAIT: Final = 30.0
 """Seconds after which a server that was asked for one and did not answer counts as lost (CONN-27)."""
 
 
+_INVITED: Final = 2 * 1024 * 1024  # bytes that invitations may take …
+_INVITATION: Final = 256  # … and that each takes, roughly, beside its texts
 _MOST: Final = 1e6  # more than eleven days
 
 
@@ -91,7 +93,11 @@ class Client:
         self.online: Mapping[str, str] = {}
         """Name → status, from the last roster.  Each roster is a new mapping; none is changed."""
         self.invitations: dict[str, str] = {}
-        """Conversation → who invited the user, until JOIN or LEAVE was sent for it; in the order of arrival."""
+        """Conversation → who invited the user, until JOIN or LEAVE was sent for it; in the order of arrival.
+
+        They take two megabytes at most, which is thousands of them: beyond that the oldest are forgotten.
+        """
+        self._invited = 0  # bytes that they take
         self.joined: dict[str, None] = {}
         """The conversations that the user is in, as keys in the order of joining."""
         self.conversations: Mapping[str, tuple[str, ...]] = {}
@@ -141,7 +147,11 @@ class Client:
                 self._registered_or_refused()
                 self.online = users
             case Invitation(conversation, source):
+                self._forget(conversation)
                 self.invitations[conversation] = source
+                self._invited += _size(conversation, source)
+                while self._invited > _INVITED and len(self.invitations) > 1:
+                    self._forget(next(iter(self.invitations)))
             case Conversations(conversations):
                 if not self._asked and self._doubted is None:
                     return "a list of conversations that nobody asked for"
@@ -170,8 +180,14 @@ class Client:
         if not self.online:
             self._asked_at = None
 
+    def _forget(self, conversation: str) -> None:
+        """Drop an invitation, if there is one."""
+        source = self.invitations.pop(conversation, None)
+        if source is not None:
+            self._invited -= _size(conversation, source)
+
     def _turn(self, conversation: str, *, member: bool) -> None:
-        self.invitations.pop(conversation, None)
+        self._forget(conversation)
         if member:
             self.joined[conversation] = self._ever_joined[conversation] = None
         else:
@@ -184,6 +200,9 @@ class Client:
     def _put_right(self, later: dict[str, bool]) -> None:
         listed = {id: self.username in members for id, members in self.conversations.items()} | later
         self.joined = {id: None for id in self.joined if listed.get(id)}  # CLIENT-10: nothing joins but JOIN
-        self.invitations = {
-            id: source for id, source in self.invitations.items() if id in self.conversations or id in later
-        }
+        for id in [id for id in self.invitations if id not in self.conversations and id not in later]:
+            self._forget(id)
+
+
+def _size(conversation: str, source: str) -> int:
+    return len(conversation) + len(source) + _INVITATION

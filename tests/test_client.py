@@ -64,6 +64,28 @@ def test_invitations() -> None:
     assert list(ann.joined) == ["2"]
 
 
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_too_many_invitations(size: int) -> None:
+    """Invitations take a few megabytes at most: beyond that the oldest are forgotten, and the newest is always there."""
+    ann = client()
+    for number in range(20_000 if size == 1 else 20):
+        assert ann.received(Invitation(f"{number:0{size}}", "bo"), 0.0) is None
+    kept = [int(id[-5:]) for id in ann.invitations]
+    assert kept == list(range(kept[0], number + 1))
+    assert kept[0] > 0
+    assert sum(map(len, ann.invitations)) < 4_000_000
+    assert len(kept) > 1_000 or size > 1
+    for id in list(ann.invitations):
+        ann.sent(Leave(id), 0.0)
+    for number in range(1_000 if size == 1 else 1):  # what was forgotten counts no more
+        ann.received(Invitation(f"{number:0{size}}", "bo"), 0.0)
+        ann.received(Invitation(f"{number:0{size}}", "cy"), 0.0)
+    assert len(ann.invitations) == number + 1
+    ann.sent(ListConversations(), 0.0)
+    ann.received(Conversations({}), 0.0)
+    assert ann.invitations == {}
+
+
 def test_message_of_a_conversation() -> None:
     """Messages make sense in conversations for which one has sent JOIN, also on their way at LEAVE (CLIENT-19)."""
     ann = client(Join("1"))
