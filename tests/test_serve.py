@@ -196,8 +196,7 @@ def test_renewed_certificate(programs: Programs, tmp_path: Path) -> None:
     port = int(server.expect(r"improto: listening on tls://127.0.0.1:(\d+)")[1])
 
     def met(trusted: trustme.CA) -> ssl.SSLSocket:
-        context = ssl.create_default_context()
-        trusted.configure_trust(context)
+        context = ssl.create_default_context(cadata=trusted.cert_pem.bytes().decode())
         tcp = socket.create_connection(("127.0.0.1", port), DEADLINE)
         return context.wrap_socket(tcp, server_hostname="localhost")
 
