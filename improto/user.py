@@ -365,8 +365,12 @@ class User:
         self.error = error
 
     def connected(self, now: float) -> bytes:
-        """Begin anew, and give the bytes of the REGISTER.  What arrived on the old connection can still be taken."""
-        assert self._me is not None
+        """Begin on a new connection, and give the bytes of the REGISTER for it.
+
+        What arrived on the old one can still be taken.  UsageError if the user has never registered.
+        """
+        if self._me is None:
+            raise UsageError("call `register` first: a new connection begins with the same REGISTER")
         self._begin(now)
         self._reply_by = now + self._reply
         return self.register(self._me, now).data

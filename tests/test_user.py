@@ -393,6 +393,12 @@ def test_last_word(last: AnyMessage, code: str | None) -> None:
     assert str(user.error) == "the server has closed the connection" + (f" ({code})" if code else "")
 
 
+def test_connected_before_register() -> None:
+    """There is no new connection for a user who has never registered."""
+    with pytest.raises(UsageError, match="register"):
+        User(JSON, 0.0).connected(0.0)
+
+
 def test_giving_up() -> None:
     """When the attempts are used up, the reason of the last one is the error."""
     user = online(Backoff(attempts=1))

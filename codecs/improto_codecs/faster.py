@@ -1,9 +1,11 @@
-"""What the codecs do faster with the packages `msgspec` (≥ 0.21) and `orjson`, if both are there: the same, byte by byte.
+"""What the codecs do faster with the packages `msgspec` (≥ 0.21) and `orjson`, if both are installed.
 
-But for `text_map`, each function takes the plain way to do something, and gives the faster one or else the plain one.
+Bytes and messages are exactly the same with them and without.  Each function but `text_map` takes the plain way to do
+something, and gives the faster way, or the plain one if a package is missing.
 
-Of the table msgspec makes types that have its fields and no others, and reads nothing that does not fit one of
-them; the parsers of the codecs, which know every form, are asked about the rest.  orjson writes rosters.
+msgspec gets a type for each message, made from the message table, with the fields of that message and no others, and
+reads nothing that does not fit one of them; the rest goes to the parsers of the codecs, which know every form.  orjson
+writes rosters.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +26,7 @@ try:
 except ImportError:
     _msgspec = _orjson = None
 else:
-    # Before 0.21 its errors were none that the codecs catch.  It may have come with another package, at any version.
+    # Before 0.21 it raised errors that the codecs do not catch; and any version may be here because of another package.
     if not issubclass(_msgspec.DecodeError, ValueError):
         _msgspec = _orjson = None
 
@@ -39,7 +41,8 @@ def json_reader(sender: Role, plain: Reader) -> Reader:
     """Read payloads of the codec json."""
     if _msgspec is None:
         return plain
-    return _reader(_msgspec.json, {_struct(kind): kind for kind in COMMANDS.values() if kind.FROM is sender})
+    kinds = [kind for kind in COMMANDS.values() if kind.FROM is sender]
+    return _reader(_msgspec.json, {_struct(_msgspec, kind): kind for kind in kinds})
 
 
 def json_writer(message: type[AnyMessage], plain: Writer) -> Writer:
@@ -49,7 +52,7 @@ def json_writer(message: type[AnyMessage], plain: Writer) -> Writer:
     if message is OnlineUsers:
         whole = f'dumps({{"type":"{message.COMMAND}","users":message.users}})'
         return writer(whole, {"dumps": _orjson.dumps}, plain)
-    return _writer(_msgspec.json, message, _struct(message), plain)
+    return _writer(_msgspec.json, message, _struct(_msgspec, message), plain)
 
 
 def text_map(written: str) -> dict[str, str] | None:
@@ -64,14 +67,14 @@ def msgpack_reader(sender: Role, plain: Reader) -> Reader:
     """Read payloads of the codec msgpack that hold texts and no containers."""
     if _msgspec is None:
         return plain
-    return _reader(_msgspec.msgpack, {_struct(kind, array=True): kind for kind in flat(sender)})
+    return _reader(_msgspec.msgpack, {_struct(_msgspec, kind, array=True): kind for kind in flat(sender)})
 
 
 def msgpack_writer(message: type[AnyMessage], plain: Writer) -> Writer:
     """Write payloads of the codec msgpack, but for INVITE, whose names are arguments of their own."""
     if _msgspec is None or Kind.NAMES in [field.kind for field in message.FIELDS]:
         return plain
-    return _writer(_msgspec.msgpack, message, _struct(message, array=True), plain)
+    return _writer(_msgspec.msgpack, message, _struct(_msgspec, message, array=True), plain)
 
 
 def msgpack_map(plain: Callable[[bytes], dict[str, str]]) -> Callable[[bytes], dict[str, str]]:
@@ -79,13 +82,12 @@ def msgpack_map(plain: Callable[[bytes], dict[str, str]]) -> Callable[[bytes], d
     return plain if _msgspec is None else _msgspec.msgpack.Decoder(dict[str, str]).decode
 
 
-def _struct(message: type[AnyMessage], *, array: bool = False) -> type:
+def _struct(msgspec: ModuleType, message: type[AnyMessage], *, array: bool = False) -> type:
     """Make a type with the fields of a message and no others, whose first member or item is the command."""
-    assert _msgspec is not None
     fields = [(name, _CONTAINERS.get(kind, str)) for name, kind in message.FIELDS]
     return cast(
         type,
-        _msgspec.defstruct(
+        msgspec.defstruct(
             message.__name__,
             fields,
             tag_field="type",
@@ -108,7 +110,10 @@ def _reader(form: Any, kinds: Mapping[type, type[AnyMessage]]) -> Reader:
     def read(payload: bytes) -> AnyMessage | None:
         try:
             parts = decode(payload)
-        except (ValueError, RecursionError):  # it looks for the type behind whatever stands ahead
+        except (
+            ValueError,
+            RecursionError,
+        ):  # RecursionError: it skips all that stands before the type, however deep
             return None
         return makers[type(parts)](parts)
 
@@ -128,7 +133,7 @@ def _parse_plainly(written: str) -> dict[str, str]:
     return users
 
 
-# Converting an integer may cost the square of its length; a number is no text, whatever it is.
+# Numbers are refused anyway, so none is converted, which could cost the square of its length.
 _DECODER: Final = JSONDecoder(parse_int=len)
 _scan = cast("Callable[[str, int], tuple[dict[str, str], int]]", vars(_DECODER)["scan_once"])
 _parse: Final[Callable[[str], dict[str, str]]] = (

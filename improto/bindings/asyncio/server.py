@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from improto.bindings.asyncio.accepting import Acceptor
 from improto.bindings.asyncio.link import StreamLink
@@ -90,7 +90,8 @@ class Server:
         listeners = tcp_listeners(found, port)
         for listener in listeners:
             self._acceptor.add(listener, link or partial(StreamLink, self), tls)
-        return cast(tuple[str, int], listeners[0].getsockname()[:2])
+        address: tuple[str, int] = listeners[0].getsockname()[:2]
+        return address
 
     async def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which `close` removes.  Who may connect depends on the file's mode.

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import cast
 
 from improto.addresses import subnet
 from improto.bindings.sockets import (
@@ -91,7 +90,8 @@ class Server:
         listeners = tcp_listeners(found, port)
         for listener in listeners:
             self._acceptor.add(listener, tls)
-        return cast(tuple[str, int], listeners[0].getsockname()[:2])
+        address: tuple[str, int] = listeners[0].getsockname()[:2]
+        return address
 
     def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which `close` removes.  Who may connect depends on the file's mode.
