@@ -3,15 +3,15 @@
 `SEND_MESSAGE 7 "hi, bo"`: a command and its fields, bare where that is unambiguous, else a JSON string.
 The normative grammar is `ascii.abnf` of the specification.
 
-What it cannot carry: nothing that is legal; what is not printable ASCII takes an escape of 6 or 12 bytes.
+What it cannot carry: nothing that is legal.  A character that is not printable ASCII takes an escape of 6 or 12 bytes.
 
-What it refuses: raw bytes outside 20-7E, tabs, unknown or unpaired escapes and open quotes are `malformed`;
-a command with fields of the wrong number, or a map with a key twice, is `invalid`.
+What it refuses: raw bytes outside 20-7E (so tabs, too), unknown or unpaired escapes and open quotes are `malformed`;
+a command with the wrong number of fields, or a map with a key twice, is `invalid`.
 
 A quoted string of the grammar is exactly a JSON string in printable ASCII, so the scanner of `json` reads it.
-A pattern for whole lines was weighed: the `re` of early 3.11 mismatches possessive groups, and greedy ones
-remember every turn.  So patterns take one part at a time, and each line is read once, or twice if it is no
-map where a map is due.
+One pattern for whole lines would not do: the `re` of early 3.11 mismatches possessive groups, and greedy ones take
+memory for each repetition.  So patterns match one part at a time, and each line is read once, or twice if it holds
+something else where a map should be.
 """
 
 import json
@@ -43,7 +43,7 @@ _WORD: Final = r"[!#-'*-Z\\^-z|~][!#-~]*+"  # ASCII-6
 _ATOM: Final = r"[!#-+\--<>-~]++"  # ASCII-7
 _IS_WORD: Final = re.compile(_WORD)
 _IS_ATOM: Final = re.compile(_ATOM)
-# What goes ahead of each text: either what is bare follows, as group 1, or a quote is to come.
+# What stands before each text; a bare text is matched as well, as group 1, else a quote comes next.
 _FIELD: Final = re.compile(rf' ++(?:({_WORD})|(?="))')  # ASCII-5
 _KEY: Final = re.compile(rf' ++(?:({_ATOM})|(?="))')
 _VALUE: Final = re.compile(rf'=(?:({_ATOM})|(?="))')
@@ -68,7 +68,7 @@ class AsciiCodec(LineCodec):
         message = _READERS[sender](payload)
         if message is not None:
             return message
-        # ASCII-11.  JSON lets DEL stand in strings; the other controls fit nowhere below.
+        # ASCII-11.  The scanner of JSON would accept DEL in a string; the other controls are refused below anyway.
         if not payload.isascii() or b"\x7f" in payload:
             at = len(payload) - len(payload.lstrip(_ASCII))
             raise DecodeError(Code.MALFORMED, "a byte is not printable ASCII", offset=at)
@@ -137,7 +137,7 @@ def _read_lists(line: str, at: int) -> list[tuple[str, object]]:
 
 
 def _read(ahead: re.Pattern[str], line: str, at: int) -> tuple[str, int]:
-    """Read what goes ahead of a text, at `at`, and the text; give also where it ends."""
+    """Read a text at `at`, and what stands before it; give the text and where it ends."""
     found = ahead.match(line, at)
     if found is None:
         raise _unreadable(at)
@@ -167,7 +167,7 @@ def _item(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Write a quoted text; if it is long, finding that it needs no escapes takes half the time of writing them."""
+    """Write a quoted text.  To find that a long one needs no escapes takes half the time of looking for them one by one."""
     if len(text) > 99 and '"' not in text and text.isascii():
         raw = text.encode()
         if raw.translate(_ESCAPED) is raw:
@@ -176,7 +176,7 @@ def _quoted(text: str) -> str:
 
 
 def _writer(message: type[AnyMessage]) -> Writer:
-    """Make what writes messages of a class whose fields are texts."""
+    """Make the writer of a class whose fields are all texts."""
     fields = [
         f"short(text) if ' ' in (text := message.{name}) and len(text) < 100 else field(text)"
         if kind is Kind.TEXT  # mostly some words
@@ -199,7 +199,7 @@ def _write_lists(message: Conversations) -> bytes:
 
 
 def _write_roster(message: OnlineUsers) -> bytes:
-    """Write a roster: all at once, if all that is in it can be bare."""
+    """Write a roster: in one go, if no text in it has to be quoted."""
     users = message.users
     if users and "" not in users and all(users.values()):  # ASCII-8
         payload = entries(users, "ONLINE_USERS ", "=", " ", "").encode()
@@ -218,13 +218,13 @@ _WRITERS: Final[Mapping[type[AnyMessage], Writer]] = {
 
 
 def _form(message: type[AnyMessage]) -> str:
-    """Give the pattern of a class in its canonical form (ASCII-12), but for words with a backslash."""
+    """Give the pattern of a class in its canonical form (ASCII-12), without words that hold a backslash."""
     fields = ["(| .*)" if kind is Kind.ROSTER else f' (?:({_WORD})|"([^"]*+)")' for _, kind in message.FIELDS]
     return message.COMMAND + "".join(fields)
 
 
 def _canonical_roster(written: str) -> dict[str, str] | None:
-    """Read entries of bare names in which nothing is escaped; None if they are something else."""
+    """Read entries with bare names and without escapes; None if they are something else."""
     if not written:
         return {}
     if '"' not in written:
@@ -235,7 +235,7 @@ def _canonical_roster(written: str) -> dict[str, str] | None:
 
 
 def _bare_roster(written: str) -> dict[str, str] | None:
-    """Read entries of which all is bare, by making a JSON object of them; None if they are something else."""
+    """Read entries in which nothing is quoted, by turning them into a JSON object; None if they are something else."""
     if "," in written:  # ASCII-7
         return None
     users = faster.text_map('{"' + written[1:].replace(" ", '","').replace("=", '":"') + '"}')
@@ -248,6 +248,6 @@ def _bare_roster(written: str) -> dict[str, str] | None:
 # The last group takes all that is left where no entry begins.
 _ENTRIES: Final = re.compile(rf' ({_ATOM})=(?:({_ATOM})|"([^"]*+)")|(.++)')
 _ATOMS: Final = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'",=')
-# A translation that changes what is not printable ASCII, and backslashes.
+# A table for `bytes.translate` that changes backslashes and all that is not printable ASCII.
 _ESCAPED: Final = bytes(byte if 0x20 <= byte <= 0x7E and byte != 0x5C else 0x22 for byte in range(256))
 _READERS: Final = {sender: reader(sender, _form, _canonical_roster, _ESCAPED, 2) for sender in Role}

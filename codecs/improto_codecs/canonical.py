@@ -1,12 +1,12 @@
 """The canonical form of frequent messages, read and written fast.
 
-Most messages come in the canonical form of their codec and need no escapes.  A pattern, made from the message
-table, tells which one it is and takes it apart in one go, in less time than a parser that knows every form.  That
-parser stands behind and is asked when no canonical form fits; what fits, both read as the same message.
+Most messages come in the canonical form of their codec and need no escapes.  A regular expression, made from the
+message table, tells which message it is and takes it apart in one go, faster than a parser that knows every form.
+Where it does not match, that parser is asked; where it does, the parser would read the same message.
 
 A message is built here without the checks of its `__init__`: what a pattern matches in a str that was decoded
-from UTF-8 is text, and well formed.  (To make it of an open class with the same slots and then change its class
-takes half the time, but raises an audit event for each message, as if its bytes made the interpreter act.)
+from UTF-8 is text, and well formed.  (To make an object of another class with the same slots, and then to change its
+class, would take half the time, but raises an audit event for each message, as if received bytes had called something.)
 """
 
 import re
@@ -18,18 +18,18 @@ from improto.messages import COMMANDS, AnyMessage, Kind, Role
 __all__ = ["Maker", "Reader", "Writer", "entries", "flat", "maker", "reader", "writer"]
 
 Maker = Callable[[Any], AnyMessage | None]
-"""What makes a message of something with its parts; None if only the other parser can tell what they are."""
+"""Makes a message of an object that has its parts; gives None if only the full parser can read them."""
 Reader = Callable[[bytes], AnyMessage | None]
-"""What reads a payload fast; None if only the other parser can tell what it is."""
+"""Reads a payload fast; gives None if only the full parser can read it."""
 Writer = Callable[[Any], bytes]
-"""What writes the payload of messages of one class."""
+"""Writes the payload of a message of one class."""
 
 _LISTS: Final = {Kind.NAMES, Kind.CONVERSATIONS}
 _CONTAINERS: Final = {*_LISTS, Kind.ROSTER}
 
 
 def flat(sender: Role) -> list[type[AnyMessage]]:
-    """List the classes that `sender` sends whose fields are all texts."""
+    """List the classes of messages from `sender` whose fields are all texts."""
     return _without(_CONTAINERS, sender)
 
 
@@ -45,13 +45,14 @@ def reader(
     escaped: bytes,
     forms: int = 1,
 ) -> Reader:
-    """Make what reads all that `sender` sends but lists, if it is canonical and nothing in it is escaped.
+    """Make the reader of messages from `sender` that hold no lists, are canonical, and hold no escapes.
 
-    `form` gives the pattern of a class, in which each text may stand in as many `forms`, each a group; a roster
-    is one group, which `roster` reads.  `escaped` is a translation that changes whatever is written otherwise.
+    `form` gives the pattern of a class: with `forms` groups for each text, of which one matches, and one group for a
+    roster, which `roster` reads.  `escaped` is a table for `bytes.translate` that changes all bytes which such a
+    payload cannot hold.
     """
     kinds = _without(_LISTS, sender)
-    # The last group tells which choice it was: so one without fields gets an empty one.
+    # Which class it was is told by the number of the last group that matched; so a class without fields gets an empty one.
     pattern = re.compile("|".join(form(kind) if kind.FIELDS else f"{form(kind)}()" for kind in kinds))
     makers: dict[int | None, Maker] = {}
     end = 0
@@ -84,9 +85,9 @@ def maker(
     values: Sequence[str],
     roster: Callable[[str], dict[str, str] | None] | None = None,
 ) -> Maker:
-    """Write the function that makes a message of `parts`: `values` say what its fields are.
+    """Compile the function that makes a message of `parts`; `values` are the expressions for its fields.
 
-    Whoever calls it vouches that the values are texts and well formed, and that nobody else holds a map.
+    The caller has to make sure that they give well-formed texts, and maps that nobody else holds.
     """
     source = ["def make(parts):", " made = new(Message)"]
     for (name, kind), value in zip(message.FIELDS, values, strict=True):
@@ -102,9 +103,9 @@ def maker(
 
 
 def writer(expression: str, used: Mapping[str, Callable[..., object]], plain: Writer | None = None) -> Writer:
-    """Write the function that writes messages of a class: an expression for the payload of a `message`.
+    """Compile the function that writes messages of a class; `expression` gives the payload of a `message`.
 
-    With `plain`, that is what writes those for which the expression raises TypeError.
+    Messages for which it raises TypeError are written by `plain`, if that is given.
     """
     scope: dict[str, object] = {**used, "plain": plain}
     source = f" return {expression}"
@@ -115,9 +116,9 @@ def writer(expression: str, used: Mapping[str, Callable[..., object]], plain: Wr
 
 
 def entries(users: Mapping[str, str], ahead: str, between: str, after: str, end: str) -> str:
-    """Write a roster all at once: what goes ahead, between each name and status, after each entry, and at the end.
+    """Write a roster of at least one entry in one go.
 
-    There must be an entry.
+    First comes `ahead`, then each name and status with `between` between them and `after` between two entries, then `end`.
     """
     parts = [after, "", between, ""] * len(users)
     parts[0] = ahead

@@ -2,16 +2,15 @@
 
 `{"type":"SEND_MESSAGE","conversation":"7","text":"hi, bo"}`: the fields are named as in Python.
 
-What it cannot carry: nothing that is legal; controls take an escape of up to 6 bytes.
+What it cannot carry: nothing that is legal.  Control characters take an escape of up to 6 bytes.
 
-What it refuses: whatever is no JSON object in plain UTF-8 with a text `type` is `malformed`, and so are
-nesting above `DEPTH` and lone surrogates even in members that are ignored; a missing field or a value of
-another type is `invalid`.  Of duplicate keys the last counts.  Numbers are never converted, so that their
-size costs nothing.
+What it refuses: anything but a JSON object in plain UTF-8 with a text `type` is `malformed`, and so are nesting
+above `DEPTH` and lone surrogates, even in members that are ignored; a missing field or a value of another type
+is `invalid`.  Of duplicate keys the last one counts.  Numbers are never converted, so that a long one costs nothing.
 
 Nesting is measured before anything is parsed, so that no input makes the parser recurse deeply.
 
-With the packages of `pip install 'improto[fast]'` the same is read and written faster.
+With the packages of `pip install 'improto[fast]'`, the same is read and written faster.
 """
 
 import json
@@ -30,7 +29,7 @@ from improto_codecs.canonical import Writer, entries, reader, writer
 __all__ = ["JsonCodec"]
 
 _ANY_ESCAPE: Final = re.compile(r"\\.", re.DOTALL)
-# An open string counts up to the end, or it would be tried again from each quote, which is quadratic.
+# A string without an end goes up to the end of the text; else each later quote would be tried again, in quadratic time.
 _STRING: Final = re.compile(r'"[^"]*+"?')
 _NO_BRACKETS: Final = re.compile(r"[^\[\]{}]++")
 _BRACKET: Final = re.compile(r'"[^"]*+"?|[\[\]{}]')
@@ -39,7 +38,7 @@ _CONSTANT: Final = re.compile(r'"[^"]*+"?|NaN|-?Infinity')
 _INNERMOST: Final = re.compile(r"\[\]|\{\}")
 # Group 1 is the escape of a surrogate that is not half of a pair.
 _ESCAPE: Final = re.compile(r"\\(?:u[Dd][89ABab]..\\u[Dd][C-Fc-f]..|(u[Dd][89A-Fa-f])|.)", re.DOTALL)
-# A translation that changes what needs an escape in a string, but no quotes.
+# A table for `bytes.translate` that changes all bytes that need an escape in a string, but for quotes.
 _ESCAPED: Final = bytes(0x22 if byte < 0x20 or byte == 0x5C else byte for byte in range(256))
 _UNESCAPED: Final = bytes(byte for byte in range(0x20, 0x100) if byte not in b'"\\')
 
@@ -65,7 +64,7 @@ class JsonCodec(LineCodec):
             raise DecodeError(Code.MALFORMED, "the bytes are not valid UTF-8", offset=error.start) from None
         if text.startswith("\ufeff"):
             raise DecodeError(Code.MALFORMED, "a byte order mark goes ahead", offset=0)  # JSON-8
-        # Most messages hold too few brackets to nest deeply, and no such escape.
+        # Most messages hold too few brackets to nest too deeply.
         if text.count("{") + text.count("[") > DEPTH and _too_deep(text):
             raise DecodeError(  # LIMIT-17
                 Code.MALFORMED,
@@ -109,8 +108,8 @@ def _offset(text: str, at: int) -> int:
 
 
 def _too_deep(text: str) -> bool:
-    """Tell whether brackets outside of strings nest above `DEPTH` or are not paired, which is no JSON either."""
-    strings = _ANY_ESCAPE.sub("", text)  # now each quote begins or ends one
+    """Tell whether brackets outside of strings nest above `DEPTH`, or do not match, in which case it is no JSON."""
+    strings = _ANY_ESCAPE.sub("", text)  # now each quote begins or ends a string
     brackets = _NO_BRACKETS.sub("", _STRING.sub("", strings))
     for _ in range(DEPTH):
         brackets = _INNERMOST.sub("", brackets)
@@ -118,7 +117,7 @@ def _too_deep(text: str) -> bool:
 
 
 def _wrong_bracket(text: str) -> int:
-    """Give the place of the first bracket that is too deep or closes none of its kind, or the end."""
+    """Give the place of the first bracket that nests too deeply or closes none of its kind; the end if there is none."""
     opened: list[str] = []
     for found in _outside(_BRACKET, text):
         bracket = found[0]
@@ -130,7 +129,7 @@ def _wrong_bracket(text: str) -> int:
 
 
 def _outside(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Find what is in no string; the pattern has to match strings too, without escapes, which here have none."""
+    """Find what a pattern matches outside of strings.  It has to match strings, too, which here hold no escapes."""
     return (found for found in pattern.finditer(_ANY_ESCAPE.sub("__", text)) if found[0][0] != '"')
 
 
@@ -153,11 +152,11 @@ _PATTERNS: Final = {Kind.ROSTER: r"(\{[^{]*\})"}
 
 
 def _read_roster(written: str) -> dict[str, str] | None:
-    return None if "[" in written else faster.text_map(written)  # with brackets it might nest deeply
+    return None if "[" in written else faster.text_map(written)  # with such a bracket, it might nest deeply
 
 
 def _writer(message: type[AnyMessage]) -> Writer:
-    """Make what writes messages of a class."""
+    """Make the writer of a class."""
     members = [f'"{name}":{{{_WRITTEN.get(kind, "short")}(message.{name})}}' for name, kind in message.FIELDS]
     form = ",".join([f'"type":"{message.COMMAND}"', *members])  # JSON-2, JSON-3
     return writer(
@@ -166,7 +165,7 @@ def _writer(message: type[AnyMessage]) -> Writer:
 
 
 def _text(text: str) -> str:
-    """Write a text; if it is long, finding that it needs no escapes takes half the time of writing them."""
+    """Write a text.  To find that a long one needs no escapes takes half the time of looking for them one by one."""
     if len(text) > 99 and '"' not in text:
         raw = text.encode()
         if raw.translate(_ESCAPED) is raw:
@@ -175,7 +174,7 @@ def _text(text: str) -> str:
 
 
 def _write_roster(message: OnlineUsers) -> bytes:
-    """Write a roster: all at once, if no text in it needs an escape."""
+    """Write a roster: in one go, if no text in it needs an escape."""
     users = message.users
     if users:
         payload = entries(users, '{"type":"ONLINE_USERS","users":{"', '":"', '","', '"}}').encode()

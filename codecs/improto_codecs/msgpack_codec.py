@@ -1,22 +1,21 @@
 """The msgpack codec: one MessagePack array per message, behind four bytes with its length.
 
-`["SEND_MESSAGE", "7", "hi, bo"]`: the command and its fields in order; the names of INVITE are its fields.
+`["SEND_MESSAGE", "7", "hi, bo"]`: the command and its fields in order; for INVITE, the names are the fields.
 
 What it cannot carry: nothing that is legal.
 
-What it refuses: whatever is not exactly one array that begins with a str, nests up to `DEPTH` levels and
-holds only valid UTF-8 in its strs, is `malformed`; bin, ext, nil, numbers and bool in the place of a text,
-and maps with a key twice or a key that is no text, are `invalid`.
+What it refuses: anything is `malformed` but exactly one array that begins with a str, nests at most `DEPTH` levels
+and holds only valid UTF-8 in its strs; bin, ext, nil, numbers and bool in the place of a text, and maps with a key
+twice or a key that is no text, are `invalid`.
 
-The headers are walked before the package `msgpack` unpacks anything: it takes memory for each list by its
-declared length, which costs an attacker three bytes a list if lists may nest deeply.  A flat array of texts,
-as most messages are, is not walked.
+The headers are walked before the package `msgpack` unpacks anything.  For it takes memory for each list by its
+declared length: with lists that nest deeply, an attacker could claim the memory of a long list with three bytes each.
 
-What holds nothing but texts, or is a roster of such, is unpacked without a walk, under bounds that leave no room
-for lists that claim to be long; if it turns out to be something else, it is walked and unpacked once more.
+Messages that hold nothing but texts, as most do, and rosters are unpacked without a walk, under bounds that leave no
+room for such lists; if that fails, they are walked and unpacked once more.
 
-A packer is kept, which takes half the time of making one each time.  Not so in the pure Python form of the package,
-which would mix up what two threads pack with it; the compiled form lets no other thread run meanwhile.
+One packer is used for all messages, which takes half the time of making one for each.  That is safe with threads only
+in the compiled form of the package, during which no other thread runs; in the pure Python form, one is made each time.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -32,15 +31,15 @@ from improto_codecs.canonical import Maker, Reader, Writer, flat, maker, writer
 
 __all__ = ["MsgpackCodec"]
 
-# The package brings no types, so it is imported by name and the two functions are given theirs.
+# The package has no type hints, so it is imported by name, and its functions are given theirs here.
 _msgpack = import_module("msgpack")
 _compiled: Final = cast(str, _msgpack.Packer.__module__).endswith("_cmsgpack")
 _pack = cast(Callable[..., bytes], _msgpack.Packer().pack if _compiled else _msgpack.packb)
 _unpack = cast(Callable[..., object], _msgpack.unpackb)
-# Of what comes out of these nothing is sure but what is tried next.
+# Here the type is a guess, and what follows raises TypeError or LookupError if it is wrong.
 _unpack_texts = cast(Callable[..., list[str]], _msgpack.unpackb)
 
-# Of each first byte from C0: how many bytes the value has, or if negative, how many of a length come first.
+# For each first byte from C0 on: how many bytes follow; or, if negative, how many bytes of a length come first.
 _SIZES: Final = (
     *(0, 0, 0, 0),  # nil, never used, false, true
     *(-1, -2, -4),  # bin
@@ -74,19 +73,19 @@ class MsgpackCodec(LengthCodec):
         try:
             roster = payload.startswith(_ROSTER)
             message = _read_roster(payload, sender) if roster else _READERS[sender](payload)
-        # A bin and a str of the same bytes as keys are compared, which Python may have been told to refuse (`-bb`).
+        # BytesWarning: under `python -bb`, when a bin and a str with the same bytes are keys of one map.
         except (BytesWarning, LookupError, TypeError, ValueError):
             message = None  # it holds something else than texts
         if message is not None:
             return message
-        # What is left without these bytes is the array's own header: so it holds no containers and no exts.
+        # If only the array's own header is left without the bytes of flat arrays, there are no containers or exts in it.
         if len(payload.translate(None, _FLAT)) != 1:
             payload = _walk(payload)
         try:
             unpacked = _unpack(payload, strict_map_key=False, object_pairs_hook=_map, ext_hook=_Ext)
         except ValueError:  # MSGPACK-7, MSGPACK-8, MSGPACK-9
-            _walk(payload, texts=True)  # which tells where the fault is
-            unpacked = None  # it is a timestamp and nothing else
+            _walk(payload, texts=True)  # raises, and tells where the fault is …
+            unpacked = None  # … unless the payload is a timestamp and nothing else
         if not isinstance(unpacked, list) or not unpacked:
             raise DecodeError(Code.MALFORMED, "the message is not an array with a command")  # MSGPACK-9
         command, *fields = cast("list[object]", unpacked)
@@ -106,18 +105,18 @@ def _read_roster(payload: bytes, sender: Role) -> AnyMessage | None:
 
 
 class _Ext:
-    """Stands for an ext value, which no field takes."""
+    """Stands for an ext value, which no field accepts."""
 
     def __init__(self, code: int, data: bytes) -> None:
         pass
 
 
 class _UnusableMap:
-    """Stands for a map that no field takes, so that what is wrong with it counts after all that is malformed."""
+    """Stands for a map that no field accepts.  So it is refused as invalid, but after all that is malformed."""
 
 
 def _map(pairs: Iterable[tuple[object, object]]) -> object:
-    """Make a dict of what was read, or a stand-in if it is no map of texts to texts or arrays."""
+    """Make a dict of the pairs of a map, or a stand-in if the map is not one from texts to texts or arrays."""
     entries = list(pairs)
     # An empty bin would pass for an empty list, since both are sequences.
     if not all(isinstance(key, str) and isinstance(value, str | list) for key, value in entries):
@@ -129,9 +128,8 @@ def _map(pairs: Iterable[tuple[object, object]]) -> object:
 def _walk(payload: bytes, *, texts: bool = False) -> bytes:
     """Walk the headers; DecodeError if they do not make exactly one value of at most `DEPTH` levels.
 
-    With `texts`, also if a text is not UTF-8.
-    Give the payload with timestamps made other exts: the package would read them, and refuse odd ones, while
-    here they are like any ext.
+    With `texts`, also if a text is not UTF-8.  Gives the payload, with each timestamp turned into another ext: the
+    package would read timestamps, and raise at odd ones, while here they are refused like any ext.
     """
     plain = bytearray(payload)
     size = len(payload)

@@ -1,20 +1,21 @@
 """An interpreter for the few pickle opcodes that plain values need.
 
-It is fed with a buffer and a position, runs every opcode that is all there, and is called again when more
-bytes have arrived.  It never starts again: an opcode that lacks bytes costs a look at its header each time,
-and the search for a line's end resumes where it stopped.  So one byte at a time costs no more than all at once.
+It is given a buffer and a position, runs all opcodes that have arrived in full, and is called again when more
+bytes have arrived.  It never starts from the beginning again: of an opcode that lacks bytes only the header is
+looked at again, and the search for the end of a line goes on where it stopped.  So bytes that arrive one at a time
+cost no more than the same bytes at once.
 
 What does not fit together is malformed (PICKLE-33).
 
-The stack holds the values above the topmost mark; `_marks` holds what lies below each mark.  So no opcode
-reaches below the topmost one, except those that take it away.
+`stack` holds the values above the topmost mark; `_marks` holds what lies below each mark.  So no opcode reaches
+below the topmost mark, except those that remove it.
 
-Three things make a pickle larger than its bytes, and each has a bound: declared lengths (compared with the
-limit before anything is kept), containers and memo entries (one byte makes an object of a hundred), and
-sharing (measured once, at STOP, in no more steps than the limit allows).
+Three things can make a pickle cost more memory than it has bytes, and each has a bound: declared lengths (compared
+with the limit before anything is kept), containers and memo entries (one byte makes an object of a hundred bytes), and
+values that are used several times (measured once, at STOP, in no more steps than the limit allows).
 
-Maps are kept as lists of keys and values and not as dicts: a key may then be anything, and doubles are still
-there when somebody looks for them.
+Maps are kept as lists of keys and values and not as dicts: so a key may be anything, and a key that stands there
+twice can still be seen.
 """
 
 import re
@@ -32,7 +33,7 @@ __all__ = ["Buffer", "Machine", "Map", "Other", "PickleValue", "malformed", "too
 
 
 class Other(Enum):
-    """What a pickle may hold but no message does: it is read, and refused when a message is made of it."""
+    """Values that a pickle may hold but no message: they are read, and refused when the message is made."""
 
     NONE = "None"
     BOOL = "a bool"
@@ -61,21 +62,21 @@ _DIGITS: Final = 64  # of the longest integer that means anything, a conversatio
 _HUGE: Final = 10**_DIGITS
 _SPARE_OBJECTS: Final = 256
 _NOTHING: Final["list[PickleValue]"] = []
-"""What is in each empty map, so that one byte makes one object and not two; never changed."""
+"""The items of every empty map, so that its one byte makes one object and not two.  This list is never changed."""
 
 
 def malformed(explanation: str) -> DecodeError:
-    """Give the error for bytes behind which no message can be found."""
+    """Give the error for bytes after which nobody can tell where the next message begins."""
     return DecodeError(Code.MALFORMED, explanation, fatal=True)
 
 
 def too_large(limit: int) -> DecodeError:
-    """Give the error for a pickle that is, or claims to be, or unfolds to, more than `limit` bytes."""
+    """Give the error for a pickle that has more than `limit` bytes, claims to have, or unfolds to more."""
     return DecodeError(Code.TOO_LARGE, f"a message may have at most {limit} bytes here", fatal=True)
 
 
 class Machine:
-    """Runs one pickle.  `used` counts the bytes of the message so far; `result` is there after STOP."""
+    """Runs one pickle.  `used` counts the bytes of the message so far; `result` is its value, after STOP."""
 
     __slots__ = (
         "_begun",
@@ -93,13 +94,13 @@ class Machine:
     )
 
     def __init__(self, used: int) -> None:
-        """Begin a pickle before which its message has had `used` bytes."""
+        """Begin a pickle whose message has `used` bytes before it."""
         self.used = used
         self.result: PickleValue | None = None
         self.stack: list[PickleValue] = []
-        self.searched = 0  # bytes of the current opcode's argument in which there is no line end
-        self.first = -1  # where in the buffer the pickle begins, if it is there
-        self.stop = 0  # as far as the buffer may be read
+        self.searched = 0  # how many bytes of the current opcode's argument hold no line end
+        self.first = -1  # where in the buffer the pickle begins, if that is still in the buffer
+        self.stop = 0  # up to where the buffer may be read
         self._marks: list[list[PickleValue]] = []
         self._memo: dict[int | str, PickleValue] = {}
         self._containers = 0
@@ -108,7 +109,7 @@ class Machine:
         self._limit = 0
 
     def run(self, buffer: Buffer, position: int, limit: int) -> int:
-        """Run what is complete in `buffer` from `position` on, up to STOP; give the position behind it."""
+        """Run the opcodes that are complete in `buffer` from `position` on, up to STOP; give the position behind them."""
         bound = position + limit - self.used
         stop = min(len(buffer), bound)
         self._limit = limit
@@ -195,16 +196,16 @@ class Machine:
         if len(self.stack) != 1 or self._marks:
             raise malformed("a pickle ends with more or less than one value")
         value = self.stack[0]
-        # What shares nothing is no larger than its bytes, and nests no deeper than it has containers.
+        # A value that shares nothing is no larger than its bytes, and nests no deeper than it has containers.
         if (self._shared or self._containers >= DEPTH) and self._height(value) > DEPTH:  # PICKLE-24
             raise malformed(f"values may nest at most {DEPTH} deep")
         self.result = value
 
     def _height(self, root: PickleValue) -> int:
-        """Give the depth of containers, level by level, unless all that is on them is too much.
+        """Give how deeply containers nest, level by level; DecodeError if all the values together are too much.
 
-        A value counts one and a text its characters besides, which is never more than its opcode and argument
-        have bytes; what is shared counts each time.  So it takes no more steps than may be counted.
+        A value counts one, and a text also its characters, which is never more than its opcode and argument have
+        bytes; a value that is shared counts each time.  So this takes no more steps than the limit has bytes.
         """
         size = 1 + (len(root) if isinstance(root, str) else 0)
         height = 0
@@ -220,13 +221,13 @@ class Machine:
             height += 1
             if not below:
                 return height
-            if height > self._containers:  # PICKLE-24: no way down is longer but in a circle
+            if height > self._containers:  # PICKLE-24: only a circle is longer than the number of containers
                 raise malformed("a pickled value contains itself")
             level = below
 
 
 def _unguessable(key: int) -> int | str:
-    """Give the number, or if it is large a text in its place: integers can be chosen such that their hashes collide."""
+    """Give a memo number as a key: a large one as text, since integers can be chosen so that their hashes collide."""
     return key if key <= 0xFFFF else str(key)
 
 
@@ -281,7 +282,7 @@ def _memo_key(argument: Buffer) -> int:
 
 
 def _joined(text: str) -> str:
-    """Join the two halves of characters that narrow builds wrote apart."""
+    """Join the two halves of characters that narrow builds of Python wrote as two."""
     if text.isascii():
         return text
     try:
@@ -435,7 +436,7 @@ def _paired(flat: list[PickleValue]) -> list[PickleValue]:
 _Act = Callable[[Machine, Buffer, int], int]
 """Runs the opcode at a position and gives the position behind it.
 
-If that is behind `machine.stop`, the opcode is not all there, and nothing has been done.
+If that is after `machine.stop`, the opcode has not arrived in full, and nothing was done.
 """
 
 
@@ -448,7 +449,7 @@ def _alone(do: Callable[[Machine], None]) -> _Act:
 
 
 def _fixed(do: Callable[[Machine, Buffer], None], width: int) -> _Act:
-    """Let as many bytes as `width` follow."""
+    """Make what runs an opcode that `width` bytes follow."""
 
     def act(machine: Machine, buffer: Buffer, position: int) -> int:
         end = position + 1 + width
@@ -460,7 +461,7 @@ def _fixed(do: Callable[[Machine, Buffer], None], width: int) -> _Act:
 
 
 def _lined(do: Callable[[Machine, Buffer], None]) -> _Act:
-    """Let bytes up to a line feed follow."""
+    """Make what runs an opcode that a line follows."""
 
     def act(machine: Machine, buffer: Buffer, position: int) -> int:
         first = position + 1
@@ -476,7 +477,7 @@ def _lined(do: Callable[[Machine, Buffer], None]) -> _Act:
 
 
 def _counted(do: Callable[[Machine, Buffer], None], width: int, *, signed: bool = False) -> _Act:
-    """Let a length of so many bytes follow, and so many bytes."""
+    """Make what runs an opcode that a length of `width` bytes follows, and then as many bytes."""
     unpack = Struct({1: "<B", 4: "<i" if signed else "<I", 8: "<Q"}[width]).unpack_from
 
     def act(machine: Machine, buffer: Buffer, position: int) -> int:

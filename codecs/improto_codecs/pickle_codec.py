@@ -3,14 +3,14 @@ r"""The pickle codec: the lecture's own form, a command, a space and pickled arg
     REGISTER (S'alice'\nS'Available'\nl.
 
 Programs written after the lecture call Python's unpickler on what arrives, and an unpickler does what the
-bytes tell it: import a module, call a function.  Looking the bytes over first and unpickling them afterwards
-would read them twice, in two ways, and trust that both agree.  So here they are read once, by an interpreter
-of our own (`opcodes`), which knows numbers, texts, lists, tuples and maps, and has no code for anything else.
+bytes tell it: import a module, call a function.  To inspect the bytes first and unpickle them afterwards would
+read them twice, in two ways, and trust that both agree.  So here they are read once, by an interpreter of our
+own (`opcodes`), which knows numbers, texts, lists, tuples and maps, and has no code for anything else.
 
-A pickle has no length in front of it.  Its end is the STOP opcode, which only walking the opcodes finds: a
-`.` may stand in a text, and the length of a FRAME says nothing about the message.  So the reader walks while
-bytes arrive.  After an opcode that it does not know, nobody can tell where the next message begins: what is
-malformed on a stream is fatal.  A pickle that ends well and makes no message is refused, and reading goes on.
+A pickle has no length before it.  Its end is the STOP opcode, which is found only by walking the opcodes: a `.` may
+stand in a text, and the length of a FRAME says nothing about the message.  So the reader walks while bytes arrive.
+After an opcode that it does not know, nobody can tell where the next message begins: so what is malformed on a
+stream is fatal.  If a pickle has an end and is just no message, it is refused, and reading goes on behind it.
 
 *Accepted* is what any pickler of the last 25 years writes for plain values: protocols 0 to 5, the byte strings
 of Python 2, the halved characters of its narrow builds, tuples for lists, a bare value for a list of one,
@@ -18,13 +18,12 @@ integers for conversation ids.  *Sent* is what all of them read: protocol 0 with
 as UTF-8 with their length.
 
 *Refused* as malformed: opcodes that load, call or build; sets, buffers and Python 3's bytes; values that nest
-deeper than messages do or contain themselves; lone surrogates.  Refused as too large: what is longer than the
-limit, claims to be, or unfolds to more than it.
+deeper than messages do or contain themselves; lone surrogates.  Refused as too large: pickles that are longer than
+the limit, claim to be, or unfold to more.
 
-*What the format cannot carry.*  It does not tell Python 2's UTF-8 from Latin-1: a byte string that is valid as
-UTF-8 is read as that.  It does not keep conversation 1 apart from conversation "1".  And the two commands
-without arguments have no end of their own: programs send them bare, with a space, or with an empty value, and
-the reader must not wait to find out which.
+*What the format cannot tell apart.*  A byte string of Python 2 may be UTF-8 or Latin-1: one that is valid UTF-8 is
+read as that.  Conversation 1 is the same as conversation "1".  And the two commands without arguments have no clear
+end: programs send them bare, with a space, or with an empty value, and the reader must not wait to find out which.
 """
 
 import re
@@ -77,13 +76,13 @@ _ESCAPES: Final = {
 
 
 class PickleCodec(Codec):
-    """The lecture's pickled messages.  `integer_ids`: send ids that are decimal numbers as integers."""
+    """The lecture's pickled messages."""
 
     name: ClassVar[str] = "pickle"
     binary: ClassVar[bool] = True
 
     def __init__(self, *, integer_ids: bool = False) -> None:
-        """Choose how conversation ids are written; either is read."""
+        """With `integer_ids`, write conversation ids that are decimal numbers as integers.  Both forms are read."""
         self._integer_ids = integer_ids
 
     def encode(self, message: AnyMessage) -> bytes:
@@ -91,9 +90,9 @@ class PickleCodec(Codec):
         return b"%b %b." % (message.COMMAND.encode(), self._arguments(message))  # PICKLE-1
 
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
-        """Give the message that is the whole of `payload`.  No error is fatal: whoever has the payload framed it.
+        """Give the message in one whole payload; DecodeError, which is never fatal, if there is none.
 
-        The caller has compared the payload with its own limit; what it unfolds to has the default one.
+        The size of the payload is for the caller to check; what it unfolds to is held to the default limit.
         """
         plain = plain_pickles.read(payload, 0, len(payload), sender)
         if plain is not None and plain[1] == len(payload):
@@ -105,7 +104,7 @@ class PickleCodec(Codec):
             raise DecodeError(error.code, error.explanation, offset=error.offset) from None
 
     def frame(self, payload: bytes) -> bytes:
-        """Give the payload: a pickle tells itself where it ends."""
+        """Give the payload as it is, since a pickle tells where it ends."""
         return payload
 
     def reader(self, sender: Role) -> Reader:
@@ -179,7 +178,7 @@ class _PickleReader(Reader):
         self._sender = sender
         self._phase = _Phase.BETWEEN
         self._buffer = bytearray()
-        self._position = 0  # what is before it has been read: it is cut off together, not byte by byte
+        self._position = 0  # up to here all was read; these bytes are cut off together, when more arrive
         self._command = ""
         self._machine = _IDLE
 
@@ -217,7 +216,9 @@ class _PickleReader(Reader):
         if payload[:1] in (b"\r", b"\n"):
             raise malformed("a payload begins with a command")
         self.feed(payload)
-        refused: tuple[str, str] | None = None  # no error: it would hold this frame, and so itself
+        refused: tuple[str, str] | None = (
+            None  # not the error itself, which would hold a reference to this frame
+        )
         message: AnyMessage | None = None
         try:
             message = self._next(limit)
@@ -227,7 +228,7 @@ class _PickleReader(Reader):
             refused = error.code, error.explanation
         if self._phase is _Phase.BARE:
             self._finish_bare(limit)
-        # What is malformed comes before what is unknown or invalid, so look for the end first.
+        # Malformed is reported before unknown or invalid (ERROR-6), so look for the end first.
         if not self._at_end():
             raise malformed("a payload is one whole message and nothing behind it")
         if message is None:
@@ -263,7 +264,7 @@ class _PickleReader(Reader):
             self._position += 1  # PICKLE-18
 
     def _begin(self, limit: int) -> bool:
-        """Read a command; tell whether it is all there."""
+        """Read a command; tell whether it has arrived in full."""
         head = _HEAD.match(self._buffer, self._position)
         assert head is not None  # it may be empty
         bare, name, behind = head.groups()
@@ -282,7 +283,7 @@ class _PickleReader(Reader):
         return True
 
     def _run(self, limit: int) -> PickleValue | None:
-        """Go on in the pickle; give its value if it has come to STOP."""
+        """Go on with the pickle; give its value if it has come to STOP."""
         self._position = self._machine.run(self._buffer, self._position, limit)
         value = self._machine.result
         if value is not None:
@@ -352,7 +353,7 @@ def _message(command: str, value: PickleValue, sender: Role) -> AnyMessage:
         values = [value]
     else:
         raise DecodeError(Code.INVALID, f"{command} takes a list of {len(kinds)} arguments")
-    # Those too many are left for `build` to refuse.
+    # If there are too many, `build` refuses them.
     values[: len(kinds)] = [_field(kind, item) for kind, item in zip(kinds, values, strict=False)]
     return build(command, values, sender)
 

@@ -1,16 +1,16 @@
-r"""Patterns of the pickles that are sent most: lists of texts, as this codec and today's picklers write them.
+r"""Patterns of the most frequent pickles: lists of texts, as this codec and today's picklers write them.
 
     MESSAGE (S'7'\nS'alice'\nS'hello'\nl.
 
-An interpreter of opcodes that is written in Python takes longer over each opcode than an unpickler in C over a
-whole message.  So the commonest messages, those whose fields are all texts, need none: there is a pattern for
-each such command and each way to write it, which matches a whole message or leaves it to the interpreter
-(`opcodes`).  The interpreter reads everything; a pattern refuses nothing.
+An interpreter of opcodes in Python takes longer for each opcode than an unpickler in C for a whole message.  So
+the most frequent messages, those whose fields are all texts, do without it: for each such command and each way to
+write it there is a pattern, which matches a whole message or leaves it to the interpreter (`opcodes`).  The
+interpreter can read everything, and a pattern refuses nothing.
 
-Both agree about every message that a pattern matches, because a pattern leaves nothing open: it spells out
-every opcode, and the only arguments that differ are texts without control characters and numbers of memo
-entries that nobody gets.  Where a text has its length in front, the two are compared.  And a pattern that does
-not match costs no more than one that does: there is only one place where each text can end.
+Both agree about every message that a pattern matches, because a pattern leaves nothing open: it spells out every
+opcode, and the only arguments that may differ are texts without control characters, and numbers of memo entries that
+are never used.  Where a text has its length before it, the two are compared.  And a pattern that does not match takes
+no longer than one that does, since there is only one place where each text can end.
 """
 
 import re
@@ -32,25 +32,26 @@ def read(data: bytes | bytearray, position: int, limit: int, sender: Role) -> tu
     texts = match.groups()
     if pattern.counted:
         lengths, texts = texts[::2], texts[1::2]
-        if [*map(ord, lengths)] != [
-            *map(len, texts)
-        ]:  # what looks like the opcode behind a text is a part of it
+        if [*map(ord, lengths)] != [*map(len, texts)]:  # the text goes on behind what looked like an opcode
             return None
     try:
         return pattern.message(*[text.decode() for text in texts]), match.end()
-    except UnicodeDecodeError:  # halves of characters, perhaps: the interpreter joins them
+    except UnicodeDecodeError:  # it may be surrogate halves, which the interpreter joins
         return None
 
 
 class _Pattern(NamedTuple):
     match: Callable[[bytes | bytearray, int], re.Match[bytes] | None]
-    """Captures the texts, each behind its length if `counted`."""
+    """Captures the texts, each after its length if `counted`."""
     counted: bool
     message: Callable[..., AnyMessage]
 
 
 class _Form(NamedTuple):
-    """One way to write a list of texts.  `several` and `single` are patterns with `%b` in place of the texts."""
+    """One way to write a list of texts.
+
+    `several` and `single` are patterns of a list of several texts and of one, with `%b` in place of the texts.
+    """
 
     starts: tuple[bytes, ...]
     """The first two bytes."""
@@ -60,9 +61,9 @@ class _Form(NamedTuple):
     counted: bool
 
 
-# BINPUT and its number end the text: the number is no character of a text, and so shows which `q` is BINPUT.
+# Each text ends before BINPUT (`q`) and its number; no text holds a character like that number, so the right `q` is found.
 _BINUNICODE: Final = rb"X([\x00-\xff])\x00\x00\x00([^\x00-\x1f]*)q[\x00-\x1f]"
-# MEMOIZE ends the text and could go on a character of several bytes: so these are spelled out.
+# Each text ends before MEMOIZE, a byte that also occurs within characters of several bytes: so these are spelled out.
 _SHORT_BINUNICODE: Final = (
     rb"\x8c([\x00-\xff])"
     rb"([ -\x7f]*+(?:(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})[\x80-\xbf][ -\x7f]*+)*+)"
@@ -96,7 +97,7 @@ _LONGEST: Final = max(map(len, COMMANDS)) + 1
 
 
 def _patterns(sender: Role) -> Iterator[tuple[bytes, _Pattern]]:
-    """Give each pattern by what its messages begin with, up to the second byte of the pickle."""
+    """Give each pattern with what its messages begin with: the command, a space, and two bytes of the pickle."""
     for command, message in COMMANDS.items():
         if (
             message.FROM is sender
