@@ -556,3 +556,25 @@ def _(seen: Transcript) -> Complaints:
     shown = [listed.conversations.get(seen.conversation) for listed in seen.lists("ann")]
     if shown != wanted:
         yield f"ann was to be shown {wanted} one after the other, and was shown {shown}"
+
+
+@check("CONV-1", "a conversation lives as long as somebody is in it who was not invited", policy="open")
+def kept_by_who_came_uninvited(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    [cy] = stage.enter("cy")
+    cy.send(Join(id))
+    cy.barrier()
+    for party in (ann, bo):
+        party.send(Leave(id))
+        party.barrier()
+    stage.mark("alone")
+    cy.send(SendMessage(id, "still here"))
+    cy.barrier()
+
+
+@kept_by_who_came_uninvited.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("cy", [seen.said("cy", "still here")], since="alone")
+    if seen.lists("cy", since="alone") != [Conversations({seen.conversation: (seen.name("cy"),)})]:
+        yield "cy was to be the only member of the conversation"

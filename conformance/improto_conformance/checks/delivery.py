@@ -26,6 +26,8 @@ _TEXTS = (
     "Grüße, 日本語, 😀",
     "{[(<nested>)]} , = ; :",
     "\x00\x01\x1f\x7f\x85\u2028",
+    "a\rreturn\n\rof the carriage alone",
+    "e\u0301 \u212b \ufb01, \ufeffand what\u200b is not seen\u200d",
 )
 
 

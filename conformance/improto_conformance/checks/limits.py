@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from improto.messages import (
     Code,
     Error,
+    Goodbye,
     Invitation,
     Invite,
     Join,
     Leave,
+    OnlineUsers,
     Register,
     SendMessage,
     Status,
@@ -293,3 +295,43 @@ def nothing_mended(stage: Stage) -> None:
 def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Code.INVALID] * 8)
     yield from seen.expect("bo", [])
+
+
+@check("LIMIT-18", "for conversations that have ended with somebody's going offline others may be begun")
+def ended_by_going_offline(stage: Stage) -> None:
+    ann, bo, cy = stage.enter("ann", "bo", "cy")
+    for _ in range(stage.profile.limits.living):
+        ann.send(Leave(stage.invite(ann, bo)))
+    ann.barrier()
+    bo.send(Goodbye())
+    bo.read_to_end()
+    stage.mark("ended")
+    ann.send(Invite((cy.name,)))
+    stage.barrier(ann, cy)
+
+
+@ended_by_going_offline.judge
+def _(seen: Transcript) -> Complaints:
+    made = [Invitation(id, seen.name("ann")) for id in seen.conversations[-1:]]
+    yield from seen.expect("ann", made, since="ended")
+    yield from seen.expect("cy", made, since="ended")
+
+
+@check("LIMIT-18", "who takes a freed name may begin as many conversations as anybody")
+def not_inherited(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    for _ in range(stage.profile.limits.living):
+        stage.invite(ann, bo)
+    ann.send(Goodbye())
+    ann.read_to_end()
+    heir = stage.connect("heir")
+    heir.send(Register(ann.name, ""))
+    heir.wait_for(OnlineUsers)
+    heir.send(Invite((bo.name,)))
+    heir.barrier()
+
+
+@not_inherited.judge
+def _(seen: Transcript) -> Complaints:
+    made = [Invitation(id, seen.name("ann")) for id in seen.conversations[-1:]]
+    yield from seen.expect("heir", made)

@@ -402,3 +402,77 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("stranger", [Code.NOT_REGISTERED] * 2)
     if seen.rosters("stranger") or seen.lists("stranger"):
         yield "stranger, who is not registered, was to receive neither rosters nor lists"
+
+
+@check("REGISTER-6", "who was refused a name, and goes, takes nobody offline")
+def refused_ones_go(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    for label in ("leaver", "breaker"):
+        other = stage.connect(label)
+        other.send(Register(ann.name, "fake"), deliberate=True)
+        other.wait_for(Error)
+        if label == "leaver":
+            other.send(Goodbye())
+            other.read_to_end()
+        other.reset()
+    bo.barrier()
+    stage.mark("gone")
+    stage.enter("cy")
+    ann.send(SendMessage(stage.transcript.conversation, "it is I"))
+    stage.barrier(ann, bo)
+
+
+@refused_ones_go.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, [seen.said("ann", "it is I")], since="gone")
+    yield from _expect_shown(seen, "cy", "ann", "here")
+
+
+def _expect_shown(seen: Transcript, party: str, shown: str, status: str) -> Complaints:
+    """Complain unless the first roster of a party has another one with a status."""
+    first = next(iter(seen.rosters(party)), OnlineUsers({}))
+    if first.users.get(seen.name(shown)) != status:
+        yield f"{party} was to be shown {shown} as {status!r}, and was shown {first.users.get(seen.name(shown))!r}"
+
+
+@check("GOODBYE-4", "the last of a connection takes nobody offline who has the freed name by then")
+def old_connection_ends(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    ann.send(Goodbye())
+    ann.read_to_end()
+    heir = stage.connect("heir")
+    heir.send(Register(ann.name, "back"))
+    heir.wait_for(OnlineUsers)
+    ann.reset()
+    for _ in range(5):  # until the server has seen the end of the old connection, too
+        heir.barrier()
+    stage.enter("cy")
+    heir.barrier()
+
+
+@old_connection_ends.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("heir", [])
+    yield from _expect_shown(seen, "cy", "ann", "back")
+
+
+@check("REGISTER-4", "of several who ask for one name at a time one gets it", varies=True)
+def asked_for_at_once(stage: Stage) -> None:
+    parties = [stage.connect(label) for label in _RIVALS]
+    for party in parties:
+        party.send(Register(stage.transcript.name("ann"), party.label), deliberate=True)
+    for party in parties:
+        party.wait(lambda _: True, "an answer to REGISTER")
+
+
+@asked_for_at_once.judge
+def _(seen: Transcript) -> Complaints:
+    winners = [party for party in _RIVALS if seen.rosters(party)]
+    if len(winners) != 1:
+        yield f"one of {', '.join(_RIVALS)} was to get the name, and {', '.join(winners) or 'nobody'} got it"
+    for party in _RIVALS:
+        yield from seen.expect(party, [] if party in winners else [Code.NAME_IN_USE])
+
+
+_RIVALS = ("bo", "cy", "di", "ed", "flo")

@@ -244,3 +244,18 @@ def in_mid_message(stage: Stage) -> None:
 def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [seen.said("ann", "whole")], since="said")
     yield from seen.expect("cy", [])
+
+
+@check("MESSAGE-7", "who reads is sent all, however much it is, and not taken for slow")
+def however_much(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    stage.mark("said")
+    for _ in range(36):
+        ann.send(*[SendMessage(stage.transcript.conversation, "x" * 8000)] * 5)
+        stage.barrier(ann, bo)
+
+
+@however_much.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, [seen.said("ann", "x" * 8000)] * 180, since="said")
