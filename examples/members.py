@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""A server on a Unix socket that takes its users from a database file: who may use which name.
+"""A server on a Unix socket that looks up in a database who may use which name.
 
     sqlite3 members.db "CREATE TABLE members (uid INTEGER, username TEXT); INSERT INTO members VALUES (1000, 'ann')"
     members.py members.db /run/improto.sock
 
-The system says with which user id somebody has connected.  The look-up runs in a thread, and others are served meanwhile.
+The system says which user id is at the other end of a connection.  The look-up runs in a thread, and others are served
+meanwhile.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A server on Trio: a binding of one's own, as docs/bindings.md describes it.
+"""A server on Trio, as an example of how to write a binding; docs/bindings.md explains it.
 
 trio_server.py PORT
 """
@@ -27,7 +27,7 @@ class Server:
         self._awake = trio.Event()
 
     def wake(self) -> None:
-        """Have a turn of the service."""
+        """Have a turn of the service soon."""
         self._awake.set()
 
     async def turns(self) -> None:
@@ -77,7 +77,7 @@ class TrioLink(Link):
         self.changed.unpark_all()
 
     async def read(self) -> None:
-        """Take in bytes, when they are wanted."""
+        """Read what arrives, whenever it is wanted."""
         while True:
             while not self.reading:
                 await self.changed.park()
@@ -95,7 +95,7 @@ class TrioLink(Link):
             self._server.wake()
 
     async def write(self) -> None:
-        """Write what there is, and close as the link says."""
+        """Write what there is to write, and close as the link says."""
         try:
             while True:
                 data = self.take(trio.current_time())

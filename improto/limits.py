@@ -1,10 +1,10 @@
 """The bounds on messages: sizes of payloads, and of the values in them.
 
-They are data and configurable, which is why messages do not check them when they are built.  A server
-checks every request against them; a client checks what its user asks for.  What a client *receives* is not
-checked here, since the server's limits may be configured otherwise: it is bounded by size only.
+They are configurable, and so messages do not check them when they are built.  A server checks every request
+against them; a client may check what its user wants to send.  What a client *receives* is bounded by its size
+only, since the server may have other limits (LIMIT-26).
 
-A value out of bounds is refused by the name of its field, never cut: whoever sent it would not learn that
+A value out of bounds is refused, and the error names its field.  It is never cut: the sender would not learn that
 the others saw something else.
 """
 
@@ -18,11 +18,11 @@ from improto.messages import COMMANDS, AnyMessage, Kind, Role
 __all__ = ["DEPTH", "UNSAFE_IN_NAMES", "Limits"]
 
 DEPTH: Final = 4
-"""How deeply payloads may nest; the deepest legal one, CONVERSATIONS, needs 3."""
+"""How deeply lists and maps may nest in a payload (LIMIT-17); the deepest legal message, CONVERSATIONS, needs 3."""
 
-# C0, DEL, C1, line separators and bidirectional controls: in a name they could spoof another one on a terminal.
+# C0, DEL, C1, line separators and bidirectional controls: with them, a name could look like another one on a terminal.
 UNSAFE_IN_NAMES: Final = ((0x00, 0x1F), (0x7F, 0x9F), (0x2028, 0x202E), (0x2066, 0x2069))
-"""The first and last code points of the ranges that names may not hold (LIMIT-7, LIMIT-8)."""
+"""Ranges of code points that names may not hold, each by its first and last one (LIMIT-7, LIMIT-8)."""
 
 _UNSAFE_IN_NAMES = re.compile(
     "[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in UNSAFE_IN_NAMES) + "]"
@@ -32,17 +32,17 @@ _PRINTABLE = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on payloads in bytes, on texts in code points (where not said otherwise), and on counts.
+    """Bounds on payloads in bytes, on texts in code points (unless it says otherwise), and on numbers of things.
 
-    A payload counts without line end or length prefix; of a pickle, from the command to STOP.
+    A payload is counted without its line end or length prefix; a pickle, from its command to STOP (LIMIT-1).
     """
 
     greeting: int = 4 * 1024
-    """A request's payload before somebody is registered."""
+    """A request's payload before the user is registered (LIMIT-3)."""
     request: int = 64 * 1024
-    """A request's payload, and an event's."""
+    """A request's payload after that, and an event's (LIMIT-2)."""
     roster: int = 16 * 1024 * 1024
-    """What a client accepts of a roster or a list, and what a server keeps them below."""
+    """The largest roster or list that a client accepts, and up to which a server lets them grow (LIMIT-20, LIMIT-21)."""
     name: int = 64
     status: int = 256
     text: int = 8 * 1024
@@ -50,19 +50,19 @@ class Limits:
     conversation: int = 64
     """Of a conversation id, in characters."""
     invited: int = 64
-    """Names in one INVITE, counted before doubles are dropped."""
+    """Names in one INVITE, counted before duplicates are dropped."""
     explanation: int = 512
     living: int = 64
-    """Living conversations that one user has initiated."""
+    """Living conversations that one user has begun."""
 
     def payload(self, sender: Role, *, registered: bool) -> int:
-        """Give how many bytes a payload of `sender` may have."""
+        """Give how many bytes a payload from `sender` may have."""
         if sender is Role.SERVER:
             return self.roster
         return self.request if registered else self.greeting
 
     def complaint(self, message: AnyMessage) -> str | None:
-        """Say which field of `message` is out of bounds and what is allowed, or None if all is well."""
+        """Say which field of `message` is out of bounds, and what is allowed; None if all is well."""
         for name, check in _CHECKS[type(message)]:
             reason = check(self, getattr(message, name))
             if reason is not None:
@@ -77,7 +77,7 @@ def _status(limits: Limits, value: str) -> str | None:
 
 
 def _text(limits: Limits, value: str) -> str | None:
-    # LIMIT-11.  A text of n characters has at least n bytes: so a huge one is refused before it is encoded.
+    # LIMIT-11.  A text has at least as many bytes as characters, so a huge one is refused before it is encoded.
     if len(value) > limits.text or len(value.encode()) > limits.text:
         return f"must have at most {limits.text} bytes of UTF-8"
     return None
@@ -111,7 +111,7 @@ def _name(limits: Limits, name: str) -> str | None:
     return None
 
 
-# What is checked of each class, worked out once: every request passes here.
+# What is checked of each class, worked out once, since every request comes by here.
 _CHECK: Final[Mapping[Kind, Callable[[Limits, Any], str | None]]] = {
     Kind.NAME: _name,
     Kind.STATUS: _status,

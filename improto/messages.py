@@ -1,16 +1,16 @@
 """The message table: 13 commands, each a frozen dataclass, with everything else derived from them.
 
 A message is what the lecture calls "a command string plus arguments".  Its class says who sends it
-(`FROM`), how it may be delivered to a slow reader (`DELIVERY`) and, by the annotation of each field, what
-the field means on the wire (`Kind`).  Codecs, limits, states and documentation read this table; none of
+(`FROM`), what may happen to it while it waits for a slow reader (`DELIVERY`) and, by the annotation of each
+field, what the field holds (`Kind`).  Codecs, limits, states and documentation read this table; none of
 them lists the commands again.
 
 Validity is checked in three places, each thing once.  *Here*, when a message is built: the types, and that
 text can be written in UTF-8 at all.  In `limits`: the bounds, because they are configurable.  In `states`:
-whether the message may be sent now.  A codec and the hub may therefore take for granted that a message
-they hold is well formed, and neither has to trust a peer for it.
+whether the message may be sent now.  So codecs and the hub can rely on each message that they get to be well
+formed, whoever sent it.
 
-Containers are copied when a message is built, so that nobody changes a message that somebody else holds.
+Containers are copied when a message is built, so that nobody can change a message that somebody else holds.
 The order of map entries means nothing on the wire, but it is kept, so that output is deterministic.
 """
 
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 COMMAND_NAME: Final = re.compile(r"[A-Z_]{1,20}")
-"""What a command name looks like, known or not; match with `fullmatch`."""
+"""What any command name looks like, known or not; use `fullmatch`."""
 
 
 class Role(StrEnum):
@@ -69,18 +69,18 @@ class Delivery(StrEnum):
     """What may happen to a server's message while it waits for a slow reader."""
 
     REPLY = "reply"
-    """Never dropped and never moved."""
+    """It is never dropped and keeps its place."""
     SNAPSHOT = "snapshot"
-    """A waiting one is removed when a newer one is appended."""
+    """It is dropped when a newer one is appended."""
     EVENT = "event"
-    """Never dropped; too many bytes of them waiting end the connection."""
+    """It is never dropped; if too many bytes of events wait, the connection is ended."""
 
 
 class Code(StrEnum):
-    """The error codes, in order of precedence: of several that apply, the first is sent.
+    """The error codes, in order of precedence: if several apply, the first one is sent (ERROR-6).
 
-    Only codes bind, explanations are free.  The last three are *connection errors*: they answer no request
-    and are the last message before the close.
+    A code has a fixed meaning; the explanation behind it is free text.  The last three are *connection errors*: they
+    answer no request, and are the last message before the server closes (ERROR-8).
     """
 
     TOO_LARGE = "too-large"
@@ -103,7 +103,7 @@ class Code(StrEnum):
 
 
 class Kind(Enum):
-    """What a field holds: its shape on the wire and which bounds apply to it."""
+    """What a field holds, which decides on its form on the wire and on its bounds."""
 
     NAME = "name"
     STATUS = "status"
@@ -111,7 +111,7 @@ class Kind(Enum):
     CONVERSATION = "conversation id"
     EXPLANATION = "explanation"
     NAMES = "list of names"
-    """Spread out where arguments are positional: `INVITE bo cy`."""
+    """In codecs with positional arguments, each name is one: `INVITE bo cy`."""
     ROSTER = "map from name to status"
     CONVERSATIONS = "map from conversation id to names"
 
@@ -130,14 +130,14 @@ _Conversations = Annotated[Mapping[str, tuple[str, ...]], Kind.CONVERSATIONS]
 
 
 class Field(NamedTuple):
-    """One argument of a command: its name, the same in Python and in JSON, and what it holds."""
+    """One argument of a command: its name, which is the same in Python and in JSON, and what it holds."""
 
     name: str
     kind: Kind
 
 
 def well_formed(text: str) -> bool:
-    """Tell whether `text` can be written in UTF-8, which is whether it holds no lone surrogate."""
+    """Tell whether `text` can be written in UTF-8, that is, whether it holds no lone surrogate."""
     if text.isascii():
         return True
     try:
@@ -148,7 +148,7 @@ def well_formed(text: str) -> bool:
 
 
 class _Base:
-    """What all 13 have in common."""
+    """What all 13 messages have in common."""
 
     __slots__ = ()
     COMMAND: ClassVar[str]
@@ -157,18 +157,18 @@ class _Base:
 
     def values(self) -> tuple[Value, ...]:
         """Give the arguments in the order of the fields."""
-        raise NotImplementedError  # each class has its own, which `_methods` writes
+        raise NotImplementedError  # `_methods` writes one for each class
 
 
 class FromClient(_Base):
-    """What clients send: the class of each `Request`, which is told by it faster than by the union."""
+    """The base of all that clients send: `isinstance` is faster with this class than with the union `Request`."""
 
     __slots__ = ()
     FROM: ClassVar[Role] = Role.CLIENT
 
 
 class FromServer(_Base):
-    """What servers send: the class of each `Response`."""
+    """The base of all that servers send, as the union `Response`."""
 
     __slots__ = ()
     FROM: ClassVar[Role] = Role.SERVER
@@ -187,9 +187,9 @@ class Register(FromClient):
 @final
 @dataclass(frozen=True, slots=True)
 class OnlineUsers(FromServer):
-    """Everybody who is registered, oneself included, each with a status: always the whole roster.
+    """Tell the whole roster: everybody who is registered, oneself included, each with a status.
 
-    The first one answers REGISTER and is delivered as a *reply*; each later one replaces those before it.
+    The first one answers REGISTER, and is delivered as a *reply*; each later one takes the place of those before it.
     """
 
     COMMAND: ClassVar[str] = "ONLINE_USERS"
@@ -245,7 +245,7 @@ class ListConversations(FromClient):
 @final
 @dataclass(frozen=True, slots=True)
 class Conversations(FromServer):
-    """Every conversation that one may see, with its members in the order of joining."""
+    """List every conversation that the user may see, with its members in the order of joining."""
 
     COMMAND: ClassVar[str] = "CONVERSATIONS"
     DELIVERY: ClassVar[Delivery] = Delivery.REPLY
@@ -274,7 +274,7 @@ class SendMessage(FromClient):
 @final
 @dataclass(frozen=True, slots=True)
 class Message(FromServer):
-    """What somebody said in a conversation; the sender's own copy is the acknowledgement."""
+    """Tell what somebody said in a conversation; to the sender, its own copy is the acknowledgement."""
 
     COMMAND: ClassVar[str] = "MESSAGE"
     DELIVERY: ClassVar[Delivery] = Delivery.EVENT
@@ -295,7 +295,7 @@ class Leave(FromClient):
 @final
 @dataclass(frozen=True, slots=True)
 class Error(FromServer):
-    """A request had no effect, or the connection is about to end; `message` is `code: explanation`."""
+    """Tell that a request had no effect, or that the connection is about to end; `message` is `code: explanation`."""
 
     COMMAND: ClassVar[str] = "ERROR"
     DELIVERY: ClassVar[Delivery] = Delivery.EVENT
@@ -303,7 +303,7 @@ class Error(FromServer):
 
     @property
     def code(self) -> str | None:
-        """The code, known to us or not; None for the plain text that old servers send."""
+        """The code, which need not be one of `Code`; None if there is none, as in the plain text that old servers send."""
         code, colon, _ = self.message.partition(": ")
         return code if colon and _CODE.fullmatch(code) else None
 
@@ -346,7 +346,7 @@ def _text(field: str, value: object) -> str:
 
 
 def _all_texts(values: Iterable[str]) -> bool:
-    """Tell whether all are texts and well formed, at the speed of one join; which one is not, it cannot tell."""
+    """Tell whether all are well-formed texts, as fast as they can be joined; but not which one is not."""
     try:
         text = "".join(values)
     except TypeError:
@@ -354,8 +354,8 @@ def _all_texts(values: Iterable[str]) -> bool:
     return text.isascii() or well_formed(text)
 
 
-# A container of the usual type is copied and checked in one go; any other, or one that holds something wrong,
-# is gone through, so as to name what is wrong.
+# A container of the usual type is copied and checked in one go.  Any other, or one that holds something wrong, is
+# gone through item by item, so that the error can say what is wrong.
 
 
 def _names(field: str, value: object) -> tuple[str, ...]:
@@ -413,16 +413,16 @@ def _fields(message: type[AnyMessage]) -> tuple[Field, ...]:
 
 
 def _methods(message: type[AnyMessage]) -> Iterable[tuple[str, Callable[..., Any]]]:
-    """Write `__init__` and `values` for a class.
+    """Compile `__init__` and `values` for a class.
 
-    The `__init__` that `dataclass` writes for a frozen class finds each slot by its name, which takes most of
-    the time of building a message; this one holds the slots themselves.  It checks types and text, and takes
+    The `__init__` that `dataclass` makes for a frozen class looks up each slot by its name, which takes most of
+    the time of building a message; this one has the slots at hand.  It checks types and text, and takes
     private copies of containers.
     """
     names = [field.name for field in message.FIELDS]
     lines = [f"def __init__({', '.join(['self', *names])}):", " pass"]
     for name, kind in message.FIELDS:
-        # Of texts, the most frequent ones do without a call.
+        # A text in plain ASCII, as most are, needs no call.
         unsure = "" if kind in _CHECKS else f"if type({name}) is not str or not {name}.isascii(): "
         lines += [f" {unsure}{name} = check_{name}({name!r}, {name})", f" set_{name}(self, {name})"]
     lines += ["def values(self):", f" return ({''.join(f'self.{name}, ' for name in names)})"]

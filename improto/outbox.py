@@ -18,9 +18,9 @@ class Outbox:
     def __init__(self) -> None:
         """Begin empty."""
         self.pieces: list[bytes] = []
-        """What waits.  An event may as well be appended here: `put` does no more for it, and is called less often."""
+        """What waits.  Events may be appended here directly, which is all that `put` does with them."""
         self.blocked = False
-        """Whether nothing can be written for now: then all stays here, so that a snapshot may still be superseded."""
+        """Whether nothing can be written for now.  Then all waits here, where a snapshot can still be replaced."""
         self._snapshot: int | None = None  # where the waiting snapshot stands: there is at most one
         self._others = 0  # bytes of what is no event
         self._counted = 0  # so many pieces are counted in `_size`: the rest is when somebody asks
@@ -28,7 +28,7 @@ class Outbox:
 
     @property
     def size(self) -> int:
-        """Bytes that wait."""
+        """How many bytes wait."""
         if self._counted < len(self.pieces):
             self._size += sum(map(len, self.pieces[self._counted :]))
             self._counted = len(self.pieces)
@@ -36,11 +36,11 @@ class Outbox:
 
     @property
     def events(self) -> int:
-        """Bytes of events among them."""
+        """How many of them are bytes of events."""
         return self.size - self._others
 
     def put(self, data: bytes, delivery: Delivery) -> None:
-        """Append an encoded message; a snapshot takes the place of the one that waits."""
+        """Append an encoded message; if it is a snapshot, remove the one that waits (FLOW-3)."""
         if delivery is Delivery.SNAPSHOT:
             if self._snapshot is not None:
                 self._remove(self._snapshot)
@@ -55,7 +55,7 @@ class Outbox:
         self._size, self._counted = size, len(self.pieces)
 
     def take(self) -> list[bytes]:
-        """Take what is to be written now: messages, encoded and framed, in this order."""
+        """Take all that waits, unless it is `blocked`: encoded and framed messages, in the order of writing."""
         if self.blocked:
             return []
         pieces, self.pieces = self.pieces, []

@@ -1,4 +1,4 @@
-"""Gaps between messages, for peers that take one `recv` for one message (LECTURE-1): what servers and clients share."""
+"""Gaps between messages, for peers that take what one `recv` gives for one message, as the lecture's do (LECTURE-1)."""
 
 from typing import Final
 
@@ -10,12 +10,12 @@ _LEAST: Final = 0.02
 
 
 def checked_gap(gap: float) -> float:
-    """Give these seconds, or 0 for no gap.  UsageError if they are less than 20 ms."""
+    """Give `gap`, in seconds, where 0 means none.  UsageError if it is less than 20 ms and not 0."""
     if gap and not gap >= _LEAST:  # LECTURE-2
-        raise UsageError(f"a gap has at least {_LEAST} s, or peers like the lecture's do not see it")
+        raise UsageError(f"a gap needs at least {_LEAST} s, or peers like the lecture's do not notice it")
     return gap
 
 
 def gap_for(codec_name: str | None, gap: float) -> float:
-    """Give the gap before each message to a peer that speaks a codec: programs like the lecture's speak pickle only."""
+    """Give the gap between messages in a codec: 0 in all but pickle, since programs like the lecture's speak only that."""
     return gap if codec_name == "pickle" else 0.0

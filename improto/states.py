@@ -1,18 +1,19 @@
 """The transition table: what may be sent on a connection in which state.
 
 There is one table, not one for each role.  A command belongs to one direction only, so server and client
-read the same row and never disagree about it: the server reads it for what it *receives* of the client's
-commands and *sends* of its own, the client the other way round.  A missing entry is the protocol error:
+read the same row, and cannot disagree about it: for the client's commands, the server reads what it may
+receive and the client what it may send, and for the server's commands the other way round.  If a row has no
+entry for a command, that is a protocol error:
 
     who reads the row                        what a missing entry means
     a server that receives a request         ERROR `not-registered` or `already-registered`, no effect
     a client that receives a response        the message is reported and ignored
     either, about to send                    UsageError: the calling program's mistake
 
-Being registered is the only thing that a connection has to remember.  Who is in which conversation is the
-hub's business, and an embedder's slow decision about a REGISTER is REGISTERING, in which a server reads
-nothing: so no request can overtake another.  A state only ever comes from this
-table, but for the end of a stream, which is CLOSED from anywhere.
+Whether somebody is registered is all that a connection has to remember.  Who is in which conversation, the hub
+knows.  While an embedder decides about a REGISTER, the connection is REGISTERING, and the server handles nothing
+else that it sends, so that no request can overtake another.  States change by this table only; but for the end of
+the stream, which leads from any state to CLOSED.
 """
 
 from collections.abc import Mapping
@@ -41,16 +42,16 @@ __all__ = ["TRANSITIONS", "State", "after", "out_of_state"]
 
 
 class State(StrEnum):
-    """Where a connection stands."""
+    """The state of a connection."""
 
     OPEN = "open"
-    """Nobody is registered on it: the state in which it begins."""
+    """Nobody is registered yet: every connection begins like this."""
     REGISTERING = "registering"
-    """A REGISTER has been sent and not been answered."""
+    """A REGISTER was sent and is not answered yet."""
     REGISTERED = "registered"
-    """Somebody is online on it."""
+    """A user is online on this connection."""
     CLOSED = "closed"
-    """Nothing more will be sent by the client; the server sends at most what was already due."""
+    """The client will send nothing more; the server sends at most what was due already."""
 
 
 TRANSITIONS: Final[Mapping[State, Mapping[type[AnyMessage], State]]] = {
@@ -78,7 +79,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[AnyMessage], State]]] = {
         Message: State.REGISTERED,
         Error: State.REGISTERED,
     },
-    # The server's last word: why the connection ends, or what was wrong with the message that ended it.
+    # An ERROR may still come: it says why the connection ends, or what was wrong with the message that has ended it.
     State.CLOSED: {
         Error: State.CLOSED,
     },

@@ -165,7 +165,8 @@ class User:
     ) -> None:
         """Begin on a connection on which nobody is registered; with `backoff`, connections that are lost are made again.
 
-        On these the roster is waited for at most `reply` seconds, as callers do (`Timeouts.reply`).  UsageError if `backoff` is no Backoff, but for example True.
+        On these, the server has `reply` seconds to answer the REGISTER.  UsageError if `backoff` is no Backoff, but for
+        example True.
         """
         if not isinstance(cast(object, backoff), Backoff | None):
             raise UsageError("say how long to wait before each new connection, such as reconnect=Backoff()")

@@ -2,20 +2,19 @@
 
 A `Connection` puts together what is known about one peer's bytes: the codec, the limits, the state.  Bytes
 go in, messages and faults come out; a message goes in, bytes come out.  It does not know what a message is
-for: what the server does about it is the business of `server.Hub`, what it means to a user that of
-`client.Client`.
+for: `server.Hub` knows what a server does about it, and `client.Client` what it means to a user.
 
     connection = Connection(Role.SERVER, codecs)
 
-    connection.agree(codec)          … if the transport agrees on a codec, with `agreeing` before
-    connection.feed(data)            whatever arrived, in pieces of any size
+    connection.agree(codec)          the transport has agreed on a codec, if this was begun with `agreeing`
+    connection.feed(data)            bytes arrived, cut into pieces of any size
     connection.next(now)             → the next message, or a Fault, or None when more bytes are needed
     connection.encode(message)       → its bytes, framed
-    connection.sent(message)         tell that a message goes out: the state follows
+    connection.sent(message)         a message is sent: the state follows from it
 
-Call `next` until it returns None, or until somebody else is to have a turn; `ready` tells whether calling
-it makes sense.  A server answers a Fault with `fault.error` and, if it is `fatal`, closes.  A client reports
-a Fault and, if it is `fatal`, closes.  `feed` and `next` never raise, whatever the peer sends.
+Call `next` until it returns None, or until it is somebody else's turn; `ready` tells whether it makes sense to
+call it.  A server answers a Fault with `fault.error`, a client reports it; if it is `fatal`, either closes the
+connection.  `feed` and `next` never raise, whatever the peer sends.
 """
 
 from collections.abc import Sequence
@@ -37,7 +36,7 @@ _MSGPACK_SIGN: Final = 2**24
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What a peer sent that has no effect, and why.  `fatal`: the connection cannot go on."""
+    """Something that a peer sent and that has no effect, and why.  If it is `fatal`, the connection cannot go on."""
 
     code: Code
     explanation: str
@@ -45,15 +44,15 @@ class Fault:
 
     @property
     def error(self) -> Error:
-        """The ERROR that answers it."""
+        """The ERROR with which a server answers it."""
         return Error(f"{self.code}: {self.explanation}"[:512])
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A token bucket: `burst` requests at once, `per_second` in the long run.
+    """How many requests a connection may send: `burst` at once, and `per_second` in the long run (a token bucket).
 
-    A connection that goes on for `patience` requests in a row without a token is closed.
+    Requests beyond that are refused (FLOW-11); after more than `patience` of them in a row, the connection is closed.
     """
 
     per_second: float
@@ -115,9 +114,9 @@ class Connection:
     ) -> None:
         """Begin in `State.OPEN`, as the end that `role` names.
 
-        With one codec in `codecs`, that is the codec; a server tells from the first bytes which one of
-        several it is.  If the transport is still `agreeing` on one, nothing is told before `agree`.
-        UsageError if there is none, if a client is to guess, or if a limit makes guessing impossible.
+        If there is one codec in `codecs`, that is spoken; of several, a server tells by the first bytes which one it
+        is.  With `agreeing`, the transport has yet to agree on one, and `next` gives nothing before `agree`.
+        UsageError if there is no codec, if a client gets several, or if a limit makes it impossible to tell them apart.
         """
         if not codecs or (role is Role.CLIENT and len(codecs) > 1):
             raise UsageError("give a server at least one codec, and a client exactly one")
@@ -127,14 +126,14 @@ class Connection:
                 "with several codecs a request may have less than 2**24 bytes: set a lower limit"
             )
         self._role = role
-        self._strict = role is Role.SERVER  # what clients receive is bounded in size only
+        self._strict = role is Role.SERVER  # what clients receive is bounded by its size only
         self._sender = Role.SERVER if role is Role.CLIENT else Role.CLIENT
         self._codecs = codecs
         self._limits = limits
         self._rate = rate
         self._bucket = _Bucket(rate) if rate else None
-        self._name = ""  # by which somebody is registered, or wants to be
-        self._pending = b""  # bytes that do not tell the codec yet
+        self._name = ""  # of the user who is registered, or wants to be
+        self._pending = b""  # bytes that do not tell yet which codec it is
         self._reader: Reader | None = None
         self.codec: Codec | None = None
         self._enter(State.OPEN)
@@ -142,33 +141,33 @@ class Connection:
             self._use(codecs[0])
 
     def _enter(self, state: State) -> None:
-        """Go into a state, and work out what follows from it, which is asked for much more often."""
+        """Go into a state, and work out what follows from it: that is asked for much more often."""
         self.state = state
         self._row = TRANSITIONS[state]
         self._limit = self._limits.payload(self._sender, registered=state is State.REGISTERED)
         self.ready = state is not State.CLOSED
-        """Whether `next` may yield something: not while REGISTER waits for its answer, nor after the end."""
+        """Whether `next` may give anything: not after the end, nor on a server while a REGISTER waits for its answer."""
         if state is State.REGISTERING:  # REGISTER-9
             self.ready = self._role is Role.CLIENT
-        elif state is State.CLOSED:  # what has not been read is never going to be
+        elif state is State.CLOSED:  # nobody will ever read what is left
             self._reader = None
             self._pending = b""
 
     def agree(self, codec: Codec) -> None:
-        """Speak a codec that the transport has agreed on (WS-3)."""
+        """Speak the codec on which the transport has agreed (WS-3)."""
         self._use(codec)
 
     def feed(self, data: bytes) -> None:
-        """Store what arrived.  What follows the end of the conversation is dropped."""
+        """Store bytes that arrived.  In `State.CLOSED` they are dropped."""
         if self._reader is not None:
             self._reader.feed(data)
         elif self.state is not State.CLOSED:  # GOODBYE-6
             self._pending = (self._pending + data).lstrip(_SKIPPED_BEFORE_DETECTION)  # CODEC-11
 
     def next(self, now: float) -> AnyMessage | Fault | None:
-        """Take the next message that the peer sent and that may be sent now, or what is wrong with it.
+        """Take the next message that the peer sent, or a Fault if it is none or may not be sent now.
 
-        `now` is in seconds of any clock that does not go backwards; it matters for the rate limit only.
+        `now` is in seconds of any clock that does not go backwards; only the rate limit depends on it.
         """
         if not self.ready:
             return None
@@ -198,11 +197,11 @@ class Connection:
         return message
 
     def _is_free(self, message: AnyMessage) -> bool:
-        """Tell whether the rate does not count."""
-        # Of nobody else the hub refuses it as invalid, which comes first (ERROR-6, INVITE-5).
+        """Tell whether the limit on the rate does not apply."""
+        # An INVITE of nobody else will be refused as invalid, which comes before rate-limited (ERROR-6, INVITE-5).
         if isinstance(message, Invite):
             return all(name == self._name for name in message.users)
-        return isinstance(message, Goodbye)  # nothing may follow it (FLOW-11)
+        return isinstance(message, Goodbye)  # never refused (FLOW-11)
 
     @property
     def behind(self) -> int:
@@ -210,13 +209,13 @@ class Connection:
         return 0 if self._reader is None else self._reader.behind
 
     def encode(self, message: AnyMessage) -> bytes:
-        """Give the bytes of `message` for a stream.  UsageError as long as the codec is not known."""
+        """Give the bytes of `message` for a stream.  UsageError if the codec is not known yet."""
         if self.codec is None:
             raise UsageError("the codec is not known yet: take the peer's first message with `next` before")
         return self.codec.frame(self.codec.encode(message))
 
     def sent(self, message: AnyMessage) -> None:
-        """Let the state follow a message that goes out.  UsageError if it may not be sent in this state."""
+        """Note that a message is sent, and change the state.  UsageError if it may not be sent in this state."""
         state = after(self.state, type(message))
         if state is None or message.FROM is not self._role:
             raise UsageError(
@@ -227,7 +226,7 @@ class Connection:
             self._enter(state)
 
     def close(self) -> None:
-        """Note that the connection has ended, or is to end without another word from the peer."""
+        """Note that the connection has ended, or that nothing more is wanted from the peer."""
         self._enter(State.CLOSED)
 
     def _use(self, codec: Codec) -> Reader:
@@ -248,7 +247,7 @@ class Connection:
         return reader
 
     def _fault(self, code: Code, explanation: str, *, fatal: bool = False) -> Fault:
-        # CONN-15.  Before REGISTER, bytes that are no message of ours may be another protocol's: no second chance.
+        # CONN-15.  Before REGISTER, such bytes may well belong to another protocol, so there is no second chance.
         if self.state is State.OPEN and code in (Code.MALFORMED, Code.UNKNOWN_COMMAND):
             fatal = fatal or self._role is Role.SERVER
         if fatal:

@@ -268,7 +268,7 @@ def test_gap_too_small(programs: Programs) -> None:
     """A gap that no server sees is refused before anything is sent."""
     code, lines = programs.chat("tcp://127.0.0.1:1", "ann", "--gap", "0.01").end()
     assert code == 2
-    assert lines == ["improto: a gap has at least 0.02 s, or peers like the lecture's do not see it"]
+    assert lines == ["improto: a gap needs at least 0.02 s, or peers like the lecture's do not notice it"]
 
 
 def test_gap_on_websocket(programs: Programs) -> None:

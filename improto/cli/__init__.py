@@ -1,7 +1,7 @@
 """The command line: `improto COMMAND …`.
 
-Commands come from the entry-point group `improto.commands`, ours and other distributions' alike.  An entry
-point names a module with
+Commands come from the entry-point group `improto.commands`; other distributions can add theirs.  An entry point
+names a module with
 
     HELP: str                                one line for the list of commands
     configure(parser: ArgumentParser)        adds the arguments
@@ -25,7 +25,7 @@ __all__ = ["ENTRY_POINTS", "INTERRUPTED", "UNREAD", "USAGE", "main"]
 ENTRY_POINTS: Final = "improto.commands"
 USAGE: Final = 2
 INTERRUPTED: Final = 130
-UNREAD: Final = 141  # what a shell says of a program that SIGPIPE has ended
+UNREAD: Final = 141  # the exit code that a shell gives to a program that SIGPIPE has ended
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -40,16 +40,16 @@ class _Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names and give its exit code; SystemExit with 2 if the usage is wrong."""
-    if not sys.stdout:  # whoever started us has closed it
+    if not sys.stdout:  # it was closed when this program was started
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    with suppress(AttributeError):  # of a StringIO, which needs no encoding
+    with suppress(AttributeError):  # a StringIO has no encoding
         cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")  # Latin-1 has no "…"
     parser = argparse.ArgumentParser(prog="improto", description="A small instant-messaging protocol.")
     parser.add_argument("--version", action="version", version=f"improto {version('improto')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
     wanted = (sys.argv[1:] if argv is None else argv)[:1]
-    # The others need not be imported, which takes longer than to start a server.
+    # Only the command that is wanted is imported: to import all takes longer than to start a server.
     for point in [point for point in points if point.name in wanted] or points:
         command = cast(_Command, point.load())
         subparser = commands.add_parser(point.name, help=command.HELP, description=command.HELP)
@@ -68,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno in _FULL:
             print(f"improto: there is no room to print ({error.strerror}); make some", file=sys.stderr)
-        elif error.filename is not None:  # as the user has named it
+        elif error.filename is not None:  # a file that the user has named
             print(f"improto: {error.filename}: {error.strerror}; name another place", file=sys.stderr)
             return USAGE
-        elif not isinstance(error, BrokenPipeError):  # which says that nobody reads what is printed
+        elif not isinstance(error, BrokenPipeError):  # that one says that nobody reads what is printed
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is left to be flushed at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # takes what is still flushed at the end
         return UNREAD

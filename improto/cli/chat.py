@@ -1,7 +1,7 @@
-"""`improto chat`: a client for a terminal, line by line; it can be scripted through pipes just as well.
+"""`improto chat`: a client for a terminal, line by line; it can be used through pipes as well.
 
-What is typed is understood by `parse`, a pure function; what the server says becomes lines in `Chat`.  Every
-line goes out through `_say`, which escapes what could command the terminal (CLIENT-22).
+`parse`, a pure function, understands what is typed; `Chat` turns what the server says into lines.  Every line is
+printed by `_say`, which escapes whatever could control the terminal (CLIENT-22).
 """
 
 import argparse
@@ -53,7 +53,7 @@ __all__ = ["HELP", "Complaint", "Local", "configure", "listing", "parse", "roste
 HELP: Final = "talk to others from a terminal"
 
 _PROMPT: Final = "> "
-_LAST_REPLIES: Final = 1.0  # seconds that the answers to piped commands may take after the end of input
+_LAST_REPLIES: Final = 1.0  # seconds to wait, after the end of input, for answers to the last commands
 _COMMANDS: Final = """\
 /who                 who is online
 /list                conversations and their members
@@ -67,7 +67,7 @@ anything else        is said in the conversation that you joined last"""
 
 
 class Local(Enum):
-    """Commands that need no server."""
+    """What can be typed that needs no server."""
 
     WHO = "/who"
     HELP = "/help"
@@ -83,7 +83,7 @@ class Complaint:
 
 
 def parse(line: str, joined: Collection[str] = (), current: str | None = None) -> Request | Local | Complaint:
-    """Understand what was typed by somebody who is in the conversations `joined` and speaks in `current`."""
+    """Understand a line that was typed by a user who is in the conversations `joined` and speaks in `current`."""
     try:
         understood = _say_here(line, current) if not line.startswith("/") else _command(line)
     except InvalidMessage as error:
@@ -140,7 +140,7 @@ def _invite(rest: str) -> Request | Complaint:
 
 
 def roster_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """Tell in lines what has changed between two rosters."""
+    """Tell what has changed between two rosters, in lines."""
     lines: list[str] = []
     for name, status in new.items():
         if name not in old:
@@ -153,7 +153,7 @@ def roster_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 def listing(
     conversations: Mapping[str, tuple[str, ...]], joined: Collection[str], invitations: Mapping[str, str]
 ) -> list[str]:
-    """Tell in lines which conversations there are, and what the user has to do with each."""
+    """Tell which conversations there are, and what the user has to do with them, in lines."""
     lines: list[str] = []
     for id, members in conversations.items():
         mark = " (you are in it)" if id in joined else ""
@@ -171,12 +171,12 @@ class Chat:
         self._username = session.view.username
         self._roster: Mapping[str, str] = {self._username: session.view.status}
         self._chosen: str | None = None
-        # What is to be done at each reply to LIST_CONVERSATIONS: all that was sent before has been handled then.
+        # What to do at each reply to LIST_CONVERSATIONS that is to come: all that was sent before it was handled by then.
         self._lists: deque[Callable[[], object]] = deque()
         self._settled = asyncio.Event()
 
     async def run(self) -> None:
-        """Talk until the user is done; Lost or Refused if the server is."""
+        """Talk until the user ends it; Lost or Refused if the server does."""
         _say(f"* registered as {self._username}")
         tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._obey())]
         try:
@@ -198,7 +198,7 @@ class Chat:
             if not self._do(line):
                 return
             await self._session.drain()
-            await asyncio.sleep(0)  # a long file must not keep us from listening (CLIENT-17)
+            await asyncio.sleep(0)  # so that a long file as input does not keep us from listening (CLIENT-17)
         self._ask(self._settled.set)
         await self._session.drain()
         await asyncio.wait([asyncio.create_task(self._settled.wait())], timeout=_LAST_REPLIES)
@@ -261,7 +261,7 @@ class Chat:
             case Message(id, sender, text):
                 _say(f"[{id}] {sender}: {text}")
             case Conversations():
-                if self._lists:  # else it is one that seemed to be refused
+                if self._lists:  # else it is the answer to one that seemed to be refused
                     self._lists.popleft()()
             case Error():
                 self._refused(item)
@@ -279,10 +279,12 @@ class Chat:
 
     def _refused(self, error: Error) -> None:
         _say(f"! {error.message}")
-        if error.code == Code.RATE_LIMITED and self._lists:  # as the session takes it
+        if error.code == Code.RATE_LIMITED and self._lists:  # taken for the answer to it, as the session does
             self._lists.popleft()
         if error.code in (Code.NO_SUCH_CONVERSATION, Code.NOT_MEMBER):
-            self._ask(_prompt)  # puts right what the session knows: else we would go on talking to nobody
+            self._ask(
+                _prompt
+            )  # so that the session learns where the user is; else the user would go on talking to nobody
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -367,7 +369,7 @@ async def _chat(arguments: argparse.Namespace) -> int:
 
 
 def _connecting(url: str, gap: float) -> Callable[..., AbstractAsyncContextManager[Session]]:
-    """Give what connects to a URL of its kind, with a gap between messages where they do not come in frames."""
+    """Give the function that connects to such a URL; on WebSocket, where messages are never taken for one, without a gap."""
     if not url.lower().startswith(("ws://", "wss://")):
         return partial(connect, gap=gap)
     try:
@@ -378,7 +380,7 @@ def _connecting(url: str, gap: float) -> Callable[..., AbstractAsyncContextManag
 
 
 def _say(*lines: str, prompt: bool = True) -> None:
-    """Print lines, flushed; on a terminal, over the prompt and with a new one below."""
+    """Print lines at once; on a terminal, in place of the prompt, with a new one below."""
     clear = "\r\x1b[K" if _on_terminal() else ""
     for line in lines:
         shown = escaped(line).encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
@@ -398,7 +400,7 @@ def _on_terminal() -> bool:
 
 
 def _typed() -> asyncio.Queue[bytes | None]:
-    """Read lines in a thread, since files and some terminals cannot be waited for; None is the end."""
+    """Read lines of input in a thread, since asyncio cannot wait for files and some terminals; None is the end."""
     lines: asyncio.Queue[bytes | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
@@ -410,7 +412,7 @@ def _typed() -> asyncio.Queue[bytes | None]:
 
 
 def _read(take: Callable[[bytes | None], None]) -> None:
-    # Not through sys.stdin: a thread that waits in there holds its lock, and the interpreter could not end.
+    # Not with sys.stdin: a thread that waits in it holds its lock, and the interpreter could not end.
     rest = b""
     try:
         while chunk := os.read(sys.stdin.fileno() if sys.stdin else -1, 64 * 1024):
@@ -422,5 +424,5 @@ def _read(take: Callable[[bytes | None], None]) -> None:
         take(None)
     except OSError:
         take(None)
-    except RuntimeError:  # the loop has ended, so nobody wants the rest
+    except RuntimeError:  # the loop has ended, and nobody wants the rest
         return

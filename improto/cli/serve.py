@@ -122,7 +122,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def origin(text: str) -> str:
-    """Give an origin as browsers name it; ArgumentTypeError if none ever does so."""
+    """Take an origin as browsers write it; ArgumentTypeError if no browser would."""
     try:
         check_origin(text)
     except UsageError as error:
@@ -149,7 +149,7 @@ _Listeners = list[tuple[Address, ssl.SSLContext | None]]
 
 
 def _listeners(arguments: argparse.Namespace) -> _Listeners:
-    """Say where to listen, and with what.  UsageError if the options do not fit."""
+    """Say where to listen, and with which TLS context.  UsageError if the options do not fit together."""
     tls = _tls(arguments.tls_cert, arguments.tls_key, arguments.require_client_cert)
     host, plain_port, tls_port = arguments.host, arguments.port, arguments.tls_port
     found: _Listeners = []
@@ -250,7 +250,7 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
 async def _listen(
     server: Server, address: Address, tls: ssl.SSLContext | None, origins: Sequence[str]
 ) -> Address:
-    """Listen, and give the address that was taken."""
+    """Listen, and give the address with the port that was taken."""
     match address.scheme:
         case "unix":
             await server.listen_unix(address.path)
@@ -269,7 +269,7 @@ async def _listen(
 
 
 def codecs(name: str, *, integer_ids: bool = False) -> Sequence[Codec]:
-    """Load the codec called `name`, or for `auto` all that are installed."""
+    """Load the codec called `name`, or all that are installed for `auto`."""
     found: list[Codec] = []
     for each in available() if name == "auto" else [name]:
         try:
@@ -287,7 +287,7 @@ def cannot_listen(address: Address, error: OSError) -> str:
 
 
 class _Log(Observer):
-    """Writes down and counts what helps to debug a client; what messages hold only if that is asked for."""
+    """Logs and counts what happens, which helps to debug clients; what people say, only if that is asked for."""
 
     def __init__(self, *, texts: bool) -> None:
         self._texts = texts
@@ -306,7 +306,7 @@ class _Log(Observer):
 
     def refused(self, peer: int, fault: Fault) -> None:
         self._counts[f"refused {fault.code}"] += 1
-        # The explanation may quote what somebody says.
+        # The explanation may quote what somebody has said.
         why = f": {escaped(fault.explanation)}" if self._texts else ""
         _log.info("%d → refused, %s%s", peer, fault.code, why)
 
@@ -315,7 +315,7 @@ class _Log(Observer):
         _log.info("%d closed: %s", peer, reason)
 
     def summarize(self) -> None:
-        """Write down how often what has happened."""
+        """Log how often each thing has happened."""
         _log.info("%s", ", ".join(f"{what}: {count}" for what, count in sorted(self._counts.items())))
 
     def _message(self, peer: int, arrow: str, message: AnyMessage) -> None:

@@ -1,4 +1,4 @@
-"""What terminals and logs show of a peer's text."""
+"""How terminals and logs show text from peers."""
 
 import unicodedata
 
@@ -6,7 +6,7 @@ __all__ = ["escaped"]
 
 
 def escaped(text: str) -> str:
-    r"""Write controls, direction changes and what cannot be printed as escapes like \x1b (CONN-30, CLIENT-22)."""
+    r"""Turn controls, direction changes and all else that cannot be printed into escapes like \x1b (CONN-30, CLIENT-22)."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(

@@ -1,4 +1,4 @@
-"""The clauses of the specification, as data: what is required, of whom, by whose decision and why."""
+"""The clauses of the specification as data: what is required of whom, who decided that, and why."""
 
 import tomllib
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ __all__ = ["Clause", "clauses"]
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One normative sentence.  `clauses.toml` opens with what each field means."""
+    """One normative sentence.  The beginning of `clauses.toml` says what each field means."""
 
     id: str
     level: str

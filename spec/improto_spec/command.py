@@ -1,6 +1,6 @@
-"""`improto spec export DIR`: the specification and all that is made from its tables, as files.
+"""`improto spec export DIR`: writes the specification, and all that is made from its tables, into files.
 
-The same files are in `improto_spec/published`; a test compares them byte by byte.
+The same files are in `improto_spec/published`; a test fails if they differ by a byte.
 """
 
 import argparse
@@ -23,7 +23,7 @@ FILES: Final[Mapping[str, Callable[[], str]]] = {
     "states.svg": diagrams.svg,
     "improto.lua": dissector.render,
 }
-"""What is exported: the text of each file."""
+"""Each file that is exported, with the function that makes its text."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
