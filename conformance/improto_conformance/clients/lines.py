@@ -53,15 +53,15 @@ class NoDriver(NoTarget):
 
 
 RULES: Final[Mapping[str, str]] = {
-    "DRIVER-1": "each line that it writes has to be an answer or an event, in the form of this page",
-    "DRIVER-2": "each command has to be answered once, with its word, in the order of the commands",
-    "DRIVER-3": "a command that it does not know has to be answered with `unsupported`",
-    "DRIVER-4": "members that it does not know have to be ignored, and `reset` has to be done at any time",
-    "DRIVER-5": "a request before `connect` has to be refused",
-    "DRIVER-6": "`connect` with a codec that its client does not have has to be answered with `unsupported`",
-    "DRIVER-7": "`reset` has to close the client's connection",
-    "DRIVER-8": "once `reset` is answered, nothing may be told of the client that was dropped",
-    "DRIVER-9": "it has to end when its input ends",
+    "DRIVER-1": "each line that the driver writes must be an answer or an event, in the form that this page describes",
+    "DRIVER-2": "each command must be answered once, with its own word, in the order of the commands",
+    "DRIVER-3": "a command that the driver does not know must be answered with `unsupported`",
+    "DRIVER-4": "members that the driver does not know must be ignored, and `reset` must work at any time",
+    "DRIVER-5": "a request before `connect` must be refused",
+    "DRIVER-6": "`connect` with a codec that the client does not have must be answered with `unsupported`",
+    "DRIVER-7": "`reset` must close the client's connection",
+    "DRIVER-8": "after the answer to `reset` there must be no event of the client that was dropped",
+    "DRIVER-9": "the driver must end when its input ends",
 }
 """What a driver has to do; `docs/driver.md` has them too."""
 
