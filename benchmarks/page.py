@@ -34,18 +34,19 @@ class StreamRow(NamedTuple):
 
 HEAD = """# Benchmarks
 
-Made by `python benchmarks/run.py`, which says how it measures.  Python {python};
+Made by `python benchmarks/run.py`, whose text explains how it measures.  Python {python};
 {peers}.
-Times are nanoseconds of processor time; in brackets, how many times that of the way in bold above.  Decoding gives a
-typed and validated object unless the name says *untyped*.  Statuses in rosters are words; a roster in `ascii` whose
-names or statuses need quotes takes longer to write.  Of a union adaptix tries one class after the other, and MESSAGE
-comes first.
 
-`improto json` does without the packages of `improto[fast]`, and all other ways of improto have them; the messages and
-bytes are the same.  Pickle is written by improto in a form for old readers, whatever protocol it reads.  Not measured:
-protobuf, since it needs a compiler of its own to define messages.
+Times are nanoseconds of processor time.  The number in brackets is the time divided by that of the line in bold above.
+Decoding gives a typed and validated object, unless the name says *untyped*.  The statuses in rosters are words; in `ascii`, a
+roster whose names or statuses need quotes takes longer to write.  Adaptix tries the classes of a union one after the other,
+and MESSAGE is the first of them.
 
-![How many times as long as msgspec](benchmarks.svg)
+`improto json` works without the packages of `improto[fast]`; all other lines of improto use them.  Messages and bytes are the
+same.  Improto always writes pickles in a form for old readers, whatever protocol it reads.  Protobuf is not measured, since it
+needs a compiler of its own to define messages.
+
+![Time compared with msgspec](benchmarks.svg)
 """
 
 
@@ -62,7 +63,12 @@ def table(rows: list[Row], streams: list[StreamRow]) -> str:
                 f"| {name} | {row.encode:,.0f} ({row.encode_ratio:.1f}) | {row.decode:,.0f} ({row.decode_ratio:.1f}) |"
             )
         lines.append("")
-    lines += ["## Streams of 10,000 MESSAGEs of 20 characters", "", "Each message, read from the stream.", ""]
+    lines += [
+        "## Streams of 10,000 MESSAGEs of 20 characters",
+        "",
+        "Time for each message that is read from the stream, in nanoseconds.",
+        "",
+    ]
     lines += ["| | chunks of 64 KiB | chunks of 16 bytes |", "|---|---|---|"]
     for name in dict.fromkeys(row.name for row in streams):
         times = [f"{row.time:,.0f}" for row in streams if row.name == name]

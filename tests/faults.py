@@ -124,10 +124,10 @@ def heard_last(party: Party, text: str) -> bool:
 
 @fault(
     "reset in mid-message",
-    "What was whole has its effect, what broke off has none; the user is offline at once, the name free.",
+    "The whole message has its effect, and the half one has none.  The user is offline at once, and the name is free.",
 )
 def reset(ground: Ground) -> None:
-    """A member sends a message and a half, and its connection is reset."""
+    """A member sends one and a half messages, and then its connection is reset."""
     (ann, bo), (_, cable) = ground.talk("ann", "bo")
     ann.wait_to_see("bo", "here")
     id = ground.stage.transcript.conversation
@@ -144,11 +144,11 @@ def reset(ground: Ground) -> None:
 
 @fault(
     "half-close",
-    "All that came before the end is handled, and all replies arrive before the server closes.",
+    "Everything that came before the end is handled, and all replies arrive before the server closes.",
     where=lambda binding: binding.frames or not binding.secure,
 )
 def half_close(ground: Ground) -> None:
-    """A client asks for 2 MB of lists, ends its stream, on WebSocket with a close frame, and only then begins to read."""
+    """A client asks for 2 MB of lists, ends its stream (on WebSocket with a close frame), and only then begins to read."""
     (ann, bo), _ = ground.talk("ann", "bo")
     ann.send(*[Invite((bo.name,))] * 60)
     ann.barrier()
@@ -161,11 +161,11 @@ def half_close(ground: Ground) -> None:
 
 @fault(
     "half-open peer",
-    "It is taken offline when it has taken nothing for the time to write, here 0.5 s; others are served.",
+    "The member is taken offline when it has taken nothing for the write time-out, here 0.5 s.  Others are served.",
     bounds={"write": 0.5, "flush": 0.1, "events": 1 << 30},
 )
 def half_open(ground: Ground) -> None:
-    """A member is gone without a word: what it is sent is not taken, and nobody closes its connection."""
+    """A member vanishes silently: it takes nothing of what it is sent, and nobody closes its connection."""
     (ann, _), _ = ground.talk("ann", "bo")
     id = ground.stage.transcript.conversation
     for number in range(1000):
@@ -178,12 +178,12 @@ def half_open(ground: Ground) -> None:
 
 @fault(
     "reader that stalls",
-    "It is closed as a slow consumer past the bound on waiting events, having what came before in order, and the "
-    "memory is free again; the others hear everything meanwhile.",
+    "When more events wait for it than the bound allows, its connection is closed with `slow-consumer`.  It gets what "
+    "came before in order, and the memory is free again.  Meanwhile the others get everything.",
     bounds={"flush": 0.1},
 )
 def stall(ground: Ground) -> None:
-    """A member stops reading under 2 MB of messages and more."""
+    """A member stops reading while 2 MB of messages and more are sent to it."""
     parties, _ = ground.talk("ann", "bo", "slow")
     ann, bo, slow = parties
     id = ground.stage.transcript.conversation
@@ -206,11 +206,11 @@ def stall(ground: Ground) -> None:
 
 @fault(
     "many readers that stall",
-    "No more waits for all of them together than the bound, here 1 MB: those for whom most waits are closed.",
+    "Not more than the bound, here 1 MB, waits for all of them together: those for whom the most waits are closed.",
     bounds={"flush": 0.1, "events": 1 << 30, "all_queues": 1_000_000},
 )
 def many_stall(ground: Ground) -> None:
-    """Of five members four stop reading, and the last one goes on to speak until two of them are closed."""
+    """Four of five members stop reading, and the fifth goes on sending until two of them are closed."""
     (ann, *_), _ = ground.talk("ann", *(f"slow{number}" for number in range(4)))
     id = ground.stage.transcript.conversation
     for number in range(2500):
@@ -225,14 +225,14 @@ def many_stall(ground: Ground) -> None:
 
 @fault(
     "accept flood",
-    "At most twice so many connections are held, those that wait to be told why they are refused included; the "
-    "others are served, and there is room again when the flood is over.",
+    "The server holds at most twice as many connections as are allowed, including those that it has yet to tell why it "
+    "refuses them.  The others are served, and there is room again when the flood is over.",
     connections=20,
     per_address=20,
     bounds={"linger": 5.0},
 )
 def flood(ground: Ground) -> None:
-    """300 clients connect where 20 are allowed, and say nothing."""
+    """300 clients connect where 20 are allowed, and send nothing."""
     ann, _ = ground.enter("ann")
     flooding = [ground.plain() for _ in range(300)]
     # The system hands connections over in order, so the last one is closed when all have been looked at.
@@ -244,9 +244,9 @@ def flood(ground: Ground) -> None:
     ground.until(lambda held: held.peers == 1)
 
 
-@fault("2,000 cycles", "Nothing is leaked: no descriptor, task, thread or connection.")
+@fault("2,000 cycles", "Nothing is leaked: no file descriptor, task, thread or connection.")
 def cycles(ground: Ground) -> None:
-    """Clients connect and close 2,000 times: silent or registered, in order, by a reset, in mid-message."""
+    """Clients connect and close 2,000 times: silent or registered, in an orderly way, by a reset, or within a message."""
     for number, kind in enumerate(islice(cycle(["silent", "silent", "close", "reset", "half"]), 2000)):
         if kind == "silent":
             ground.plain().close()
@@ -265,11 +265,11 @@ def cycles(ground: Ground) -> None:
 
 @fault(
     "slow sender",
-    "Whoever has not registered in time, here 0.5 s, is told so and closed; others are served.",
+    "A client that has not registered in time, here 0.5 s, is told so, and its connection is closed.  Others are served.",
     bounds={"register": 0.5},
 )
 def slowloris(ground: Ground) -> None:
-    """A client sends its REGISTER byte by byte, and never the last one."""
+    """A client sends its REGISTER byte by byte, and never sends the last byte."""
     ann, _ = ground.enter("ann")
     slow, cable = ground.connect("slow")
     cable.left = 0
@@ -284,12 +284,13 @@ def slowloris(ground: Ground) -> None:
 
 @fault(
     "out of descriptors",
-    "The server says so once, serves those that are there, waits without work, and accepts again when there is room.",
+    "The server says so once.  It serves those who are connected, waits without using the processor, and accepts again "
+    "when there is room.",
     said=r"[^\n]*no descriptors[^\n]*\n",
     spare=5,
 )
 def exhausted(ground: Ground) -> None:
-    """More clients connect than the system lets the server have descriptors for, and go again."""
+    """More clients connect than the server may have file descriptors for, and disconnect again."""
     ann, _ = ground.enter("ann")
     many = [ground.plain() for _ in range(30)]
     for _ in range(100):
@@ -317,11 +318,11 @@ def cpu(ground: Ground) -> float:
 
 @fault(
     "garbage for TLS",
-    "The connection is closed at once, without a word on standard error.",
+    "The connection is closed at once, and nothing is written to standard error.",
     where=lambda binding: binding.secure,
 )
 def garbage(ground: Ground) -> None:
-    """What is no TLS arrives: a request of HTTP, a message, a record that breaks off in nonsense."""
+    """Bytes arrive that are not TLS: an HTTP request, a message, or a record that ends in nonsense."""
     ann, _ = ground.enter("ann")
     hello = b"\x16\x03\x01\x00\x20\x01\x00\x00\x1c\x03\x03"
     for data in (b"GET / HTTP/1.1\r\n\r\n", b'{"type":"LIST_CONVERSATIONS"}\n', hello + 40 * b"\xff"):
@@ -335,12 +336,13 @@ def garbage(ground: Ground) -> None:
 
 @fault(
     "TLS that is never begun",
-    "It is closed when the time to register is over, here 0.5 s; until then as many may wait as may be served.",
+    "The connection is closed when the time to register, here 0.5 s, is over.  Until then, as many connections may wait as "
+    "may be served.",
     where=lambda binding: binding.secure,
     bounds={"register": 0.5},
 )
 def silent_handshake(ground: Ground) -> None:
-    """A client connects and says nothing; another one sends half of a greeting."""
+    """One client connects and sends nothing; another one sends half of its first TLS message."""
     ann, _ = ground.enter("ann")
     silent, half = ground.plain(), ground.plain()
     half.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
@@ -351,11 +353,11 @@ def silent_handshake(ground: Ground) -> None:
 
 @fault(
     "frames out of order",
-    "The connection is closed with code 1002, behind the replies to what came before; nothing that follows counts.",
+    "The connection is closed with code 1002, after the replies to what came before.  Whatever follows has no effect.",
     where=lambda binding: binding.frames,
 )
 def frames(ground: Ground) -> None:
-    """A frame continues what has not begun; another begins a message within one; a ping comes in parts."""
+    """A frame continues a message that has not begun; another frame begins a message within a message; a ping comes in parts."""
     ann, _ = ground.enter("ann")
     never = frame(TEXT, b'{"type":"STATUS","status":"never"}')
     for number, wrong in enumerate(
@@ -376,10 +378,10 @@ def frames(ground: Ground) -> None:
 
 @fault(
     "kill -9 of a client",
-    "What it had sent in whole arrives at the others in order, nothing else does; its user is offline at once.",
+    "The messages that it had sent completely reach the others in order, and nothing else does.  Its user is offline at once.",
 )
 def killed(ground: Ground) -> None:
-    """The process of a member that sends all the time is killed."""
+    """A member sends all the time, and its process is killed."""
     (ann, bo), _ = ground.talk("ann", "bo")
     ann.wait_to_see("bo", "here")
     id = ground.stage.transcript.conversation
@@ -404,13 +406,13 @@ def killed(ground: Ground) -> None:
 
 @fault(
     "SIGTERM under load",
-    "Every message that its sender has back reaches all receivers that read on, in one order, before the last word; "
-    "the exit code is 0.",
+    "If a sender has got its own message back, the message reaches all receivers that go on reading, in one order, "
+    "before the server's last message.  The exit code is 0.",
     # A member that a busy machine holds back is no slow consumer here.
     bounds={"linger": 60.0, "flush": 60.0, "events": 2**30, "all_queues": 2**30},
 )
 def terminated(ground: Ground) -> None:
-    """The server is told to end while eight members send all the time."""
+    """The server is told to end, while eight members send all the time."""
     labels = [f"user{number}" for number in range(8)]
     parties, _ = ground.talk(*labels)
     id = ground.stage.transcript.conversation
@@ -453,12 +455,12 @@ def hosts(binding: Binding) -> bool:
 
 @fault(
     "packet loss",
-    "All messages arrive all the same, in one order.",
+    "All messages arrive nevertheless, in one order.",
     where=hosts,
     networked=True,
 )
 def loss(ground: Ground) -> None:
-    """Three members send more than the network takes, and it loses packets both ways."""
+    """Three members send more than the network can carry, and it loses packets in both directions."""
     labels = ["ann", "bo", "cy"]
     parties, _ = ground.talk(*labels)
     id = ground.stage.transcript.conversation
@@ -481,13 +483,14 @@ def loss(ground: Ground) -> None:
 
 @fault(
     "cut cable",
-    "Both are taken offline when the time to write, here 1 s, is over: the system acknowledges and answers nothing.",
+    "Both are taken offline when the write time-out, here 1 s, is over, since their systems acknowledge nothing and answer "
+    "nothing.",
     where=hosts,
     networked=True,
     bounds={"write": 1.0, "flush": 1.0},
 )
 def cut(ground: Ground) -> None:
-    """The cable to two clients is cut, of whom one is silent and the other being sent to."""
+    """The cable to two clients is cut; one of them is silent, and messages are being sent to the other."""
     ann, _ = ground.enter("ann")
     bo, _ = ground.enter("bo")
     ann.send(Invite((bo.name,)))
@@ -504,12 +507,13 @@ def cut(ground: Ground) -> None:
 
 
 _HEAD: Final = """\
-# What becomes of faults
+# How the server withstands faults
 
-Made by `python tests/faults.py docs/faults.md` of the scenarios that `tests/test_faults.py` runs, each on each binding
-named, with a real server in a process of its own.  After every one the server serves as before, has said no more on its
-standard error than is told here, and holds what it held at the beginning: as many descriptors, tasks, threads and
-connections, and no byte in a queue.
+Made by `python tests/faults.py docs/faults.md` from the scenarios that `tests/test_faults.py` runs.
+
+Each scenario is tried on each binding that is named, with a real server in a process of its own.  After each scenario the
+server works as before.  It has written no more to standard error than is said here.  It holds as many descriptors, tasks,
+threads and connections as at the beginning, and its queues are empty.
 
 | fault | what is done | what the server promises | tried on |
 |---|---|---|---|"""

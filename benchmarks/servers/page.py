@@ -82,15 +82,15 @@ class Results:
 
 HEAD = """# Servers beside others
 
-Made by `python benchmarks/servers/run.py`, which says how it measures.  Python {python}{packages}.
-Servers and what drives them are on one machine, on loopback.
+Made by `python benchmarks/servers/run.py`, whose text explains how it measures.  Python {python}{packages}.
+The servers and the programs that drive them run on one machine and use the loopback interface.
 
 ## One conversation
 
-Microseconds of the server's processor for one message to one member; a text has 20 characters, and every member gets
-each.  With one message in flight, the next is sent when all have it; with 32, they are sent together.  In brackets, how
-many times that of the hand-written minimal server on the same loop ([`floor.py`](../benchmarks/servers/floor.py), which
-checks nothing).
+The table shows microseconds of the server's processor time for one message to one member.  A text has 20 characters, and every
+member gets every message.  With one message in flight, the next message is sent when all members have the last one; with 32
+in flight, 32 messages are sent together.  The number in brackets is the time divided by that of a hand-written minimal server
+on the same event loop ([`floor.py`](../benchmarks/servers/floor.py), which checks nothing).
 
 ![Microseconds for one message to one member](servers.svg)
 """
@@ -114,7 +114,9 @@ def table(results: Results) -> str:
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", *[f"Skipped: {name}, since {reason}." for name, reason in results.skipped.items()]]
     lines += ["", "## The core alone", ""]
-    lines.append("The bytes of one SEND_MESSAGE in, the bytes for ten members out, without a transport:")
+    lines.append(
+        "The time from the bytes of one SEND_MESSAGE to the bytes for ten members, without a transport:"
+    )
     lines.append(", ".join(f"{row.time * 1e6:.1f} µs in {row.codec}" for row in results.core) + ".")
     lines += [
         "",
@@ -126,22 +128,23 @@ def table(results: Results) -> str:
     lines += [f"| {row.name} | {row.rate:,.0f} | {row.by_cpu:,.0f} |" for row in results.log_ins]
     lines += [
         "",
-        "Users connect, register and get the roster of all who are there.  What drives them takes most of the time.",
+        "Users connect, register and get the roster of all users who are online.  The program that drives them takes most of the time.",
     ]
     lines += ["", "## Memory of an idle connection", "", "| | KiB |", "|---|---|"]
     lines += [f"| {row.name} | {row.size / 1024:.1f} |" for row in results.memory]
     lines += ["", "## Many connections", ""]
     for row in results.held:
         lines.append(
-            f"{row.name}: {row.connections:,} users came in {row.came:.1f} s, with rosters on; then each had an answer to "
+            f"{row.name}: {row.connections:,} users registered in {row.came:.1f} s, while rosters were sent; then each of them had a reply to "
             f"LIST_CONVERSATIONS within {row.answered:.1f} s.  The server held {row.memory / 2**20:.0f} MiB."
         )
     lines += ["", "## Latency", ""]
     lines += [
-        "From one member to another, at 500 messages a second; the medians of the rounds.  On a machine with more"
+        "The time from one member to another, at 500 messages a second; the numbers are the medians of several rounds.  On a machine with",
+        "more than one processor, the program that drives the server has a processor of its own.",
+        "",
     ]
-    lines += ["than one processor, what drives the server has one of its own.", ""]
-    lines += ["| | median, µs | 99 of 100 within, µs |", "|---|---|---|"]
+    lines += ["| | median, µs | 99 of 100 messages within, µs |", "|---|---|---|"]
     lines += [f"| {row.name} | {row.median * 1e6:.0f} | {row.p99 * 1e6:.0f} |" for row in results.latency]
     return "\n".join(lines) + "\n"
 

@@ -230,11 +230,13 @@ def _meet(which: tuple[str, str, tuple[str, ...]]) -> Iterator[tuple[str, Verdic
 
 def matrix(met: Sequence[Met]) -> Iterator[str]:
     """Give the lines of the matrix."""
-    yield "# What the suite says of beasts that are wrong on purpose, and of lawful ones"
+    yield "# How well the suite tells wrong servers and clients from lawful ones"
     yield ""
-    yield "Made by `improto zoo --matrix FILE`.  What is wrong is tried by all checks of the clause that it violates; checks"
-    yield "that have failed none of these are then tried on what violates other clauses, until they fail one.  What is lawful"
-    yield "is tried by all checks, the reference in all codecs, the others each in one in turn."
+    yield "Made by `improto zoo --matrix FILE`."
+    yield ""
+    yield "A *broken* server or client violates one clause on purpose, and all checks of this clause are tried on it.  A check that has"
+    yield "failed none of those is then tried on ones that violate other clauses, until it fails one.  On *lawful* servers and clients"
+    yield "all checks are tried, on the reference in all codecs, on each of the others in one codec, which changes from one to the next."
     yield ""
     yield from _summary(met)
     for kind in dict.fromkeys(one.kind for one in met):
@@ -253,11 +255,11 @@ def matrix(met: Sequence[Met]) -> Iterator[str]:
                 own = ", ".join(name.partition("/")[2] for name in one.own)
                 yield f"| {one.name} | {one.clause} | {own} | {', '.join(others)} |"
     yield ""
-    yield "Checks that failed none of them:"
+    yield "Checks that failed no broken server or client:"
     yield ""
     yield from (f"- {name}" for name in _vacuous(met))
     yield ""
-    yield "Checks that cannot:"
+    yield "Checks that cannot fail any of them:"
     yield ""
     yield from (f"- {pattern}: {reason}" for pattern, reason in EXCUSED.items())
 
@@ -278,8 +280,8 @@ def _summary(met: Sequence[Met]) -> Iterator[str]:
     others = {name for one in met if not one.lawful for name in one.failed} - own
     excused = [name for name in checks if name not in own | others and _excuse(name)]
     yield (
-        f"{len(own)} of {len(checks)} checks failed what violates their own clause, {len(others)} only what violates "
-        f"others, {len(excused)} cannot fail any"
+        f"{len(own)} of {len(checks)} checks failed some that violate their own clause, {len(others)} only some that violate "
+        f"others, and {len(excused)} cannot fail any"
     )
     yield f"{len(_vacuous(met))} of {len(checks)} checks failed none of them"
 

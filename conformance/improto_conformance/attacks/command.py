@@ -114,27 +114,29 @@ def run(arguments: argparse.Namespace) -> int:
 
 def table(results: Mapping[str, Sequence[Measured]]) -> Iterator[str]:
     """Give the lines of a page about what became of attacks, by setting."""
-    yield "# What becomes of attacks on the codecs"
+    yield "# How the codecs withstand attacks"
     yield ""
-    yield "Made by `bash .ci/run attacks`.  Each attack is read as it would arrive from a socket, in a process of its own, which"
-    yield "the system ends if it takes more time, and refuses memory if it takes more, than its bytes allow.  Behind an error"
-    yield "that is not fatal a legal message was read; behind a fatal one nothing was.  Nothing was imported, compiled, opened"
-    yield "or started meanwhile, as the interpreter's own audit events tell.  Memory is the peak above what the process had"
-    yield "before; time is the processor's, with the making of the bytes.  Of several settings the largest values are shown."
+    yield "Made by `bash .ci/run attacks`."
+    yield ""
+    yield "Each attack is read as it would arrive from a socket, in a process of its own.  The number of its bytes bounds its time and"
+    yield "its memory: the system ends the process when the time is over, and gives it no more memory.  After an error that is not fatal"
+    yield "a legal message was read; after a fatal error nothing was read.  Meanwhile nothing was imported, compiled, opened or started,"
+    yield "as the interpreter's own audit events show.  *Memory* is the peak above what the process had before.  *Time* is processor"
+    yield "time, including the time to make the bytes.  If an attack was run in several settings, the largest values are shown."
     yield ""
     yield from (f"- {name}: {len(measured)} attacks" for name, measured in results.items())
     yield ""
-    yield "What reading may cost, and tests hold it to:"
+    yield "Reading may cost this much, and tests enforce it:"
     yield ""
     yield "| codec | memory for each byte that is held (a message up to the limit, and 64 KiB) | time for each byte |"
     yield "|---|---|---|"
     yield from (f"| {name} | {bounds.memory} bytes | {bounds.time:g} µs |" for name, bounds in BOUNDS.items())
     yield ""
-    yield "What a server sends may be as long as its client's `Limits.roster`, 16 MiB if nobody sets it.  So until it is read or"
-    yield "refused, a hostile server's message may take 2 GiB of a client's memory in pickle, 1.5 GiB in msgpack, and 1 GiB in the"
-    yield "other two, by these bounds.  The worst that is known, memo entries of a pickle and nothing else (PICKLE-34), takes less"
-    yield "than half of that.  A roster of 1,000 users has some 20 KiB: whoever cannot spare as much gives the client's `wire.Connection` a"
-    yield "lower limit; a `Session` keeps this one."
+    yield "A message from a server may be as long as `Limits.roster` of the client, which is 16 MiB by default.  By these bounds, a"
+    yield "message of a hostile server may take 2 GiB of the client's memory in pickle, 1.5 GiB in msgpack, and 1 GiB in the other two"
+    yield "codecs, until it is read or refused.  The worst attack that is known, a pickle of memo entries only (PICKLE-34), takes less"
+    yield "than half of that.  A roster of 1,000 users has about 20 KiB.  If you cannot spare so much memory, give the client's"
+    yield "`wire.Connection` a lower limit; a `Session` always uses the default."
     for codec in BOUNDS:
         rows = [row for attack in ATTACKS.values() if attack.codec == codec for row in _row(attack, results)]
         if not rows:

@@ -121,14 +121,16 @@ def _told(name: str, seed: int, finding: Finding) -> Iterator[str]:
 
 def report(seed: int, tallies: Mapping[str, Tally]) -> Iterator[str]:
     """Give the lines of a page about what came of fuzzing some codecs."""
-    yield "# What came of fuzzing the codecs"
+    yield "# Results of fuzzing the codecs"
     yield ""
-    yield f"Made by `improto fuzz codec {' '.join(tallies)} --seed {seed} --count N --report FILE`.  Inputs are made of the vectors,"
-    yield "of drawn messages and of attacks, damaged by chance; the seed and an input's number make it again.  Each is read as a"
-    yield "whole and in pieces, with the same result, and messages are written and read again.  A finding is an exception that"
-    yield "is not declared, another result in pieces, something behind a fatal error, or too much time or memory."
+    yield f"Made by `improto fuzz codec {' '.join(tallies)} --seed {seed} --count N --report FILE`."
     yield ""
-    yield "| codec | seed | inputs | findings | the last thing in them |"
+    yield "The inputs are made from vectors, random messages and attacks, and damaged at random.  The seed and the number of an input"
+    yield "are enough to make it again.  Each input is read as a whole and in pieces, which must give the same result, and the messages"
+    yield "in it are written and read again.  A finding is an exception that is not declared, a different result in pieces, something that is read"
+    yield "after a fatal error, or too much time or memory."
+    yield ""
+    yield "| codec | seed | inputs | findings | the last thing that was read |"
     yield "|---|---:|---:|---:|---|"
     for name, tally in tallies.items():
         ends = ", ".join(f"{end}: {number:,}" for end, number in sorted(tally.ends.items()))
