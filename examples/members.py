@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 from improto.bindings.asyncio import Server
-from improto.codec import available, load
+from improto.codec import load_all
 from improto.messages import Register
 from improto.server import Hub, Policy
 from improto.service import Peer, Service
@@ -39,7 +39,7 @@ async def main(database: str, path: str) -> None:
             return None
         return "this name is not yours"
 
-    service = Service(Hub(Policy(ask=True)), [load(name) for name in available()])
+    service = Service(Hub(Policy(ask=True)), load_all())
     server = Server(service, admit=admit)
     await server.listen_unix(path)
     stop = asyncio.Event()

@@ -12,7 +12,7 @@ from functools import partial
 import trio
 from trio.lowlevel import ParkingLot
 
-from improto.codec import available, load
+from improto.codec import load_all
 from improto.links import Link, Links, Phase
 from improto.server import Hub
 from improto.service import Service
@@ -118,7 +118,7 @@ class TrioLink(Link):
 
 async def main(port: int) -> None:
     """Serve until SIGTERM or SIGINT, then tell everybody and wait until all connections are closed."""
-    server = Server(Service(Hub(), [load(name) for name in available()]))
+    server = Server(Service(Hub(), load_all()))
     listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
     async with trio.open_nursery() as work:
         work.start_soon(server.turns)

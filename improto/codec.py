@@ -37,6 +37,7 @@ __all__ = [
     "detect",
     "find",
     "load",
+    "load_all",
 ]
 
 ENTRY_POINTS: Final = "improto.codecs"
@@ -298,8 +299,23 @@ def load(name: str, **options: bool) -> Codec:
     return codec
 
 
+def load_all() -> list[Codec]:
+    """Give all installed codecs, sorted by name, but for those that lack a package.
+
+    RegistryError if one of them cannot be loaded for another reason.
+    """
+    codecs: list[Codec] = []
+    for name in available():
+        try:
+            codecs.append(load(name))
+        except RegistryError as error:
+            if not isinstance(error.__cause__, ImportError):
+                raise
+    return codecs
+
+
 def available() -> list[str]:
-    """List the names of all codecs that some installed distribution offers, sorted."""
+    """List the names of all codecs that installed distributions offer, sorted, also of those that lack a package."""
     from importlib.metadata import entry_points
 
     return sorted({point.name for point in entry_points(group=ENTRY_POINTS)})

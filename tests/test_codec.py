@@ -20,6 +20,7 @@ from improto.codec import (
     detect,
     find,
     load,
+    load_all,
 )
 from improto.errors import DecodeError, RegistryError
 from improto.messages import COMMANDS, AnyMessage, Code, Invite, Join, OnlineUsers, Register, Role, Status
@@ -108,6 +109,17 @@ def test_unusable_entry_points_are_refused(
     assert name in available()
     with pytest.raises(RegistryError, match=says):
         load(name)
+
+
+def test_all_that_have_what_they_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All codecs are loaded but those that lack a package; one that is broken in another way is refused."""
+    offer(tmp_path / "absent", "absent", "improto_absent_package:Codec")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "absent"), *sys.path])
+    assert [codec.name for codec in load_all()] == [name for name in available() if name != "absent"]
+    offer(tmp_path / "wrong", "wrong", "builtins:object")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "wrong"), *sys.path])
+    with pytest.raises(RegistryError, match="no codec of that name"):
+        load_all()
 
 
 def test_name_taken_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

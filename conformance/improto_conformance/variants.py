@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from improto.bindings.memory import Server
-from improto.codec import Codec, available, load
+from improto.codec import Codec, load_all
 from improto.limits import Limits
 from improto.messages import (
     Conversations,
@@ -184,7 +184,7 @@ class _Crossed:
 
 @cache
 def _codecs() -> Sequence[Codec]:
-    return [load(name) for name in available()]
+    return load_all()
 
 
 def _serve(hub: Callable[[], Hub], bounds: Bounds | None = None) -> Callable[[], Service]:

@@ -17,8 +17,8 @@ from improto.bindings.asyncio import Server
 from improto.bindings.sockets import system_reason
 from improto.cli.numbers import amount, count, port, wait
 from improto.cli.text import escaped
-from improto.codec import Codec, available, load
-from improto.errors import RegistryError, UsageError
+from improto.codec import Codec, available, load, load_all
+from improto.errors import UsageError
 from improto.messages import AnyMessage, Request, Response
 from improto.server import Hub, Policy
 from improto.service import Bounds, Observer, Service
@@ -269,15 +269,10 @@ async def _listen(
 
 
 def codecs(name: str, *, integer_ids: bool = False) -> Sequence[Codec]:
-    """Load the codec called `name`, or all that are installed for `auto`."""
-    found: list[Codec] = []
-    for each in available() if name == "auto" else [name]:
-        try:
-            found.append(load(each, integer_ids=True) if integer_ids and each == "pickle" else load(each))
-        except RegistryError:
-            # With `auto`, a codec whose package is missing is left out; one that was named has to be there.
-            if name != "auto":
-                raise
+    """Load the codec called `name`, or for `auto` all that are installed with what they need."""
+    found = load_all() if name == "auto" else [load(name)]
+    if integer_ids:
+        return [load("pickle", integer_ids=True) if each.name == "pickle" else each for each in found]
     return found
 
 
