@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,11 @@ pytest.register_assert_rewrite("faults")  # so that a fault that fails tells wha
 # A test has no time limit: how long an example takes says something of the machine only.
 settings.register_profile("improto", deadline=None)
 settings.load_profile("improto")
+
+
+# Whoever runs the tests in the background has them ignore SIGINT, and so whatever they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

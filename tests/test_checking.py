@@ -16,7 +16,7 @@ from improto_conformance.checking import Subject, add_options, carry_out
 from improto_conformance.results import Aim, Result, Verdict
 from improto_conformance.targets import NoTarget
 from improto_conformance.transcript import Transcript
-from programs import DEADLINE
+from programs import DEADLINE, IMPROTO
 
 AIM = Aim("SEND-3/to-the-sender", "SEND-3", "the sender gets a copy")
 
@@ -97,13 +97,6 @@ def test_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "interrupted after 2 results; so far it violates SEND-3\n" in capsys.readouterr().out
 
 
-# Whoever runs the tests in the background has its children ignore SIGINT.
-_INTERRUPTIBLE = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from improto.cli import main; sys.exit(main())"
-)
-
-
 def test_interrupted_run(tmp_path: Path) -> None:
     """A run that gets SIGINT ends at once with 130, and has written the report of what ran."""
     (tmp_path / "stuck.py").write_text(
@@ -119,7 +112,7 @@ def test_interrupted_run(tmp_path: Path) -> None:
     )
     words = ["--jobs=1", "--codec=json", "--report=out"]
     process = subprocess.Popen(
-        [sys.executable, "-c", _INTERRUPTIBLE, "check", "server", "inproc:stuck:make", *words],
+        [IMPROTO, "check", "server", "inproc:stuck:make", *words],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
