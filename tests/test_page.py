@@ -3,16 +3,23 @@
 They keep what they have seen as pictures in `tests/screenshots`, to be looked at by people.
 """
 
+import asyncio
 import re
 import shutil
 import signal
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import pytest
 import trustme
 
+from improto.bindings import websocket
+from improto.bindings.asyncio import Server
+from improto.codec import load
+from improto.server import Hub, Policy
+from improto.service import Observer, Service
 from programs import DEADLINE, Program, Programs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
@@ -21,6 +28,7 @@ Browser: TypeAlias = Any  # of a package that may be missing when types are chec
 Page: TypeAlias = Any
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
+AXE = Path(__file__).with_name("peers") / "node_modules/axe-core/axe.min.js"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 Visit = Callable[..., Page]
 
@@ -78,6 +86,65 @@ class Site:
         self.tcp = found[1]
         self.url = f"http{found[2]}/"
         self.port = int(found[3])
+
+
+T = TypeVar("T")
+
+
+class Host(Observer):
+    """A server with its page in this process, with which a test can do what only a program around a server can."""
+
+    def __init__(self) -> None:
+        """Run it, on a loop in a thread of its own."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.turned_away = threading.Event()
+        self.server = self.do(self._serve())
+
+    async def _serve(self) -> Server:
+        server = Server(Service(Hub(Policy(settle=0.05)), [load("json")], observer=self))
+        _, port = await websocket.listen(server, "127.0.0.1", 0, page=websocket.chat_page())
+        self.url = f"http://127.0.0.1:{port}/"
+        return server
+
+    def closed(self, peer: int, reason: str) -> None:
+        """Note that somebody was refused."""
+        if reason == "forbidden":
+            self.turned_away.set()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have something done on the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(DEADLINE)
+
+    async def kick(self, name: str) -> None:
+        """Put somebody out."""
+        self.server.kick(name, "that is enough")
+
+    async def fill(self) -> None:
+        """Close all connections, and take none from now on."""
+        self.server.links.per_address = 0
+        self.server.service.shut_down(self.server.now())
+        self.server.wake()
+
+    async def empty(self) -> None:
+        """Take connections again."""
+        self.server.links.per_address = 10
+
+    def close(self) -> None:
+        """End."""
+        self.do(self.server.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(DEADLINE)
+        self._loop.close()
+
+
+@pytest.fixture
+def host() -> Generator[Host]:
+    """Run a server with its page in this process."""
+    host = Host()
+    yield host
+    host.close()
 
 
 @pytest.fixture
@@ -279,6 +346,43 @@ def test_refusals(site: Site, visit: Visit, programs: Programs) -> None:
     expect(page.get_by_role("log")).to_contain_text("é")
 
 
+def test_kicked(host: Host, visit: Visit) -> None:
+    """Who is put out is told so and stays out, and may go online again (ERROR-10)."""
+    page = visit(host.url)
+    enter(page, "ann")
+    host.do(host.kick("ann"))
+    expect(page.get_by_role("alert")).to_contain_text("that is enough (forbidden)")
+    expect(page.get_by_label("Name")).to_be_focused()
+    expect(page.get_by_role("status").filter(has_text="line")).to_have_text("Offline")
+    enter(page, "ann")
+
+
+def test_too_many_connections(host: Host, visit: Visit) -> None:
+    """When the connection is lost, and the server has too many others, the page tries again (FLOW-13)."""
+    page = visit(host.url)
+    enter(page, "ann")
+    host.do(host.fill())
+    assert host.turned_away.wait(DEADLINE)
+    expect(page.get_by_role("status").filter(has_text="No connection")).to_be_visible()
+    host.do(host.empty())
+    expect(page.get_by_role("status").filter(has_text="Online as")).to_have_text("Online as ann")
+
+
+def test_connecting(site: Site, visit: Visit) -> None:
+    """Until the server has taken somebody, what was typed stays, and nothing is said of people whom nobody knows yet."""
+    page = visit(site.url)
+    page.get_by_label("Name").fill("ann")
+    site.program.process.send_signal(signal.SIGSTOP)
+    page.get_by_role("button", name="Go online").click()
+    expect(page.get_by_role("status").filter(has_text="…")).to_have_text("Connecting …")
+    expect(page.get_by_label("Name")).to_have_value("ann")
+    expect(page.get_by_role("button", name="Go online")).to_be_disabled()
+    expect(page.get_by_text("Nobody else.")).to_be_hidden()
+    site.program.process.send_signal(signal.SIGCONT)
+    expect(page.get_by_text("Online as ann")).to_be_visible()
+    expect(page.get_by_role("heading", name="No conversation")).to_be_focused()
+
+
 def test_no_server(site: Site, visit: Visit) -> None:
     """Who cannot go online at all is told so."""
     page = visit(site.url)
@@ -415,6 +519,56 @@ def test_accessible(site: Site, visit: Visit, programs: Programs, scheme: str) -
     assert levels[0] == 1
     assert set(levels[1:]) == {2}
     assert page.locator("html").get_attribute("lang") == "en"
+
+
+MEDIA: dict[str, dict[str, Any]] = {
+    "light": {},
+    "dark, without motion": {"color_scheme": "dark", "reduced_motion": "reduce"},
+    "narrow": {"width": 320, "height": 640},
+    "at 200 %": {"width": 550, "height": 360, "device_scale_factor": 2, "color_scheme": "dark"},
+    "forced colours": {"forced_colors": "active", "color_scheme": "dark"},
+}
+
+
+@pytest.mark.skipif(
+    not AXE.is_file(), reason="axe-core is not installed; `npm ci --prefix tests/peers` does so"
+)
+@pytest.mark.parametrize("media", MEDIA)
+def test_axe(site: Site, visit: Visit, programs: Programs, media: str) -> None:
+    """In each of its states, in each kind of window, axe finds nothing wrong with the page."""
+    rules = {"color-contrast": {"enabled": media != "forced colours"}}  # of which it does not know
+    page = visit(site.url, **MEDIA[media])
+
+    def examine(state: str) -> None:
+        keep(page, f"axe-{media}-{state}")
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("(rules) => axe.run({ rules, resultTypes: ['violations'] })", rules)
+        assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+
+    examine("offline")
+    site.program.process.send_signal(signal.SIGSTOP)
+    page.get_by_label("Name").fill("ann")
+    page.get_by_role("button", name="Go online").click()
+    expect(page.get_by_text("Connecting …")).to_be_visible()
+    examine("connecting")
+    site.program.process.send_signal(signal.SIGCONT)
+    expect(page.get_by_text("Online as ann")).to_be_visible()
+    examine("alone")
+    bo = terminal(programs, site, "bo")
+    invite(page, "bo")
+    bo.expect(r"\* ann invites you.*")
+    bo.type("/join 1", "Good morning!", "/invite ann")
+    say(page, "Where are you?")
+    for text in ("Good morning!", "Where are you?"):
+        expect(page.get_by_role("log")).to_contain_text(text)
+    expect(page.get_by_role("button", name="Decline conversation 2")).to_be_visible()
+    examine("conversation")
+    page.get_by_role("button", name="Start a conversation").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose people first.")
+    examine("alert")
+    site.program.stop()
+    expect(page.get_by_text("You are not in it any more.")).to_be_visible()
+    examine("lost")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 const SILENCE = 60_000, WAIT = 30_000; // milliseconds after which a server is asked for a word, and lost (CONN-26, CONN-27)
 const FIRST = 1_000, MOST = 30_000; // … before an attempt to connect again
 const TEXT = 8_192, KEPT = 1_000; // bytes of a text (LIMIT-11), messages that are kept of a conversation
-const PASSING = ["name-in-use", "rate-limited", "timeout", "shutting-down"]; // refusals that may be gone in a while
+const PASSING = ["name-in-use", "forbidden", "rate-limited", "too-many", "timeout", "shutting-down"]; // may be over soon
 
 const text = (value) => typeof value === "string";
 const object = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
@@ -169,7 +169,7 @@ export class Client {
   ERROR({ message }) {
     const [, code, why] = /^([a-z][a-z-]*): (.*)$/su.exec(message) ?? [, "", message];
     if (this.state !== "online" && this.known && PASSING.includes(code)) return this.#lost();
-    if (this.state !== "online") this.#leave("offline");
+    if (this.state !== "online" || code === "forbidden") this.#leave("offline"); // who is put out stays out (ERROR-10)
     this.told("error", code ? `${why} (${code})` : why);
   }
 }

@@ -54,9 +54,9 @@ function show() {
     waiting: `No connection; next attempt in ${Math.ceil(client.delay / 1000)} s`,
   }[client.state];
   document.body.dataset.state = client.state;
-  $("enter").hidden = client.state !== "offline";
-  $("chat").hidden = $("quit").hidden = client.state === "offline";
-  for (const act of $("chat").querySelectorAll("form button")) act.disabled = client.state !== "online";
+  $("quit").hidden = client.state === "offline";
+  $("chat").hidden = !($("enter").hidden = client.known && client.state !== "offline");
+  for (const act of document.querySelectorAll("form > button")) act.disabled = client.state !== (act.form.id === "enter" ? "offline" : "online");
   showTalk(talks.get(current));
   list("invitations", invitations, invitation);
   list("talks", talks, talk);
@@ -85,8 +85,8 @@ function talk(id, item) {
   const choose = item.appendChild(button(() => open(id)));
   return ({ joined, unread }) => {
     choose.setAttribute("aria-current", id === current);
-    const note = !joined ? "ended" : unread ? `${unread} new` : "";
-    choose.replaceChildren(make("span", {}, ...title(id)), " ", make("span", { class: "note" }, note));
+    const note = joined ? make("span", { class: "note" }, unread ? `${unread} new` : "") : make("span", { class: "hint" }, "ended");
+    choose.replaceChildren(make("span", {}, ...title(id)), " ", note);
   };
 }
 
