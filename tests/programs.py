@@ -103,7 +103,7 @@ class Programs:
     def serve(self, *options: str) -> tuple[Program, str]:
         """Run a server that sends rosters at once, and give its address."""
         server = self.start("serve", "--port", "0", "--settle", "0", *options)
-        return server, server.expect(r"improto: listening on (tcp://127\.0\.0\.1:\d+)")[1]
+        return server, server.expect(r"improto: listening on (tcp://127\.0\.0\.1:\d+).*")[1]
 
     def addresses(self, *options: str) -> list[str]:
         """Run a server on several listeners, and give their addresses."""

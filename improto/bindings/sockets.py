@@ -230,7 +230,7 @@ def file_id(path: str) -> tuple[int, int]:
 
 def remove_socket(path: str, made: tuple[int, int]) -> None:
     """Remove the socket whose id is `made`, unless another server has put its own in its place."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # it is gone, or we may no longer remove it
         if file_id(path) == made:
             os.unlink(path)
 
