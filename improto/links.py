@@ -27,6 +27,7 @@ What a peer is sent is written in small portions, so that each portion that goes
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
@@ -98,13 +99,22 @@ class Links:
                 link.expired(gap=deadlines is self._gaps)
         if self._touched:
             touched, self._touched = self._touched, []
-            for link in touched:
-                link.refresh()
+            self._refresh(iter(touched))
         links = self._links
-        for peer in self.service.turn(now):
-            changed = links.get(peer.id)
-            if changed is not None:
-                changed.refresh()
+        changed = self.service.turn(now)
+        self._refresh(links[peer.id] for peer in changed if peer.id in links)
+
+    def _refresh(self, links: Iterator["Link"]) -> None:
+        link: Link | None = None
+        try:
+            for link in links:
+                link.refresh()
+        except Exception:  # of the transport, as for a lack of memory
+            if link is not None:
+                link.discard()
+            for other in links:
+                self.touch(other)
+            raise
 
     @property
     def due(self) -> float | None:
@@ -230,6 +240,12 @@ class Link:
         """Note that nothing can be read or written any more.  The binding still has to close, and to call `lost`."""
         self.phase = Phase.OVER
         self.links.touch(self)
+
+    def discard(self) -> None:
+        """Note that what was to be written got lost, so that the rest would make no sense."""
+        self._waiting.clear()
+        self.peer.take()
+        self.broken()
 
     def lost(self) -> None:
         """Note that the connection is closed, by whichever side."""
