@@ -11,6 +11,7 @@ writes the page about them.
 
 import multiprocessing
 import os
+import resource
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -286,7 +287,7 @@ def slowloris(ground: Ground) -> None:
     "out of descriptors",
     "The server says so once.  It serves those who are connected, waits without using the processor, and accepts again "
     "when there is room.",
-    said=r"[^\n]*no descriptors[^\n]*\n",
+    said=r"[^\n]*no more connections can be accepted \(Too many open files\)[^\n]*\n",
     spare=5,
 )
 def exhausted(ground: Ground) -> None:
@@ -305,6 +306,39 @@ def exhausted(ground: Ground) -> None:
     for each in [*many, late]:
         each.close()
     ground.enter("bo")[0].barrier()
+
+
+@fault(
+    "a lower limit of descriptors",
+    "The server says so once, serves those that are there, and accepts again when it may have more.",
+    said=r"[^\n]*no more connections can be accepted[^\n]*\n",
+)
+def lowered(ground: Ground) -> None:
+    """The system lets the server have one descriptor, which has many, while somebody connects."""
+    ann, _ = ground.enter("ann")
+    _, most = resource.prlimit(ground.process.pid, resource.RLIMIT_NOFILE)
+    allowed = resource.prlimit(ground.process.pid, resource.RLIMIT_NOFILE, (1, most))
+    late = ground.plain()
+    late.settimeout(0.5)
+    with suppress(TimeoutError):
+        late.recv(1)
+    ann.barrier()
+    resource.prlimit(ground.process.pid, resource.RLIMIT_NOFILE, allowed)
+    late.close()
+    ground.enter("bo")[0].barrier()
+
+
+@fault(
+    "a refused option",
+    "That connection is closed at once, without a word on standard error; others are served.",
+    where=lambda binding: binding.scheme != "unix",
+)
+def optionless(ground: Ground) -> None:
+    """The system sets no options of a connection that was just accepted, as some do not whose client has gone."""
+    ann, _ = ground.enter("ann")
+    with ground.failing("setsockopt", "EINVAL"):
+        assert ground.plain().recv(1) == b""
+    ann.barrier()
 
 
 def cpu(ground: Ground) -> float:

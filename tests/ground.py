@@ -7,6 +7,7 @@ Nothing here or in `faults` knows how a binding works: a `Ground` gives parties 
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
+import pytest
 import trustme
 
 from improto.codec import Codec, load
@@ -190,6 +192,23 @@ class Ground:
         end = time.monotonic() + DEADLINE
         while not wanted(held := self.held()):
             assert time.monotonic() < end, f"it holds {held}, and held {self.idle} at the beginning"
+
+    @contextmanager
+    def failing(self, call: str, error: str) -> Generator[None]:
+        """Have the server's next system call of a kind fail, in each of its threads; a test that cannot is skipped."""
+        strace = shutil.which("strace")
+        if strace is None:
+            pytest.skip("there is no strace")
+        command = [strace, "-f", "-o", os.devnull, "-e", f"inject={call}:error={error}:when=1"]
+        with subprocess.Popen(
+            [*command, "-p", str(self.process.pid)], stderr=subprocess.PIPE, text=True
+        ) as tracer:
+            assert tracer.stderr is not None
+            told = tracer.stderr.readline()
+            if "attached" not in told:
+                pytest.skip(told)
+            yield
+            tracer.terminate()
 
     def end(self) -> int:
         """End the server in order and give its exit code."""

@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 import pytest
 
 from improto.bindings.threads import Server, Session, connect, dial
+from improto.bindings.threads.stream import Stream
 from improto.codec import available, load
 from improto.errors import CannotConnect, Lost, Refused, UsageError
 from improto.messages import Error, Invitation, Join, Message, OnlineUsers, Register, Request, Status
@@ -185,6 +186,35 @@ def test_kick() -> None:
         assert upto(ann, Error).message == "forbidden: spam"
         with pytest.raises(Lost, match="forbidden"):
             ann.receive(DEADLINE)
+
+
+def test_observer_that_raises_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An observer that raises when somebody has connected costs that connection only, and so when nothing can be told."""
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        raise BrokenPipeError
+
+    class Timid(Observer):
+        def connected(self, peer: int, address: str) -> None:
+            if peer == 1:
+                raise ZeroDivisionError
+
+    monkeypatch.setattr(threading, "excepthook", hook)
+    server = Server(Service(Hub(), CODECS, bounds=Bounds(linger=0.2), observer=Timid()))
+    _, port = server.listen("127.0.0.1", 0)
+    assert raw(port, b"") == b""
+    with connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        assert listed(ann) == {}
+    server.close()
+
+
+def test_close_that_fails() -> None:
+    """A connection counts as closed also if the system has something to say of that."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        stream = Stream(ours)
+        os.close(ours.fileno())
+        stream.close()
 
 
 def test_shutdown() -> None:
@@ -454,6 +484,17 @@ def test_leaving_while_there_is_no_connection() -> None:
         assert ann.state is State.CLOSED
         with pytest.raises(UsageError):
             ann.request(Join("1"))
+
+
+def test_no_thread_for_a_client() -> None:
+    """A client for which the system gives no thread cannot connect."""
+    with serving() as (_, port):
+        before = threading.stack_size(2**62)
+        try:
+            with pytest.raises(CannotConnect, match="thread"):
+                dial(f"tcp://127.0.0.1:{port}")
+        finally:
+            threading.stack_size(before)
 
 
 @pytest.mark.parametrize("spared", [0, 1])

@@ -42,7 +42,17 @@ _AGAIN: Final = 60.0  # … and until that is reported again
 _OUT_OF_TIME: Final = (9, 10)  # OpenSSL's codes: the certificate is not yet valid, or has expired
 _NOT_OURS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _BACKLOG: Final = 1024  # how many connections may wait to be accepted
-_SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# What `accept` says of one connection only, which is gone then; on Linux that may be an error of the network.
+_GONE: Final = frozenset(
+    (
+        errno.ECONNABORTED,
+        errno.ECONNRESET,
+        errno.EPROTO,
+        errno.ETIMEDOUT,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+    )
+)
 
 UNDECIDED: Final = "nobody can decide about you now; try again later"
 """Why a user is refused if `admit` has raised, or has given a reason that no message can hold."""
@@ -53,19 +63,19 @@ _log = logging.getLogger(__name__)
 
 
 class Shortage:
-    """Says what to do when `accept` fails, as it does at each try while the system has no descriptors to give."""
+    """Says what to do when accepting fails, as it does at each try while there are no descriptors, or it is forbidden."""
 
     def __init__(self) -> None:
         """Begin with nothing reported."""
         self._report_at = 0.0
 
     def pause(self, error: OSError, now: float) -> float:
-        """Give how many seconds to wait before the next try.  A shortage of descriptors is logged once a minute."""
-        if error.errno not in _SHORT:  # the connection was gone before it was accepted
+        """Give how many seconds to wait before the next try.  The reason is logged once a minute."""
+        if error.errno in _GONE:
             return 0.0
         if now >= self._report_at:
             self._report_at = now + _AGAIN
-            _log.error("no descriptors for more connections (%s); they wait", error.strerror)
+            _log.error("no more connections can be accepted (%s); they wait", error.strerror)
         return _RETRY
 
 
@@ -90,13 +100,15 @@ def usable(refusal: str | None) -> str | None:
 
 
 def watch(sock: socket.socket, seconds: float) -> None:
-    """Have the system find out if the peer's host has vanished (CONN-28).
+    """Have short messages sent at once, and the system find out if the peer's host has vanished (CONN-28).
 
     The connection breaks if nothing that is sent is acknowledged for so many seconds.  Where nothing is sent, probes begin
     after half of that time; it breaks if five of them get no answer, which takes up to five sixths of that time.
+    OSError if the peer has gone already, as on macOS.
     """
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # nothing waits for an acknowledgement
     seconds = min(seconds, _LONGEST)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (

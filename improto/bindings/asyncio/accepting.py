@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from improto.addresses import subnet
-from improto.bindings.sockets import Shortage
+from improto.bindings.sockets import Shortage, watch
 from improto.errors import UsageError
 from improto.links import Links
 
@@ -77,6 +77,11 @@ class Acceptor:
 
     def _begin(self, accepted: socket.socket, counted: str, make: _Make, tls: ssl.SSLContext | None) -> None:
         """Make a connection.  Behind TLS that takes a handshake, and only then does it count among `links`."""
+        try:
+            watch(accepted, self._links.service.bounds.write)
+        except OSError:  # the peer has gone already, of which asyncio would make a failure of ours
+            accepted.close()
+            return
         if tls is not None:
             handshakes, links = self._handshakes, self._links
             if handshakes[counted] >= links.per_address or len(self._beginning) >= links.connections:

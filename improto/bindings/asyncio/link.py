@@ -8,7 +8,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
-from improto.bindings.sockets import certified_name, credentials, watch
+from improto.bindings.sockets import certified_name, credentials
 from improto.links import PORTION, Link, Phase
 
 if TYPE_CHECKING:  # it makes these
@@ -39,7 +39,6 @@ class StreamLink(Link, asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         sock = self._transport.get_extra_info("socket")
-        watch(sock, self._server.service.bounds.write)
         seen = credentials(sock)
         peername = self._transport.get_extra_info("peername")
         address = f"uid {seen.uid}" if seen else str(peername[0]) if peername else "local"

@@ -3,15 +3,17 @@
 import select
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from improto.bindings.sockets import Shortage
 from improto.errors import UsageError
 
-__all__ = ["Acceptor", "start"]
+__all__ = ["Acceptor", "start", "tell"]
 
 _Connected = Callable[[socket.socket, str, ssl.SSLContext | None], None]
 
@@ -54,11 +56,13 @@ class Acceptor:
             poll.register(listener, select.POLLIN)
             poll.register(woken, select.POLLIN)
             while True:
-                poll.poll()
-                if self._closing:
-                    return
                 try:
+                    poll.poll()
+                    if self._closing:
+                        return
                     connection, peername = listener.accept()
+                except BlockingIOError:
+                    continue
                 except OSError as error:
                     time.sleep(shortage.pause(error, time.monotonic()))
                     continue
@@ -67,7 +71,16 @@ class Acceptor:
 
 
 def start(work: Callable[[], None]) -> threading.Thread:
-    """Start a thread that does not keep the program from ending.  RuntimeError if the system gives no more threads."""
+    """Start a thread that does not keep the program from ending.  OSError if the system gives no more threads."""
     thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
     return thread
+
+
+def tell() -> None:
+    """Tell `threading.excepthook` what is handled now, in a thread that goes on, also if nothing can be told."""
+    with suppress(Exception):
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))

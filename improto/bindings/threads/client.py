@@ -10,6 +10,7 @@ from random import random
 
 from improto.addresses import parse_address
 from improto.bindings.sockets import cannot_connect, client_tls, system_reason
+from improto.bindings.threads.accepting import start
 from improto.bindings.threads.stream import Stream, open_stream
 from improto.calls import Calls
 from improto.client import Timeouts
@@ -41,8 +42,7 @@ class Session(Calls[None]):
         # Held from the making of a request until its bytes are written, to keep the order; taken before the other lock.
         self._sending = threading.Lock()
         self._stream = stream
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._thread = start(self._run)
 
     # The requests with a reply.  The others are in `Calls`.
 
@@ -249,7 +249,12 @@ def dial(
             raise cannot_connect(address, error, times.connect) from error
 
     user = User(spoken, time.monotonic(), reconnect, reply=times.reply)
-    return Session(user, connected, connected(), times)
+    stream = connected()
+    try:
+        return Session(user, connected, stream, times)
+    except OSError as error:  # the system gives no more threads
+        stream.close()
+        raise cannot_connect(address, error, times.connect) from error
 
 
 @contextmanager

@@ -7,7 +7,6 @@ thread that writes to it, and nobody else.
 
 import socket
 import ssl
-import sys
 import threading
 import time
 from collections import Counter
@@ -28,7 +27,7 @@ from improto.bindings.sockets import (
     usable,
     watch,
 )
-from improto.bindings.threads.accepting import Acceptor, start
+from improto.bindings.threads.accepting import Acceptor, start, tell
 from improto.bindings.threads.stream import Stream
 from improto.links import Link, Links, Phase
 from improto.messages import Register
@@ -141,7 +140,7 @@ class Server:
     def _ask(self, admit: Admit, peer: Peer, request: Register) -> None:
         deciding, links, counted = self._deciding, self.links, subnet(peer.address)
         if deciding.total() < links.connections and deciding[counted] < links.per_address:
-            with suppress(RuntimeError):  # if the system gives no more threads
+            with suppress(OSError):  # if the system gives no more threads
                 start(partial(self._decide, admit, peer, request, counted))
                 deciding[counted] += 1
                 return
@@ -169,29 +168,33 @@ class Server:
                 try:
                     self.links.turn(self.now())
                 except Exception:  # of a codec or the observer; without this thread nobody would be served
-                    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), self._thread)))
+                    tell()
                 if self.links.closing and not self.links:
                     return
 
     def _connected(self, connection: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
         try:
             watch(connection, self.service.bounds.write)
-            if connection.family != socket.AF_UNIX:  # so that short messages do not wait for acknowledgements
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
                 connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            stream = Stream(connection)
+            seen = credentials(connection)
         except OSError:  # the peer has gone already
             connection.close()
             return
-        seen = credentials(connection)
+        link = _Link(self, stream)
         with self.lock:
-            link = _Link(self, Stream(connection))
-            link.opened(self.now(), f"uid {seen.uid}" if seen else address)
+            try:
+                link.opened(self.now(), f"uid {seen.uid}" if seen else address)
+            except Exception:  # of the observer: without the thread that accepts nobody else would be served
+                tell()
+                stream.close()
+                return
             link.peer.credentials = seen
             self.wake()
         try:
             start(link.run)
-        except RuntimeError:  # the system gives no more threads: this peer is not served, and others go on
+        except OSError:  # the system gives no more threads: this peer is not served, and others go on
             link.end()
 
 
@@ -208,23 +211,21 @@ class _Link(Link):
 
     def run(self) -> None:
         """Serve the connection up to its end."""
+        writer: threading.Thread | None = None
         try:
-            self._stream.handshake(self._server.service.bounds.register)  # CONN-17
-        except OSError:
-            self._break()
-        else:
-            connection = self._stream.socket
-            if isinstance(connection, ssl.SSLSocket):
-                # The lock is not needed: nobody looks at this before something was received from the peer.
-                self.peer.certified = certified_name(connection.getpeercert())
-            try:
+            with suppress(OSError):  # it broke, or the system gives no more threads
+                self._stream.handshake(self._server.service.bounds.register)  # CONN-17
+                connection = self._stream.socket
+                if isinstance(connection, ssl.SSLSocket):
+                    # The lock is not needed: nobody looks at this before something was received from the peer.
+                    self.peer.certified = certified_name(connection.getpeercert())
                 writer = start(self._write)
-            except RuntimeError:
-                self._break()
-            else:
                 self._read()
+        finally:  # whatever was raised, as for a lack of memory
+            self._break()
+            if writer is not None:
                 writer.join()
-        self.end()
+            self.end()
 
     def end(self) -> None:
         """Close the connection and forget it."""
@@ -255,11 +256,7 @@ class _Link(Link):
                 self._changed.wait_for(lambda: self.reading or self.phase is Phase.OVER)
                 if self.phase is Phase.OVER:
                     return
-            try:
-                data = self._stream.recv(64 * 1024)
-            except OSError:
-                self._break()
-                return
+            data = self._stream.recv(64 * 1024)
             with self._changed:
                 if data:
                     self.received(data)
@@ -271,20 +268,21 @@ class _Link(Link):
                 return
 
     def _write(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._outgoing is not None or self.phase is Phase.OVER)
-                data, self._outgoing = self._outgoing, None
-                if data is None or self.phase is Phase.OVER:
-                    return
-            try:
-                self._stream.sendall(data)
-            except OSError:
-                self._break()
-                return
-            with self._changed:
-                self.resume()
-                self._server.wake()
+        try:
+            with suppress(OSError):
+                while (data := self._next()) is not None:
+                    self._stream.sendall(data)
+                    with self._changed:
+                        self.resume()
+                        self._server.wake()
+        finally:
+            self._break()
+
+    def _next(self) -> bytes | memoryview | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._outgoing is not None or self.phase is Phase.OVER)
+            data, self._outgoing = self._outgoing, None
+            return None if self.phase is Phase.OVER else data
 
     def _break(self) -> None:
         with self._changed:

@@ -80,7 +80,8 @@ class Stream:
 
     def close(self) -> None:
         """Close the socket, when neither thread uses it any more."""
-        self.socket.close()
+        with suppress(OSError):  # it is closed all the same
+            self.socket.close()
 
     def _do(self, call: Callable[[], _T], wanted: int, timeout: float | None) -> _T:
         until = None if timeout is None else time.monotonic() + timeout
@@ -108,12 +109,15 @@ def _connected(address: Address, until: float) -> socket.socket:
         places = [(family, place) for family, _, _, _, place in found]
     failure = OSError()
     for family, place in places:
-        connection = socket.socket(family)
         try:
-            connection.settimeout(max(0.001, until - time.monotonic()))
-            connection.connect(place)
+            connection = socket.socket(family)  # of which the system may have none, as without IPv6
+            try:
+                connection.settimeout(max(0.001, until - time.monotonic()))
+                connection.connect(place)
+            except OSError:
+                connection.close()
+                raise
         except OSError as error:
-            connection.close()
             failure = error
         else:
             return connection
@@ -125,9 +129,7 @@ def open_stream(address: Address, tls: ssl.SSLContext | None, timeouts: Timeouts
     until = time.monotonic() + timeouts.connect
     connection = _connected(address, until)
     try:
-        if address.scheme != "unix":
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            watch(connection, timeouts.write)
+        watch(connection, timeouts.write)
         if tls is not None:
             connection = tls.wrap_socket(
                 connection, server_hostname=address.host, do_handshake_on_connect=False
