@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Generator, Mapping
@@ -188,23 +189,26 @@ def test_kick() -> None:
             ann.receive(DEADLINE)
 
 
-def test_observer_that_raises_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An observer that raises when somebody has connected costs that connection only, and so when nothing can be told."""
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_hook_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where that hook raises, too, as the usual one does where the disk is full that standard error goes to, so it is."""
 
-    def hook(arguments: threading.ExceptHookArgs) -> None:
-        raise BrokenPipeError
-
-    class Timid(Observer):
-        def connected(self, peer: int, address: str) -> None:
-            if peer == 1:
+    class Picky(Observer):
+        def received(self, peer: int, message: Request) -> None:
+            if isinstance(message, Status):
                 raise ZeroDivisionError
 
-    monkeypatch.setattr(threading, "excepthook", hook)
-    server = Server(Service(Hub(), CODECS, bounds=Bounds(linger=0.2), observer=Timid()))
+    server = Server(Service(Hub(), CODECS, bounds=Bounds(linger=0.2), observer=Picky()))
     _, port = server.listen("127.0.0.1", 0)
-    assert raw(port, b"") == b""
-    with connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
-        assert listed(ann) == {}
+    with Path("/dev/full").open("w", buffering=1) as full, connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+        monkeypatch.setattr(sys, "stderr", full)
+        ann.status("away")
+        with connect(f"tcp://127.0.0.1:{port}", "bo") as bo:
+            assert listed(bo) == {}
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
     server.close()
 
 

@@ -3,17 +3,15 @@
 import select
 import socket
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from improto.bindings.sockets import Shortage
 from improto.errors import UsageError
 
-__all__ = ["Acceptor", "start", "tell"]
+__all__ = ["Acceptor", "start"]
 
 _Connected = Callable[[socket.socket, str, ssl.SSLContext | None], None]
 
@@ -78,9 +76,3 @@ def start(work: Callable[[], None]) -> threading.Thread:
     except RuntimeError as error:
         raise OSError(str(error)) from error
     return thread
-
-
-def tell() -> None:
-    """Tell `threading.excepthook` what is handled now, in a thread that goes on, also if nothing can be told."""
-    with suppress(Exception):
-        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))

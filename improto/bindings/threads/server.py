@@ -7,6 +7,7 @@ thread that writes to it, and nobody else.
 
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import Counter
@@ -27,7 +28,7 @@ from improto.bindings.sockets import (
     usable,
     watch,
 )
-from improto.bindings.threads.accepting import Acceptor, start, tell
+from improto.bindings.threads.accepting import Acceptor, start
 from improto.bindings.threads.stream import Stream
 from improto.links import Link, Links, Phase
 from improto.messages import Register
@@ -168,7 +169,8 @@ class Server:
                 try:
                     self.links.turn(self.now())
                 except Exception:  # of a codec or the observer; without this thread nobody would be served
-                    tell()
+                    with suppress(Exception):  # which writes where there may be no room
+                        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), self._thread)))
                 if self.links.closing and not self.links:
                     return
 
@@ -184,12 +186,7 @@ class Server:
             return
         link = _Link(self, stream)
         with self.lock:
-            try:
-                link.opened(self.now(), f"uid {seen.uid}" if seen else address)
-            except Exception:  # of the observer: without the thread that accepts nobody else would be served
-                tell()
-                stream.close()
-                return
+            link.opened(self.now(), f"uid {seen.uid}" if seen else address)
             link.peer.credentials = seen
             self.wake()
         try:
