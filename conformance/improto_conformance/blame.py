@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from improto.messages import AnyMessage, Code, Error, Message, OnlineUsers, Request, Response
 from improto_conformance.asked import Hearing
-from improto_conformance.complaints import Complaint, Difference
+from improto_conformance.complaints import Complaint, Difference, brief
 from improto_conformance.faults import Scene, instead, refused, uncaused
 from improto_conformance.model import Output, World
 from improto_conformance.scope import Scope
@@ -95,4 +95,4 @@ def _distance(wanted: object, got: Response | None) -> int:
 def _shown(item: AnyMessage | Code | None) -> str:
     if item is None:
         return "the end of the stream"
-    return f"ERROR {item.value}" if isinstance(item, Code) else ascii(item)[:300]
+    return f"ERROR {item.value}" if isinstance(item, Code) else brief(item)

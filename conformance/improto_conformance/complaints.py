@@ -8,9 +8,11 @@ from typing import Final
 from improto.cli.text import escaped
 from improto.errors import ImprotoError
 
-__all__ = ["Complaint", "Difference", "Inconclusive", "last_words", "sides"]
+__all__ = ["Complaint", "Difference", "Inconclusive", "brief", "last_words", "sides"]
 
 _WIDE: Final = 600
+_BRIEF: Final = 300
+_BEGINNING: Final = 120
 _BEHIND_AN_ERROR: Final = re.compile(
     r"\s|[})\]]|Node\.js v\d|note: run with "
 )  # of JavaScript, Java and Rust
@@ -73,6 +75,12 @@ def sides(complaint: str, title: str) -> tuple[str, str]:
     if isinstance(complaint, Difference):
         return cut(complaint.expected), cut(complaint.actual)
     return title, cut(complaint)
+
+
+def brief(item: object) -> str:
+    """Show a message, or what else there is; of a long one the beginning, and how long it is."""
+    shown = ascii(item)
+    return shown if len(shown) <= _BRIEF else f"{shown[:_BEGINNING]}… ({len(shown)} characters)"
 
 
 def cut(text: str, width: int = _WIDE) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from improto.limits import Limits
 from improto.messages import Error, Invitation, Join, Message, OnlineUsers, Register, SendMessage
 from improto_conformance.asked import Hearing
-from improto_conformance.complaints import Complaint
+from improto_conformance.complaints import Complaint, brief
 from improto_conformance.model import DEFAULTS
 from improto_conformance.scope import Scope
 
@@ -58,7 +58,7 @@ def unsaid(hearings: Sequence[Hearing], scope: Scope) -> Iterator[Complaint]:
                     came.append(got)
                     said = SendMessage(id, text)
                     times = sum(before.index < each.index and before.item == said for before in asked)
-                    found = f"{one.party} received {ascii(got)[:300]}, which "
+                    found = f"{one.party} received {brief(got)}, which "
                     if not times:
                         yield Complaint("MESSAGE-4", f"{found}nobody had said", each.index)
                     elif times < came.count(got):

@@ -8,10 +8,11 @@ judgements ask the transcript for them.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import takewhile
 from typing import Final
 
 from improto.messages import AnyMessage, Conversations, Error, Invitation, Message, OnlineUsers
-from improto_conformance.complaints import Difference
+from improto_conformance.complaints import Difference, brief
 
 __all__ = ["RESET", "Entry", "Event", "Transcript"]
 
@@ -176,8 +177,9 @@ class Transcript:
     ) -> Iterator[str]:
         """Complain unless a party received exactly this, beside rosters and lists, or its beginning before a reset."""
         heard = self.heard(party, since, until)
-        if heard != list(wanted) and not (self.lossy(party) and heard == list(wanted)[: len(heard)]):
-            yield Difference.of(party, f"receive {_shown(wanted)}", f"received {_shown(heard)}")
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(heard, wanted, strict=False)))
+        if same < len(heard) or (same < len(wanted) and not self.lossy(party)):
+            yield Difference.of(party, f"receive {_shown(wanted, same)}", f"received {_shown(heard, same)}")
 
     def expect_open(self, party: str) -> Iterator[str]:
         """Complain if the server closed the party's connection."""
@@ -190,5 +192,15 @@ class Transcript:
             yield Difference.of(f"the connection of {party}", "be closed", "stayed open")
 
 
-def _shown(items: Sequence[AnyMessage | str]) -> str:
-    return ", ".join(item if isinstance(item, str) else ascii(item)[:300] for item in items) or "nothing"
+_FEW: Final = 3
+_MOST: Final = 10
+
+
+def _shown(items: Sequence[AnyMessage | str], same: int) -> str:
+    """List messages; of many, of which the first `same` are as they were to be, some of those behind them."""
+    start = same if same > _FEW else 0
+    listed = [item if isinstance(item, str) else brief(item) for item in items[start : start + _MOST]]
+    if (more := len(items) - start - len(listed)) > 0:
+        listed.append(f"and {more} more")
+    before = f"after {start} right ones: " if start else ""
+    return before + (", ".join(listed) or "nothing")

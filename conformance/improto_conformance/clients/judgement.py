@@ -30,6 +30,7 @@ from improto.messages import (
 from improto_conformance.clients import lines
 from improto_conformance.clients.lines import CLOSED, IGNORED, LOST, Item
 from improto_conformance.clients.stage import RESET
+from improto_conformance.complaints import brief
 from improto_conformance.judge import Complaint
 from improto_conformance.transcript import Entry, Event, Transcript
 
@@ -357,4 +358,4 @@ def _listed(items: Sequence[Item]) -> str:
 
 def _shown(item: AnyMessage | str) -> str:
     named = {IGNORED: "something that it ignored", LOST: "the loss of the connection", CLOSED: "its close"}
-    return named[item] if isinstance(item, str) else ascii(item)[:300]
+    return named[item] if isinstance(item, str) else brief(item)

@@ -10,6 +10,7 @@ from improto.limits import Limits
 from improto.messages import AnyMessage, Code, OnlineUsers, Register, Role
 from improto.states import State
 from improto.wire import Connection, Fault
+from improto_conformance.complaints import brief
 from improto_conformance.vectors import Vector
 from improto_conformance.vectors.values import read_bytes, read_message
 
@@ -126,7 +127,7 @@ def _wanted(vector: Vector) -> Read:
 
 
 def _shown(seen: Seen) -> str:
-    return seen if isinstance(seen, str) else ascii(seen)[:300]
+    return seen if isinstance(seen, str) else brief(seen)
 
 
 def _listed(items: Sequence[Seen]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 from improto.codec import load
 from improto.errors import DecodeError, ImprotoError, InvalidMessage
 from improto.messages import COMMANDS, Error
+from improto_conformance.complaints import brief
 from improto_conformance.vectors import Vector
 from improto_conformance.vectors.judge import Read, Seen, judge_message, judge_stream, segmentations
 from improto_conformance.vectors.values import Tagged, read_bytes, read_message
@@ -122,7 +123,7 @@ def _judge_encoded(vector: Vector, answer: Tagged) -> Iterator[str]:
         yield f"{vector.id} was written as {data[:200]!r}, which is {error}"
         return
     if found != wanted or rest is not None:
-        yield f"{vector.id} was written as {data[:200]!r}, which is {ascii(found)[:300]}"
+        yield f"{vector.id} was written as {data[:200]!r}, which is {brief(found)}"
     elif codec.name in _GENEROUS and _GENEROUS[codec.name](data):
         yield f"{vector.id} was written as {data[:200]!r}, which is for receivers to accept and not to be sent"
 
