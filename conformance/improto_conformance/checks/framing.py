@@ -5,6 +5,7 @@ from improto.messages import (
     Code,
     Join,
     ListConversations,
+    Message,
     OnlineUsers,
     Register,
     SendMessage,
@@ -33,6 +34,27 @@ def _(seen: Transcript) -> Complaints:
     heard = [getattr(message, "text", message) for message in seen.heard("ann", since="said")]
     if heard != ['a "b" c é']:
         yield f"ann was to hear its own message, and heard {heard}"
+
+
+@check("CONN-4", "a character is understood whose bytes come apart", transport="stream")
+def half_a_character(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    data = ann.encoded(SendMessage(stage.transcript.conversation, _FACES))
+    stage.mark("said")
+    for at in _WITHIN:
+        ann.send_bytes(data[:at])
+        bo.barrier()  # so the rest is another read
+        ann.send_bytes(data[at:])
+        ann.wait_for(Message)
+
+
+@half_a_character.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [seen.said("ann", _FACES)] * len(_WITHIN), since="said")
+
+
+_FACES = "\U0001f600" * 9  # 36 bytes in UTF-8
+_WITHIN = range(-24, -16)  # wherever a message ends, these cut it amid a character or its escape
 
 
 @check("CONN-5", "all of many messages in one write are handled, in order", transport="stream")

@@ -6,7 +6,7 @@ A time-out bounds only how long a failure takes.
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from random import Random
 from typing import Any, Self, TypeVar
@@ -104,6 +104,13 @@ class Stage:
     def room(self) -> int:
         """Bytes, more than may be on their way from the client as long as the server does not read."""
         return self._subject.room
+
+    def after_another(self, live: Callable[["Stage"], None]) -> None:
+        """Have another client live before, of which this one has to know nothing; it ends without a word."""
+        self._subject.over()
+        with Stage(self._subject, self.codec, self._waits, name=self.name) as other:
+            live(other)
+        self._accept = self._subject.begin(self.codec.name, self.name)
 
     def begin(self) -> None:
         """Have a new client, which is to talk to this server; nothing to do for one that begins by itself."""

@@ -34,6 +34,7 @@ _IDS = {
     "percent": "%s%20{0}",
     "command-name": "LIST_CONVERSATIONS",
     "slashes": "../a/b",
+    "what-each-object-has": "__proto__",
 }
 
 
@@ -94,6 +95,38 @@ def send_to_nowhere(stage: Stage) -> None:
     stage.enter("bo")
     stage.ask(SendMessage("7", "hello?"))
     stage.join("8")
+
+
+@check("CLIENT-10", "nothing is said in a conversation that is called what each object has, before JOIN")
+def send_to_what_objects_have(stage: Stage) -> None:
+    stage.enter("bo")
+    for id in ("constructor", "toString", "__proto__", "__class__"):
+        stage.invite(id)
+        stage.ask(SendMessage(id, "hello?"))
+    stage.join("8")
+
+
+@check("CONN-8", "a list is told of whose conversations are called what each object has")
+def list_of_what_objects_have(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.asks_for_list({"__proto__": ("constructor", "bo"), "constructor": (), "__class__": ("__proto__",)})
+
+
+@check("CLIENT-10", "what an earlier connection has joined is not joined on the next one")
+def nothing_is_left_over(stage: Stage) -> None:
+    stage.after_another(_stay_in_a_conversation)
+    stage.ask(Join("7"))
+    stage.enter("bo")
+    stage.ask(SendMessage("7", "still here?"))
+    stage.serve(Message("7", "bo", "for whom?"), Conversations({"7": ("bo",)}))
+    stage.serve(stage.roster("bo"))
+
+
+def _stay_in_a_conversation(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask(ListConversations())
+    stage.sends(ListConversations)
 
 
 @check("CLIENT-10", "the initiator too says nothing before JOIN")

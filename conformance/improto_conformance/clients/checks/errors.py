@@ -134,6 +134,7 @@ _PLAIN = {
     "no-colon": "invalid",
     "underscore": "not_member: it has hyphens",
     "beyond-ascii": "ungültig: a code is ASCII",
+    "on-a-later-line": "it failed\ninvalid: x",
 }
 
 for _name, _text in _PLAIN.items():

@@ -329,6 +329,7 @@ _SENSELESS: dict[str, tuple[Invitation | Message | OnlineUsers | Conversations, 
     "message-of-a-conversation-unheard-of": (Message("nowhere", "bo", "x"),),
     "empty-roster": (OnlineUsers({}),),
     "roster-with-a-name-like-ones-own": (OnlineUsers({"Ann": "x", "ann ": "y", "annn": "z"}),),
+    "message-for-what-each-object-has": (Message("constructor", "bo", "x"), Message("__class__", "bo", "y")),
     "list-that-nobody-asked-for": (Conversations({"7": ("ann", "bo")}),),
 }
 

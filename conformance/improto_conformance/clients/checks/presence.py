@@ -13,6 +13,8 @@ _CHANGES = {
     "everybody-else-new": {"dan": "x", "eve": "y"},
     "one-more": {"bo": "there", "cy": "there", "dan": "x"},
     "names-that-differ-in-case": {"bo": "1", "Bo": "2", "BO": "3"},
+    "names-that-each-object-has": {"constructor": "x", "__proto__": "y", "__class__": "z"},
+    "marks-of-other-languages": {'<bo> & "co"': "<b>&amp;</b> \\n %s", "'cy'": " a\r\nb\tc "},
     "a-thousand": {f"user-{number}": "there" for number in range(1000)},
 }
 

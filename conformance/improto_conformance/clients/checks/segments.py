@@ -97,6 +97,18 @@ def all_but_the_last_byte(stage: Stage) -> None:
     stage.tells(Message)
 
 
+@check("CLIENT-5", "a character is read whose bytes came apart")
+def half_a_character(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    message = stage.encoded(Message("7", "bo", "\U0001f600" * 9))
+    for at in range(len(message) - 24, len(message) - 16):
+        stage.serve_bytes(stage.encoded(stage.roster("cy")) + message[:at])
+        stage.tells(OnlineUsers)
+        stage.serve_bytes(message[at:])
+        stage.tells(Message)
+
+
 @check("CONN-5", "a message is handled at once, and not only when the next one comes")
 def handled_at_once(stage: Stage) -> None:
     stage.enter("bo")
