@@ -8,14 +8,7 @@ from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-__all__ = ["Core", "Delivery", "Held", "Latency", "LogIns", "Memory", "Results", "plot", "table"]
-
-
-class Core(NamedTuple):
-    """The core alone: seconds of one SEND_MESSAGE to ten members."""
-
-    codec: str
-    time: float
+__all__ = ["Delivery", "Held", "Latency", "LogIns", "Memory", "Results", "plot", "table"]
 
 
 class Delivery(NamedTuple):
@@ -64,7 +57,8 @@ class Latency(NamedTuple):
 class Results:
     """All that was measured."""
 
-    core: Sequence[Core]
+    cores: Mapping[str, float]
+    """Seconds of one message without a transport."""
     deliveries: Sequence[Delivery]
     log_ins: Sequence[LogIns]
     memory: Sequence[Memory]
@@ -96,6 +90,14 @@ on the same event loop ([`floor.py`](../benchmarks/servers/floor.py), which chec
 """
 
 
+CORES = """## The core alone
+
+Sans-IO cores, without a transport.  Improto's and the hand-written one take the bytes of one SEND_MESSAGE and give the bytes for
+each of ten members; the hand-written one checks nothing.  The cores of other protocols answer the one who has sent something.  The
+number in brackets is the time divided by that of the hand-written core.
+"""
+
+
 def table(results: Results) -> str:
     """Write the page."""
     lines = [HEAD.format(python=platform.python_version(), packages=packages())]
@@ -113,11 +115,9 @@ def table(results: Results) -> str:
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", *[f"Skipped: {name}, since {reason}." for name, reason in results.skipped.items()]]
-    lines += ["", "## The core alone", ""]
-    lines.append(
-        "The time from the bytes of one SEND_MESSAGE to the bytes for ten members, without a transport:"
-    )
-    lines.append(", ".join(f"{row.time * 1e6:.1f} µs in {row.codec}" for row in results.core) + ".")
+    lines += ["", CORES, "| | µs |", "|---|---|"]
+    least = results.cores["hand-written, Python"]
+    lines += [f"| {name} | {time * 1e6:.1f} ({time / least:.1f}) |" for name, time in results.cores.items()]
     lines += [
         "",
         "## Log-ins",
@@ -157,7 +157,7 @@ def floor_of(name: str) -> str:
 def packages() -> str:
     """Give the versions of the packages that are measured."""
     found: list[str] = []
-    for name in ("uvloop", "websockets", "miniircd", "msgspec"):
+    for name in ("uvloop", "websockets", "wsproto", "h11", "miniircd", "msgspec"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:

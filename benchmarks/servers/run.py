@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import page
-from core import core
+from core import OURS, THEIRS, cores
 from load import Crowd, running
 from rivals import MARK, Missing, Rival, floor, own, rivals
 
@@ -208,7 +208,7 @@ def main() -> None:
     ours, least = own("ascii"), floor()
     skipped: dict[str, str] = {}
     results = page.Results(
-        core=[page.Core(codec, core(codec, 10, plan.rounds, plan.seconds)) for codec in ("ascii", "json")],
+        cores=cores(OURS if quick else {**OURS, **THEIRS}, plan.rounds, plan.seconds, skipped),
         deliveries=deliveries(plan, [least, ours] if quick else rivals(), skipped),
         log_ins=[log_ins(plan, ours)],
         memory=[idle(plan, rival) for rival in (least, ours)],
