@@ -95,9 +95,9 @@ class Client:
         self.invitations: dict[str, str] = {}
         """Conversation → who invited the user, until JOIN or LEAVE was sent for it; in the order of arrival.
 
-        They take two megabytes at most, which is thousands of them: beyond that the oldest are forgotten.
+        They take at most two megabytes, which is thousands of them; beyond that, the oldest ones are forgotten.
         """
-        self._invited = 0  # bytes that they take
+        self._invited = 0  # bytes that the invitations take
         self.joined: dict[str, None] = {}
         """The conversations that the user is in, as keys in the order of joining."""
         self.conversations: Mapping[str, tuple[str, ...]] = {}

@@ -65,9 +65,9 @@ class Bounds:
     register: float = 60.0
     """Time to register (CONN-17)."""
     idle: float | None = None
-    """Time for which somebody who is registered may send nothing, None for any (CONN-29).
+    """How long a registered user may send nothing; None for ever (CONN-29).
 
-    Clients that only listen send nothing for as long as rosters and messages come.
+    Clients that only listen send nothing as long as rosters and messages arrive.
     """
     write: float = 60.0
     """For how long a peer may take nothing of what waits for it (CONN-28); and time to take all of it at a close."""
@@ -221,7 +221,7 @@ class Service:
         """Called about each REGISTER if `Policy.ask` is set; whoever is asked answers with `decide`, at once or later."""
         self._accepted = hub.newest  # a restored hub has users already
         self._peers: dict[int, Peer] = {}  # those that are not being closed
-        self._new = deque[Peer]()  # the observer does not know of them yet
+        self._new = deque[Peer]()  # of whom the observer was not told yet
         self._ready: dict[int, Peer] = {}  # have input to be looked at
         self._changed: dict[int, Peer] = {}  # have output, or are to be closed, or may be read from again
         self._audience: _Audience | None = None  # of the last MESSAGE
@@ -373,7 +373,7 @@ class Service:
         return due
 
     def _announce(self) -> None:
-        """Tell the observer who has come: in a turn, as all else, since it may raise."""
+        """Tell the observer who has connected: in a turn, like all else, since it may raise."""
         while self._new:
             peer = self._new.popleft()
             self._observer.connected(peer.id, peer.address)
@@ -394,13 +394,13 @@ class Service:
         for peer in self._expired(self._idle_by, now):
             if peer.reading:
                 self._expel(peer, Code.TIMEOUT, "you have sent nothing for too long; connect again", now)
-            else:  # what it has sent nobody knows
+            else:  # it was not read from, so it may well have sent something
                 self._wait_for(peer, now)
         for peer in self._expired(self._write_by, now):
             self._expel(peer, Code.SLOW_CONSUMER, "you have read nothing for too long", now)  # CONN-28
 
     def _wait_for(self, peer: Peer, now: float) -> None:
-        """Let somebody who is registered be idle for as long as may be, from now on or since before (CONN-29)."""
+        """Start the time for which a registered user may send nothing, unless it runs already (CONN-29)."""
         if self.bounds.idle is not None and peer.wire.state is State.REGISTERED:
             self._idle_by.setdefault(peer.id, now + self.bounds.idle)
 

@@ -24,7 +24,7 @@ What the binding is to do:
 
     user.next()                       → what has arrived, one item at a time, or None
     user.full                         whether to stop reading for now, since too much has not been looked at
-    user.look                         how many seconds to read at most until `overdue` is asked again
+    user.look                         after how many seconds of waiting for bytes to call `overdue` again
     user.standing                     whether to go on with this connection, or else to close it …
     user.delay(chance)                → … and how long to wait before making a new one; None if there is to be none
     user.failed(error)                no new one could be made
@@ -81,8 +81,11 @@ _PASSING: Final = (
     Code.TIMEOUT,
     Code.SHUTTING_DOWN,
 )
-"""Refusals that may not last, of a user who was registered before: the server is full or restarts, has too many connections
-(FLOW-13), cannot decide just now who may come, or has not noticed that the old connection is dead."""
+"""Refusals that may not last, of a user who was registered before.
+
+The server is full or restarts, has too many connections (FLOW-13), cannot decide just now who may come, or has not noticed
+that the old connection is dead.
+"""
 _LAST_WORDS: Final = (Code.FORBIDDEN, Code.TIMEOUT, Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)
 """With which a server says why it ends the connection (ERROR-8)."""
 _LOOK: Final = 10.0
@@ -173,7 +176,7 @@ class User:
         self._codec = codec
         self._backoff = backoff
         self._reply = reply
-        self._reply_by: float | None = None  # set while nobody but this waits for the roster
+        self._reply_by: float | None = None  # until when, if no caller waits for the roster
         self._attempt = 0
         self._me: Register | None = None  # how to register again
         self._joined: tuple[str, ...] = ()
@@ -196,7 +199,7 @@ class User:
 
     @property
     def state(self) -> State:
-        """Where the connection stands."""
+        """The state of the connection."""
         return self._session.state
 
     # -- what the user wants --------------------------------------------------------------------------------
@@ -327,7 +330,7 @@ class User:
 
     @property
     def look(self) -> float:
-        """Seconds to read at most until `overdue` is asked again."""
+        """After how many seconds of waiting for bytes `overdue` is to be called again."""
         return _LOOK if self._reply_by is None else min(_LOOK, self._reply)
 
     def _end(self, error: ImprotoError | None) -> None:

@@ -205,7 +205,7 @@ class Connection:
 
     @property
     def behind(self) -> int:
-        """Bytes that are not handled yet, behind the last message, once the codec is known."""
+        """How many bytes behind the last message are not handled yet; 0 until the codec is known."""
         return 0 if self._reader is None else self._reader.behind
 
     def encode(self, message: AnyMessage) -> bytes:

@@ -2,6 +2,6 @@
 
 from improto.bindings.asyncio.client import Session, connect, dial
 from improto.bindings.asyncio.link import StreamLink
-from improto.bindings.asyncio.server import Server
+from improto.bindings.asyncio.server import Admit, Server
 
-__all__ = ["Server", "Session", "StreamLink", "connect", "dial"]
+__all__ = ["Admit", "Server", "Session", "StreamLink", "connect", "dial"]

@@ -4,6 +4,6 @@ Each thread does one thing that blocks, and everything else happens under one lo
 """
 
 from improto.bindings.threads.client import Session, connect, dial
-from improto.bindings.threads.server import Server
+from improto.bindings.threads.server import Admit, Server
 
-__all__ = ["Server", "Session", "connect", "dial"]
+__all__ = ["Admit", "Server", "Session", "connect", "dial"]
