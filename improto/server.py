@@ -76,6 +76,8 @@ class Ask(NamedTuple):
     request: Register
 
 
+_LONGEST: Final = 1e6  # seconds, more than eleven days
+
 Output = Send | Close | Ask
 """What follows from an input."""
 
@@ -101,6 +103,15 @@ class Policy:
 
     That has to be 1 to 64 printable ASCII characters without a space, and never the same twice.
     """
+
+    def __post_init__(self) -> None:
+        """Check the numbers.  UsageError if rosters would follow each other without end, or a clock cannot take a time."""
+        if not 0 <= self.settle < _LONGEST:  # these are written so that NaN is refused, too
+            raise UsageError(f"settle is from 0 to less than a million seconds, and not {self.settle}")
+        if not 0 < self.repeat < _LONGEST:
+            raise UsageError(f"repeat is more than 0 and less than a million seconds, and not {self.repeat}")
+        if not self.roster_rate > 0:
+            raise UsageError(f"roster_rate is more than 0 bytes per second, and not {self.roster_rate}")
 
     def interval(self, roster_bytes: int) -> float:
         """Give the presence interval P of a roster of this size: the seconds between two rosters while things change."""

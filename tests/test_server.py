@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import os
 import subprocess
 import sys
@@ -970,3 +971,26 @@ def test_replacing_makes_nothing_larger() -> None:
     )
     outputs = hub.receive(BO, Register("ann", ""), 0.0)
     assert any(isinstance(output, Send) and output.first for output in outputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("settle", lambda: Policy(settle=-1.0)),
+        ("settle", lambda: Policy(settle=1e6)),
+        ("settle", lambda: Policy(settle=math.nan)),
+        ("repeat", lambda: Policy(repeat=0.0)),
+        ("repeat", lambda: Policy(repeat=math.inf)),
+        ("roster_rate", lambda: Policy(roster_rate=0.0)),
+        ("roster_rate", lambda: Policy(roster_rate=math.nan)),
+    ],
+)
+def test_times_that_cannot_be(name: str, make: Callable[[], Policy]) -> None:
+    """A policy with which rosters would follow each other without end, or never, is refused when it is made."""
+    with pytest.raises(UsageError, match=name):
+        make()
+
+
+def test_shortest_and_longest_times() -> None:
+    """Rosters may follow a change at once, and be as rare as a clock can tell."""
+    assert Policy(settle=0.0, repeat=999_999.0, roster_rate=math.inf).interval(1000) == 0.0
