@@ -77,7 +77,7 @@ def test_no_room_for_output() -> None:
             text=True,
             check=False,
         )
-    assert done.stderr == "improto: there is no room to print (No space left on device); make some\n"
+    assert done.stderr == "improto: there is no room for the output (No space left on device); make some\n"
     assert done.returncode == UNREAD
 
 

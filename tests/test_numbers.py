@@ -16,7 +16,7 @@ def test_amount(text: str, number: float) -> None:
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "-1", "1e6", "1e999", "soon", ""])
 def test_no_amount(text: str) -> None:
     """What is no number, not finite, negative, or more than a clock takes, is refused with what would do."""
-    with pytest.raises(argparse.ArgumentTypeError, match="is no number from 0 to less than a million"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a number from 0 to less than a million"):
         amount(text)
 
 
@@ -32,7 +32,7 @@ def test_wait() -> None:
 def test_no_count(text: str) -> None:
     """What cannot be a limit is refused."""
     assert count("10000") == 10_000
-    with pytest.raises(argparse.ArgumentTypeError, match="is no whole number from 1 on"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a whole number of 1 or more"):
         count(text)
 
 
@@ -40,5 +40,5 @@ def test_no_count(text: str) -> None:
 def test_no_port(text: str) -> None:
     """What is no port is refused, and not taken for another one, as the system does; the last one is one."""
     assert port("65535") == 65535
-    with pytest.raises(argparse.ArgumentTypeError, match="is no port from 0 to 65535"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a port from 0 to 65535"):
         port(text)

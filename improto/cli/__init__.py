@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:
         if error.errno in _FULL:
-            print(f"improto: there is no room to print ({error.strerror}); make some", file=sys.stderr)
+            print(f"improto: there is no room for the output ({error.strerror}); make some", file=sys.stderr)
         elif error.filename is not None:  # a file that the user has named
             print(f"improto: {error.filename}: {error.strerror}; name another place", file=sys.stderr)
             return USAGE

@@ -77,7 +77,7 @@ class Local(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Why a line was not understood or not sent, and what to type instead."""
+    """Why a line was not understood, or not sent, and what to type instead."""
 
     text: str
 
@@ -135,8 +135,10 @@ def _invite(rest: str) -> Request | Complaint:
     try:
         names = shlex.split(rest)
     except ValueError:
-        return Complaint('a quotation mark has no partner; put the name in the other kind, like "O\'Neill"')
-    return Invite(tuple(names)) if names else Complaint("whom? type /invite NAME …, see /who")
+        return Complaint(
+            'a quotation mark is not closed; put a name with one into quotes of the other kind, like "O\'Neill"'
+        )
+    return Invite(tuple(names)) if names else Complaint("invite which users? type /invite NAME …, see /who")
 
 
 def roster_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
@@ -166,7 +168,7 @@ class Chat:
     """One user at one terminal."""
 
     def __init__(self, session: Session) -> None:
-        """Talk on a session that stands."""
+        """Chat on a session on which the user is registered."""
         self._session = session
         self._username = session.view.username
         self._roster: Mapping[str, str] = {self._username: session.view.status}
@@ -204,7 +206,7 @@ class Chat:
         await asyncio.wait([asyncio.create_task(self._settled.wait())], timeout=_LAST_REPLIES)
 
     def _do(self, line: bytes) -> bool:
-        """Do what was typed, and tell whether to go on."""
+        """Do what the user typed, and tell whether to go on."""
         joined = self._session.view.joined
         try:
             understood = parse(line.decode(), joined, self._current())
@@ -294,25 +296,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help=f"tcp://HOST[:PORT], tls://HOST[:PORT] (port: {PORT}), unix:PATH, ws://HOST[:PORT] or wss://…",
     )
-    parser.add_argument("username", metavar="USERNAME", help="the name to be known by")
-    parser.add_argument("--status", default="", metavar="TEXT", help="shown to others beside the name")
+    parser.add_argument("username", metavar="USERNAME", help="your username")
     parser.add_argument(
-        "--codec", choices=available(), default="pickle", help="as the server speaks (default: %(default)s)"
+        "--status", default="", metavar="TEXT", help="your status, which others see beside your name"
     )
-    parser.add_argument("--integer-ids", action="store_true", help="send ids as integers in the pickle codec")
+    parser.add_argument(
+        "--codec",
+        choices=available(),
+        default="pickle",
+        help="one that the server speaks (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--integer-ids", action="store_true", help="in the pickle codec, send conversation ids as integers"
+    )
     parser.add_argument(
         "--gap",
         type=amount,
         default=0.0,
         metavar="S",
-        help="seconds between two messages to a pickle server that takes one recv for one message; try 0.02; "
-        "none on WebSocket",
+        help="seconds between two messages to a pickle server that expects one message from each recv; try 0.02; "
+        "not used on WebSocket",
     )
     parser.add_argument(
-        "--ca", metavar="FILE", help="trust servers whose certificate is signed by one of these"
+        "--ca", metavar="FILE", help="trust servers with a certificate that one of these has signed"
     )
-    parser.add_argument("--tls-cert", metavar="FILE", help="show the server this certificate in PEM")
-    parser.add_argument("--tls-key", metavar="FILE", help="its key, unless that is in the same file")
+    parser.add_argument("--tls-cert", metavar="FILE", help="present this certificate in PEM to the server")
+    parser.add_argument(
+        "--tls-key", metavar="FILE", help="the key of the certificate, unless it is in the same file"
+    )
     parser.add_argument("--reconnect", action="store_true", help="connect again when the connection is lost")
 
 
@@ -355,7 +366,7 @@ async def _chat(arguments: argparse.Namespace) -> int:
         tls = _tls(arguments.ca, arguments.tls_cert, arguments.tls_key)
     elif arguments.ca or arguments.tls_cert or arguments.tls_key:
         raise UsageError(
-            "--ca and --tls-cert are for tls:// and wss://: elsewhere nothing is secret or proved"
+            "--ca and --tls-cert are for tls:// and wss:// only: other connections do not use TLS"
         )
     try:
         async with _connecting(arguments.url, arguments.gap)(

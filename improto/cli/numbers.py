@@ -14,7 +14,7 @@ def amount(text: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number < _MOST:  # written so that NaN is refused, too
-        raise argparse.ArgumentTypeError(f"{text!a} is no number from 0 to less than a million")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a number from 0 to less than a million")
     return number
 
 
@@ -29,12 +29,12 @@ def wait(text: str) -> float:
 def count(text: str) -> int:
     """Take a limit, which is a whole number from 1 on; ArgumentTypeError if the text is none."""
     if not (text.isdecimal() and text.isascii() and len(text) <= 15 and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!a} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number of 1 or more")
     return int(text)
 
 
 def port(text: str) -> int:
     """Take a port, where 0 stands for a free one; ArgumentTypeError if it is none: the system would use some of its bits."""
     if not (text.isdecimal() and text.isascii() and len(text) <= 5 and int(text) < 2**16):
-        raise argparse.ArgumentTypeError(f"{text!a} is no port from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a port from 0 to 65535")
     return int(text)

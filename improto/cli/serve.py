@@ -34,25 +34,31 @@ _log = logging.getLogger("improto.serve")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `serve`."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=port, default=PORT, help="0 takes a free one (default: %(default)s)")
-    parser.add_argument("--unix", metavar="PATH", help="listen on a Unix socket, too")
+    parser.add_argument(
+        "--port", type=port, default=PORT, help="port to listen on; 0 takes a free one (default: %(default)s)"
+    )
+    parser.add_argument("--unix", metavar="PATH", help="listen on this Unix socket as well")
     parser.add_argument(
         "--tls-cert",
         metavar="FILE",
-        help="listen behind TLS, with this certificate in PEM; SIGHUP reads it again",
+        help="use TLS, with this certificate in PEM; SIGHUP reads the file again",
     )
-    parser.add_argument("--tls-key", metavar="FILE", help="its key, unless that is in the same file")
-    parser.add_argument("--tls-port", type=port, metavar="PORT", help="TLS here, and not at --port")
+    parser.add_argument(
+        "--tls-key", metavar="FILE", help="the key of the certificate, unless it is in the same file"
+    )
+    parser.add_argument(
+        "--tls-port", type=port, metavar="PORT", help="use TLS on this port, and none on --port"
+    )
     parser.add_argument(
         "--require-client-cert",
         metavar="FILE",
-        help="take users only by a certificate signed by one of these, under its common name",
+        help="let in only users with a certificate that one of these has signed, with its common name as username",
     )
     parser.add_argument(
         "--websocket",
         type=port,
         metavar="PORT",
-        help="listen for WebSocket, too, and serve browsers a page to talk on; behind TLS with --tls-cert",
+        help="accept WebSocket as well, on this port, and serve a chat page for browsers; with TLS if there is --tls-cert",
     )
     parser.add_argument(
         "--origin",
@@ -60,65 +66,97 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="URL",
-        help="of pages that may use it, besides those from this server by its number or as localhost",
+        help="let pages from this origin use WebSocket, besides those from this server by its address or as localhost; may be given again",
     )
     parser.add_argument(
         "--codec",
         choices=["auto", *available()],
         default="auto",
-        help="auto tells from the first bytes of each connection (default)",
+        help="auto finds out from the first bytes of each connection (default)",
     )
-    parser.add_argument("--private", action="store_true", help="only who is invited may join a conversation")
+    parser.add_argument("--private", action="store_true", help="only invited users may join a conversation")
     parser.add_argument(
-        "--settle", type=amount, default=1.0, metavar="S", help="a roster follows a change within S seconds"
-    )
-    parser.add_argument(
-        "--repeat", type=wait, default=30.0, metavar="S", help="… and the last one within S seconds"
-    )
-    parser.add_argument("--register-timeout", type=wait, default=60.0, metavar="S", help="time to register")
-    parser.add_argument(
-        "--idle-timeout", type=wait, metavar="S", help="time for which users may send nothing (default: any)"
+        "--settle",
+        type=amount,
+        default=1.0,
+        metavar="S",
+        help="send a roster within S seconds after a change (default: %(default)s)",
     )
     parser.add_argument(
-        "--rate", type=amount, metavar="N", help="requests per second and connection (default: any)"
+        "--repeat",
+        type=wait,
+        default=30.0,
+        metavar="S",
+        help="send a roster within S seconds after the last one, also without a change (default: %(default)s)",
     )
     parser.add_argument(
-        "--burst", type=count, default=20, metavar="N", help="requests at once, where --rate is given"
+        "--register-timeout",
+        type=wait,
+        default=60.0,
+        metavar="S",
+        help="seconds that a client has to register (default: %(default)s)",
     )
-    parser.add_argument("--connections", type=count, default=10_000, metavar="N", help="in all")
+    parser.add_argument(
+        "--idle-timeout",
+        type=wait,
+        metavar="S",
+        help="seconds for which a user may send nothing (default: any time)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=amount,
+        metavar="N",
+        help="requests per second from each connection (default: any number)",
+    )
+    parser.add_argument(
+        "--burst",
+        type=count,
+        default=20,
+        metavar="N",
+        help="requests at once from each connection, if --rate is given (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--connections",
+        type=count,
+        default=10_000,
+        metavar="N",
+        help="connections in total (default: %(default)s)",
+    )
     parser.add_argument(
         "--per-address",
         type=count,
         default=1_000,
         metavar="N",
-        help="connections from one address, or one /64 of IPv6",
+        help="connections from one address, or from one /64 network of IPv6 (default: %(default)s)",
     )
     parser.add_argument(
         "--queue",
         type=count,
         default=Bounds().events,
         metavar="BYTES",
-        help="waiting for one who reads nothing",
+        help="bytes that may wait for one client that does not read (default: %(default)s)",
     )
     parser.add_argument(
         "--queues",
         type=count,
         default=Bounds().all_queues,
         metavar="BYTES",
-        help="… and for all such together",
+        help="bytes that may wait for all such clients together (default: %(default)s)",
     )
-    parser.add_argument("--integer-ids", action="store_true", help="send ids as integers in the pickle codec")
+    parser.add_argument(
+        "--integer-ids", action="store_true", help="in the pickle codec, send conversation ids as integers"
+    )
     parser.add_argument(
         "--gap",
         type=amount,
         default=0.0,
         metavar="S",
-        help="seconds between two messages to a pickle peer that takes one recv for one message; try 0.02",
+        help="seconds between two messages to a pickle client that expects one message from each recv; try 0.02",
     )
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="log connections and commands, and count them at the end"
     )
-    parser.add_argument("--log-texts", action="store_true", help="… and what people say")
+    parser.add_argument("--log-texts", action="store_true", help="log what people say as well")
 
 
 def origin(text: str) -> str:
@@ -167,7 +205,7 @@ def _listeners(arguments: argparse.Namespace) -> _Listeners:
         raise UsageError("TLS needs --tls-cert")
     if arguments.require_client_cert and any(context is None for _, context in found):
         raise UsageError(
-            "with --require-client-cert, names would be free to take at other listeners: "
+            "with --require-client-cert, there must be no listeners at which anybody may take any name: "
             "leave --tls-port and --unix out"
         )
     return found

@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `spec`."""
     actions = parser.add_subparsers(title="what to do", required=True, metavar="ACTION")
     export = actions.add_parser("export", help=HELP, description=HELP)
-    export.add_argument("folder", type=Path, metavar="DIR", help="made if need be")
+    export.add_argument("folder", type=Path, metavar="DIR", help="the folder, which is made if there is none")
 
 
 def run(arguments: argparse.Namespace) -> int:
