@@ -137,7 +137,7 @@ def test_report_of_a_failure(programs: Programs, tmp_path: Path) -> None:
         ((REFERENCE, "--jobs", "0"), 2, "--jobs"),
         ((REFERENCE, "--only", "JOIN-3/*", "--only", "JION-4"), 2, "or JOIN-4"),
         ((REFERENCE, "--only", "ASCII-*", "--codec", "json"), 4, "no check ran"),
-        ((REFERENCE, "--timeout", "nan"), 2, "'nan' is no number"),
+        ((REFERENCE, "--timeout", "nan"), 2, "'nan' is not a number"),
         (("tcp://127.0.0.1:0",), 2, "is no target"),
         ((f"{REFERENCE} --codec json", "--codec", "ascii", "--timeout", "1"), 3, "speaks json and not ascii"),
     ],

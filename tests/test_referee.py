@@ -423,7 +423,11 @@ def test_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
         (["--listen", "127.0.0.1:0", "--upstream", "7777"], 2, "is no target"),
         (["--listen", "127.0.0.1:0", "--upstream", "unix:/x"], 2, "plain TCP"),
         (["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--break-after", "0"], 2, "1 or more"),
-        (["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--delay", "nan"], 2, "'nan' is no number"),
+        (
+            ["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--delay", "nan"],
+            2,
+            "'nan' is not a number",
+        ),
         (["--listen", "127.0.0.1:0", "--upstream", "cmd:no-such-program"], 3, "cannot be started"),
         (["--listen", "192.0.2.1:1", "--upstream", "127.0.0.1:1"], 3, "choose another --listen"),
     ],

@@ -98,8 +98,13 @@ MODULES: Final[Mapping[str, str]] = {dotted(path): path for path in WAYS}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `zoo --automatic`."""
     add = parser.add_argument_group("mutants that are made automatically").add_argument
-    add("--automatic", action="store_true", help="try the suite on small faults in the reference instead")
-    add("--module", action="append", metavar="PATTERN", help="modules to put them in, e.g. 'improto.*'")
+    add("--automatic", action="store_true", help="instead, try the suite on small faults in the reference")
+    add(
+        "--module",
+        action="append",
+        metavar="PATTERN",
+        help="put faults only into these modules, e.g. 'improto.*'",
+    )
     add("--report", type=Path, metavar="FILE", help="write the score and the survivors, as Markdown")
 
 
@@ -110,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
         path for module, path in MODULES.items() if any(fnmatchcase(module, pattern) for pattern in patterns)
     ]
     if not paths:
-        raise UsageError(f"--module has to be the pattern of one of: {', '.join(MODULES)}")
+        raise UsageError(f"--module must match at least one of: {', '.join(MODULES)}")
     explained = explanations()
     tried: list[Tried] = []
     chosen = [mutant for path in paths for mutant in mutants(path, source(path))]

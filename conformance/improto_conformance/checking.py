@@ -52,15 +52,20 @@ def add_declaration(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what a server declares."""
     add = parser.add_argument
     add("--profile", type=Path, metavar="FILE", help="what the server declares, in TOML (docs/profile.md)")
-    add("--private", action="store_true", help="the server lets only invited users join")
+    add("--private", action="store_true", help="the server declares that only invited users may join")
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """Add the options that say whom to trust, where a server may be behind TLS."""
     add = parser.add_argument
     add("--ca", default="", metavar="FILE", help="certificates to trust, for tls:// and wss://")
-    add("--insecure", action="store_true", help="trust any certificate")
-    add("--server-name", default="", metavar="NAME", help="whom the certificate has to be for")
+    add("--insecure", action="store_true", help="trust any certificate, for tls:// and wss://")
+    add(
+        "--server-name",
+        default="",
+        metavar="NAME",
+        help="the name that the certificate must have (default: the host of the target)",
+    )
 
 
 def declared(arguments: argparse.Namespace, codecs: Sequence[str]) -> Profile:
@@ -88,49 +93,71 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=wait,
         default=5.0,
         metavar="S",
-        help="seconds to wait for what has to come (default: %(default)s)",
+        help="seconds to wait for something that must come (default: %(default)s)",
     )
     add(
         "--seed",
         type=int,
         default=0,
         metavar="N",
-        help="decides what is left to chance, as where --cut sampled cuts (default: %(default)s)",
+        help="decides everything random, such as where --cut sampled cuts (default: %(default)s)",
     )
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
     """Add those that choose what runs and what is told of it: all that the command of one failure has anew."""
     add = parser.add_argument
-    add("--codec", action="append", choices=available(), help="may be given again (default: all)")
-    add("--only", action="append", metavar="PATTERN", help="checks to run, e.g. 'JOIN-*' or 'CONN-4/*'")
-    add("--skip", action="append", default=[], metavar="PATTERN", help="checks to leave out")
+    add(
+        "--codec",
+        action="append",
+        choices=available(),
+        help="a codec to use; may be given again (default: all)",
+    )
+    add(
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help="run only these checks, e.g. 'JOIN-*' or 'CONN-4/*'; may be given again",
+    )
+    add(
+        "--skip",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="leave these checks out; may be given again",
+    )
     add(
         "--cut",
         action="append",
         choices=list(CUTS),
-        help="how to cut what is sent into writes; may be given again (default: whole)",
+        help="how to cut the sent bytes into writes; may be given again (default: whole)",
     )
-    add("--jobs", type=int, default=4, metavar="N", help="checks at a time (default: %(default)s)")
+    add(
+        "--jobs",
+        type=int,
+        default=4,
+        metavar="N",
+        help="how many checks to run at a time (default: %(default)s)",
+    )
     add(
         "--report",
         type=Path,
         metavar="DIR",
-        help="write report.html, report.json, junit.xml, summary.md and transcripts there",
+        help="write report.html, report.json, junit.xml, summary.md and transcripts into this folder",
     )
     add(
         "--known-failing",
         type=Path,
         metavar="FILE",
-        help="fail only for what is not in this file of known failures, or is there and passes now",
+        help="a file of known failures: fail only if something else fails, or if one of these no longer does",
     )
-    add("--fix", action="store_true", help="rewrite the file of --known-failing from this run")
+    add("--fix", action="store_true", help="write the failures of this run into the file of --known-failing")
     add(
         "--redact",
         action="store_true",
-        help="put other texts of the same length in place of names, statuses, texts and ids in all that is told and written",
+        help="replace names, statuses, texts and ids by others of the same length in everything that is printed and written",
     )
-    add("-v", "--verbose", action="store_true", help="name the checks that pass, too")
+    add("-v", "--verbose", action="store_true", help="name the passed checks as well")
 
 
 def chosen(checks: Sequence[_AnyAim], arguments: argparse.Namespace) -> list[_AnyAim]:

@@ -1,4 +1,4 @@
-"""`improto check ROLE`: says whether a server, or a client, conforms."""
+"""`improto check ROLE`: checks whether a server or a client conforms to the specification."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
@@ -24,24 +24,32 @@ from improto_conformance.targets import Target, opened, words_of
 
 __all__ = ["HELP", "add_client", "add_server", "configure", "examine_client", "examine_server", "run"]
 
-HELP: Final = "say whether a server, or a client, conforms to the specification"
+HELP: Final = "check whether a server or a client conforms to the specification"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `check`, a role each."""
     roles = parser.add_subparsers(title="what to check", required=True, metavar="ROLE")
-    server = roles.add_parser("server", help="a server", description=HELP)
+    server = roles.add_parser(
+        "server", help="a server", description="Check whether a server conforms to the specification."
+    )
     add_server(server)
     server.add_argument(
-        "--shared", action="store_true", help="others use the server: leave out what has to be alone with it"
+        "--shared",
+        action="store_true",
+        help="others use the server, too: leave out the checks that must be alone with it",
     )
     server.set_defaults(role=_server, jobs=Settings().jobs)
-    client = roles.add_parser("client", help="a client", description="Say whether a client conforms.")
+    client = roles.add_parser(
+        "client", help="a client", description="Check whether a client conforms to the specification."
+    )
     add_client(client)
     client.set_defaults(role=_client)
 
     pair = roles.add_parser(
-        "pair", help=pair_command.HELP, description="Say who is to blame, client or server."
+        "pair",
+        help=pair_command.HELP,
+        description="Run a client against a server, and say which of the two is to blame.",
     )
     pair.set_defaults(role=pair_command.run)
     pair_command.configure(pair)
@@ -53,14 +61,14 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         "target",
         metavar="TARGET",
         help="tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH, "
-        "cmd:'PROGRAM {port}' to start one, or inproc:MODULE:FUNCTION",
+        "cmd:'PROGRAM {port}' to start a program, or inproc:MODULE:FUNCTION for a server in this process",
     )
     checking.add_declaration(parser)
     checking.add_trust(parser)
     parser.add_argument(
         "--fresh",
         action="store_true",
-        help="start the program of cmd: anew for each check: none harms another",
+        help="start the program of cmd: anew for each check, so that no check can disturb another",
     )
     checking.add_options(parser)
 
@@ -71,13 +79,13 @@ def add_client(parser: argparse.ArgumentParser) -> None:
     who.add_argument(
         "--driver",
         metavar="PROG",
-        help="a program that works the client, with its arguments (docs/driver.md)",
+        help="the driver, a program that operates the client, with its arguments (docs/driver.md)",
     )
     who.add_argument(
         "--cmd",
         metavar="PROG",
-        help="the client itself, such as './client {host} {port} {user}', for checks that need no driver; "
-        "{codec} stands for the codec",
+        help="instead of a driver, the client itself, such as './client {host} {port} {user}'; a {codec} in it stands "
+        "for the codec.  Only some checks are possible then",
     )
     checking.add_options(parser)
 
@@ -147,7 +155,7 @@ def examine_client(
     words = words_of(arguments.driver or arguments.cmd)
     if not words:
         raise UsageError(
-            "give a program and its arguments in one word, such as --driver './my_driver --fast'"
+            "give the program and its arguments as one quoted word, such as --driver './my_driver --fast'"
         )
 
     def examine(

@@ -24,7 +24,7 @@ from improto_conformance.transcript import Event, Transcript
 
 __all__ = ["HELP", "configure", "of_reports", "of_transcripts", "run"]
 
-HELP: Final = "say what is different between two reports, or two transcripts"
+HELP: Final = "show the differences between two reports, or two transcripts"
 
 _WIDTH: Final = 160
 
@@ -33,14 +33,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `diff`."""
     add = parser.add_argument
     add("before", type=Path, metavar="BEFORE", help="a folder that --report has written, or a transcript")
-    add("after", type=Path, metavar="AFTER", help="another one, of what is compared with that")
+    add("after", type=Path, metavar="AFTER", help="another one, which is compared with it")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the differences, a line each; 0 if there are none, else 1."""
     before, after = arguments.before, arguments.after
     if before.is_dir() != after.is_dir():
-        raise UsageError("a report is compared with a report, and a transcript with a transcript")
+        raise UsageError("compare a report with a report, or a transcript with a transcript")
     if before.is_dir():
         lines = list(of_reports(reports.read(before), reports.read(after)))
     else:

@@ -14,7 +14,7 @@ from improto_spec import Clause, clauses
 
 __all__ = ["HELP", "configure", "explain", "run"]
 
-HELP: Final = "say what a clause demands, why, and what tries it"
+HELP: Final = "say what a clause demands and why, and what checks it"
 
 _WIDTH: Final = 100
 
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "clause",
         metavar="CLAUSE",
-        help="such as JOIN-3, or the name of one of its checks; or an area such as JOIN, for all of it",
+        help="a clause such as JOIN-3, or the name of one of its checks; or an area such as JOIN, for all its clauses",
     )
 
 

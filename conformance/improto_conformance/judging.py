@@ -24,7 +24,7 @@ from improto_spec import clauses
 
 __all__ = ["HELP", "JUDGES", "configure", "run"]
 
-HELP: Final = "judge transcripts that were kept"
+HELP: Final = "judge transcripts that were written before"
 
 _ALLOWED: Final = 0
 _VIOLATION: Final = 1
@@ -52,12 +52,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "transcripts",
         nargs="+",
         metavar="TRANSCRIPT",
-        help="what --report has written, a file or a folder; - for standard input",
+        help="a file or folder that --report has written; - for standard input",
     )
     parser.add_argument(
-        "--private", action="store_true", help="the server lets only invited users join, whatever is written"
+        "--private",
+        action="store_true",
+        help="the server declares that only invited users may join, whatever the transcript says",
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="name what is allowed, too")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="name the transcripts with nothing wrong as well"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -98,7 +102,7 @@ def _judge(kept: _Kept, arguments: argparse.Namespace) -> bool | None:
     of = ", ".join(filter(None, (record.check, record.codec)))
     name = escaped(f"{kept.name} ({of})" if of else kept.name)
     if role not in JUDGES:
-        raise UsageError(f"{name} is about {role!a}; nobody here judges that")
+        raise UsageError(f"{name} is about {role!a}; there is no judge for that")
     # A server of whose codecs only one is seen may speak others as well, or not: a judge then allows for both.
     codecs = sorted(set(record.transcript.codecs.values())) or available()
     try:

@@ -12,22 +12,28 @@ from improto_spec import clauses
 
 __all__ = ["HELP", "configure", "merged", "run"]
 
-HELP: Final = "make one report of those of several runs, with a matrix of all"
+HELP: Final = "make one report of the reports of several runs, with a matrix of all results"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `merge`."""
     parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="DIR", help="what --report has written, or this command"
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="a folder that --report or this command has written",
     )
-    parser.add_argument("--report", type=Path, metavar="OUT", required=True, help="where to write the report")
+    parser.add_argument(
+        "--report", type=Path, metavar="OUT", required=True, help="the folder for the new report"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read all, write one, and say of each run what its verdict was; the exit code is that of the worst one."""
     if arguments.report.resolve() in [folder.resolve() for folder in arguments.folders]:
         raise UsageError(
-            f"{arguments.report} is one of those that are read; name another folder for --report"
+            f"{arguments.report} is one of the folders that are read; name another one for --report"
         )
     runs = merged(arguments.folders)
     try:

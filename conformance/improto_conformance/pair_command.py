@@ -1,4 +1,4 @@
-"""`improto check pair`: somebody's client against somebody's server, and who is to blame."""
+"""`improto check pair`: runs a client against a server, and says which of the two is to blame."""
 
 import argparse
 import os
@@ -33,7 +33,7 @@ from improto_conformance.verdict import SERVER
 
 __all__ = ["HELP", "configure", "run"]
 
-HELP: Final = "a client against a server, through the referee: which of the two is to blame"
+HELP: Final = "a client against a server, through the referee: which of the two is to blame?"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,20 +46,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="tcp://HOST:PORT, or cmd:'PROGRAM {port}' to start one",
     )
     who = parser.add_mutually_exclusive_group(required=True)
-    who.add_argument("--driver", metavar="PROG", help="a program that works the client (docs/driver.md)")
     who.add_argument(
-        "--client", metavar="PROG", help="the client itself: 'PROG {host} {port} {user}', perhaps {codec}"
+        "--driver", metavar="PROG", help="the driver, a program that operates the client (docs/driver.md)"
     )
-    add("--codec", action="append", choices=available(), help="may be given again (default: all)")
-    add("--cut", choices=list(CUTS), default="whole", help="how the referee cuts what it passes on")
+    who.add_argument(
+        "--client",
+        metavar="PROG",
+        help="instead of a driver, the client itself: 'PROG {host} {port} {user}', perhaps with {codec}",
+    )
+    add(
+        "--codec",
+        action="append",
+        choices=available(),
+        help="a codec to use; may be given again (default: all)",
+    )
+    add(
+        "--cut",
+        choices=list(CUTS),
+        default="whole",
+        help="how the referee cuts the bytes that it passes on (default: %(default)s)",
+    )
     add(
         "--timeout",
         type=wait,
         default=5.0,
         metavar="S",
-        help="seconds to wait for what has to come (default: %(default)s)",
+        help="seconds to wait for something that must come (default: %(default)s)",
     )
-    add("--report", type=Path, metavar="DIR", help="write transcripts there")
+    add("--report", type=Path, metavar="DIR", help="write transcripts into this folder")
     add_declaration(parser)
 
 
@@ -67,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Hold all sessions; 0 nobody is to blame, 1 somebody is, 3 no server or client, 4 nothing could be judged."""
     words = words_of(arguments.client if arguments.driver is None else arguments.driver)
     if not words:
-        raise UsageError("give a program and its arguments in one word")
+        raise UsageError("give the program and its arguments as one quoted word")
     profile = declared(arguments, arguments.codec or available())
     met: list[Met] = []
     try:

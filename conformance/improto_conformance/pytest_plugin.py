@@ -1,10 +1,10 @@
-"""A plugin of pytest: each check of a server is a test.
+"""A pytest plugin: each check of a server is a test.
 
     pytest --improto-target tcp://localhost:6666 --improto-codec json
 
-collects them beside other tests.  The marker `improto_clause` names the clause of each, so `-m improto_clause` runs them
-alone, and `-m "improto_clause(id='JOIN-3')"` those of one clause.  Without the option nothing happens, and nothing of the
-suite is imported.
+collects them beside other tests.  Each has a marker `improto_clause` that names its clause.  So `-m improto_clause` runs
+only these tests, and `-m "improto_clause(id='JOIN-3')"` only those of one clause.  Without the option the plugin does
+nothing, and imports nothing of the suite.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--improto-target", metavar="URL", help="the server to check, as for `improto check server`")
     add("--improto-profile", metavar="FILE", type=Path, help="what the server declares, in TOML")
     add("--improto-codec", metavar="NAME", action="append", help="a codec that it speaks (default: all)")
-    add("--improto-only", metavar="PATTERN", action="append", help="checks to run, such as 'JOIN-*'")
+    add("--improto-only", metavar="PATTERN", action="append", help="run only these checks, such as 'JOIN-*'")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,7 +71,7 @@ class Server(pytest.Collector):
                     yield CheckItem.from_parent(self, name=name, check=check, codec=codec)  # pyright: ignore
 
     def setup(self) -> None:
-        """Start the server; if there is none, nothing of this can be tested."""
+        """Start the server; pytest ends if it cannot be reached."""
         from improto.errors import ImprotoError
         from improto_conformance.embed import Examination
 
@@ -105,7 +105,7 @@ class CheckItem(pytest.Item):
             pytest.skip("does not fit the target or its profile")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Show a failure as the command line does; what is the suite's own fault, as pytest does."""
+        """Show a failure as `improto check` does, and a fault of the suite itself as pytest does."""
         from improto_conformance.embed import NotConformant
 
         if isinstance(excinfo.value, NotConformant):
@@ -119,7 +119,7 @@ class CheckItem(pytest.Item):
 
 @pytest.fixture(scope="session")
 def improto_target(request: pytest.FixtureRequest) -> "Iterator[Target]":
-    """Give the server of `--improto-target` to tests of one's own; without the option they are skipped."""
+    """Give your own tests the server of `--improto-target`; without the option they are skipped."""
     if not request.config.getoption("--improto-target"):
         pytest.skip("needs --improto-target")
     with _opened(request.config) as target:

@@ -1,4 +1,4 @@
-"""`improto referee`: stands between clients and a server, passes on what they say, and names who violates what."""
+"""`improto referee`: stands between clients and a server, passes on what they send, and says who violates what."""
 
 import argparse
 import asyncio
@@ -31,7 +31,7 @@ from improto_conformance.verdict import SERVER, Judgement, judged
 __all__ = ["HELP", "configure", "run"]
 
 HELP: Final = (
-    "judge live traffic: pass on, unchanged, what clients and a server say, and name who violates what"
+    "judge live traffic: pass on what clients and a server send, unchanged, and say who violates which clause"
 )
 
 _WAITING: Final = 8  # transcripts that may wait to be judged
@@ -45,28 +45,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_address,
         required=True,
         metavar="HOST:PORT",
-        help="for the clients; port 0 takes a free one",
+        help="where clients connect; port 0 takes a free one",
     )
     add(
         "--upstream",
         required=True,
         metavar="TARGET",
-        help="the server: HOST:PORT, or cmd:'PROGRAM {port}' to start it",
+        help="the server: HOST:PORT, or cmd:'PROGRAM {port}' to start a program",
     )
     add(
         "--codec",
         choices=available(),
-        help="the only one that is spoken (default: told from the first bytes)",
+        help="the only codec that is used (default: the first bytes of each connection decide)",
     )
     add(
         "--cut",
         choices=list(CUTS),
         default="whole",
-        help="how to cut each read into writes, in both directions",
+        help="how to cut each read into writes, in both directions (default: %(default)s)",
     )
     add("--delay", type=amount, default=0.0, metavar="S", help="pass on each read S seconds later")
-    add("--break-after", type=int, metavar="N", help="reset a connection after N bytes in one direction")
-    add("--report", type=Path, metavar="DIR", help="write transcripts there")
+    add("--break-after", type=int, metavar="N", help="reset each connection after N bytes in one direction")
+    add("--report", type=Path, metavar="DIR", help="write transcripts into this folder")
     add_declaration(parser)
 
 
@@ -135,11 +135,13 @@ class _Bench:
     def take(self, seen: Transcript, full: bool) -> None:
         """Take in a transcript."""
         if full:
-            self._doubt("too much at once: what comes is passed on, and not judged until nobody is connected")
+            self._doubt(
+                "too much traffic at once: until nobody is connected, it is passed on without being judged"
+            )
         if self._waiting.acquire(blocking=False):
             self._pool.submit(self._judge, seen, next(self._numbers)).add_done_callback(self._done)
         else:
-            self._doubt("too much waits to be judged: a transcript is dropped")
+            self._doubt("too many transcripts wait to be judged: one is dropped")
 
     def close(self) -> None:
         """Judge what still waits."""
@@ -152,7 +154,7 @@ class _Bench:
         if self._violated:
             return FAILURE, f"NOT CONFORMANT: {'; '.join(sorted(self._violated))}"
         if self._doubts:
-            return NOTHING, "NO VERDICT: nobody was seen to be wrong, but not all could be judged"
+            return NOTHING, "NO VERDICT: nobody was seen to be wrong, but not everything could be judged"
         if not self._clean:
             return NOTHING, "NO VERDICT: no message was seen"
         return CONFORMANT, "CONFORMANT: nobody was seen to be wrong"
@@ -182,7 +184,7 @@ class _Bench:
 
     def _doubt(self, reason: str) -> None:
         self._doubts += 1
-        print(f"not all is judged: {escaped(reason)}", flush=True)
+        print(f"not everything is judged: {escaped(reason)}", flush=True)
 
     def _write(self, path: Path, seen: Transcript, judgement: Judgement) -> None:
         verdict = (
@@ -203,5 +205,5 @@ class _Bench:
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdecimal() or int(port) > 0xFFFF:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address; write HOST:PORT, like 127.0.0.1:7777")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address; write HOST:PORT, like 127.0.0.1:7777")
     return host.strip("[]"), int(port)

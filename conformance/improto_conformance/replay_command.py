@@ -1,4 +1,4 @@
-"""`improto replay TRANSCRIPT… TARGET`: sends again what the parties of transcripts sent, and judges what comes of it."""
+"""`improto replay TRANSCRIPT… TARGET`: sends again what the parties of transcripts sent, and judges what happens."""
 
 import argparse
 import os
@@ -28,7 +28,7 @@ from improto_conformance.targets import Target, opened
 
 __all__ = ["HELP", "Outcome", "again", "configure", "fresh", "run"]
 
-HELP: Final = "send again what the parties of transcripts sent, to any server, and judge what comes of it"
+HELP: Final = "send to a server again what the parties of transcripts sent, and judge what happens"
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -37,16 +37,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `replay`."""
     add = parser.add_argument
     add("transcript", nargs="+", type=Path, metavar="TRANSCRIPT", help="a file that --report DIR has written")
-    add("target", metavar="TARGET", help="as of `improto check server`")
-    add("--codec", choices=available(), help="to speak instead of the transcript's own")
+    add("target", metavar="TARGET", help="the server, as for `improto check server`")
+    add("--codec", choices=available(), help="speak this codec instead of that of the transcript")
     add(
         "--timeout",
         type=wait,
         default=2.0,
         metavar="S",
-        help="seconds to wait for what came before (default: %(default)s)",
+        help="seconds to wait for what came in the transcript (default: %(default)s)",
     )
-    add("--report", type=Path, metavar="DIR", help="write the new transcripts there")
+    add("--report", type=Path, metavar="DIR", help="write the new transcripts into this folder")
     add_declaration(parser)
     add_trust(parser)
 

@@ -1,4 +1,4 @@
-"""`improto shrink TRANSCRIPT TARGET`: finds the shortest script with which a server still violates the same clause."""
+"""`improto shrink TRANSCRIPT TARGET`: finds the shortest transcript in which a server still violates the same clause."""
 
 import argparse
 from collections.abc import Iterator
@@ -25,36 +25,36 @@ from improto_conformance.transcript import Transcript
 
 __all__ = ["HELP", "configure", "run"]
 
-HELP: Final = "find the shortest script with which a server still violates the same clause"
+HELP: Final = "find the shortest transcript in which a server still violates the same clause"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `shrink`."""
     add = parser.add_argument
     add("transcript", type=Path, metavar="TRANSCRIPT", help="a file that --report DIR has written")
-    add("target", metavar="TARGET", help="as of `improto check server`; the quickest is inproc:")
+    add("target", metavar="TARGET", help="the server, as for `improto check server`; inproc: is the quickest")
     add(
         "--clause",
         default="",
         metavar="ID",
-        help="the clause that has to be violated (default: the first that is)",
+        help="the clause that must still be violated (default: the first that is violated)",
     )
-    add("--output", type=Path, metavar="FILE", help="write the transcript of the shortest one there")
+    add("--output", type=Path, metavar="FILE", help="write the shortest transcript into this file")
     add(
         "--timeout",
         type=wait,
         default=0.5,
         metavar="S",
-        help="seconds to wait for what came before (default: %(default)s)",
+        help="seconds to wait for what came in the transcript (default: %(default)s)",
     )
-    add("--runs", type=int, default=1000, metavar="N", help="replays at most (default: %(default)s)")
+    add("--runs", type=int, default=1000, metavar="N", help="most replays (default: %(default)s)")
     add(
         "--for",
         type=wait,
         default=60.0,
         dest="seconds",
         metavar="S",
-        help="seconds at most (default: %(default)s)",
+        help="most seconds (default: %(default)s)",
     )
     add_declaration(parser)
     add_trust(parser)
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
             if complaint is None:
                 print(
-                    f"nothing to shrink: the judge does not complain of {target.where}; see `improto replay`"
+                    f"nothing to shrink: the judge has no complaint about {target.where}; see `improto replay`"
                 )
                 return CONFORMANT
             found = shrink(
@@ -116,6 +116,6 @@ def _told(found: Shrunk, before: int) -> Iterator[str]:
     ending = (
         "nothing more can be left out"
         if found.minimal
-        else "there was no time for more, see --runs and --for"
+        else "there was no time to leave out more, see --runs and --for"
     )
     yield f"{left} of {before} actions are left, after {found.runs} replays; {ending}"

@@ -142,16 +142,19 @@ KINDS: Final[Mapping[str, Kind]] = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `zoo`."""
     add = parser.add_argument
-    add("--matrix", type=Path, metavar="FILE", help="write what failed what, as Markdown")
+    add("--matrix", type=Path, metavar="FILE", help="write which check failed what, as Markdown")
     add(
-        "--only", action="append", metavar="PATTERN", help="names or clauses of beasts to meet, e.g. 'JOIN-*'"
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help="try only those with these names or clauses, e.g. 'JOIN-*'",
     )
     add(
         "--jobs",
         type=int,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="beasts at a time (default: all cores)",
+        help="how many to try at a time (default: one for each core)",
     )
     automatic.configure(parser)
 

@@ -19,7 +19,7 @@ from improto_conformance.attacks.measure import BOUNDS, Measured
 
 __all__ = ["HELP", "Setting", "configure", "run", "table"]
 
-HELP: Final = "try attacks on the codecs, each in a process of its own, and measure what they cost"
+HELP: Final = "try attacks on the codecs, each in its own process, and measure what they cost"
 
 _IDENTITY: Final = "import platform as p; print(p.python_implementation(), p.python_version())"
 _MEBIBYTE: Final = 2**20
@@ -44,7 +44,7 @@ class Setting:
         try:
             asked = subprocess.run([self.python, "-c", _IDENTITY], stdout=subprocess.PIPE, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise UsageError(f"{self.python} is no Python that can be started ({error})") from None
+            raise UsageError(f"{self.python} is not a Python that can be started ({error})") from None
         return ", ".join(filter(None, [asked.stdout.decode().strip(), self.without]))
 
     def run(self, ids: Sequence[str]) -> Iterator[Measured]:
@@ -79,15 +79,20 @@ class Setting:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `attacks`."""
     add = parser.add_argument
-    add("--only", action="append", metavar="PATTERN", help="attacks to run, e.g. 'json/*' (default: all)")
+    add(
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help="run only these attacks, e.g. 'json/*' (default: all)",
+    )
     add(
         "--python",
         action="append",
         default=[],
         metavar="PROG",
-        help="a further interpreter to run them in, for which improto[msgpack,fast] is installed",
+        help="run them in this interpreter as well, for which improto[msgpack,fast] must be installed",
     )
-    add("--table", type=Path, metavar="FILE", help="write what became of them, as Markdown")
+    add("--table", type=Path, metavar="FILE", help="write the results, as Markdown")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -95,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     patterns: list[str] = arguments.only or ["*"]
     ids = [id for id in ATTACKS if any(fnmatchcase(id, pattern) for pattern in patterns)]
     if not ids:
-        raise UsageError("no attack has such a name; they are called, for example, json/nan or msgpack/nil")
+        raise UsageError("no attack has such a name; names are, for example, json/nan and msgpack/nil")
     results: dict[str, list[Measured]] = {}
     wrong = 0
     for python in [sys.executable, *arguments.python]:

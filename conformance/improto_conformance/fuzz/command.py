@@ -1,4 +1,4 @@
-"""`improto fuzz codec|server|client …`: tries what chance makes of a seed, until something is found or time is up."""
+"""`improto fuzz codec|server|client …`: tries random input, until something is found or the time is over."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ from improto_conformance.fuzz.codec import Finding, Tally, fuzz
 
 __all__ = ["HELP", "configure", "report", "run"]
 
-HELP: Final = "try codecs, a server or a client with what chance makes of a seed"
+HELP: Final = "try random input on codecs, a server or a client; a seed makes it repeatable"
 
 _COUNT: Final = 100_000
 _ROUND: Final = 20_000  # inputs between two looks at the clock
@@ -32,20 +32,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `fuzz`."""
     what = parser.add_subparsers(title="what to fuzz", required=True, metavar="WHAT")
     codec = what.add_parser(
-        "codec", help="codecs, by their names", description="Feed codecs with damaged streams."
+        "codec", help="codecs, by their names", description="Let codecs read damaged streams."
     )
     add = codec.add_argument
-    add("codecs", nargs="+", metavar="NAME", help="such as json; any that is installed")
+    add("codecs", nargs="+", metavar="NAME", help="a codec that is installed, such as json")
     _add_amount(codec, "inputs", _COUNT)
-    add("--seed", type=int, default=0, metavar="N", help="what the inputs are made from (default: 0)")
-    add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)")
-    add("--report", type=Path, metavar="FILE", help="write what came of it, as Markdown")
+    add("--seed", type=int, default=0, metavar="N", help="decides what the inputs are (default: 0)")
+    add(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="how many processes to use (default: one for each core)",
+    )
+    add("--report", type=Path, metavar="FILE", help="write the results, as Markdown")
     codec.set_defaults(role=_codecs)
-    server = what.add_parser("server", help="a server", description="Have users of a server do anything.")
+    server = what.add_parser(
+        "server", help="a server", description="Let users send random requests to a server."
+    )
     add_server(server)
     _add_amount(server, "rounds", _ROUNDS)
     server.set_defaults(role=_server)
-    client = what.add_parser("client", help="a client", description="Serve a client anything.")
+    client = what.add_parser(
+        "client", help="a client", description="Let a server send random messages to a client."
+    )
     add_client(client)
     _add_amount(client, "rounds", _ROUNDS)
     client.set_defaults(role=_client)
@@ -53,14 +63,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _add_amount(parser: argparse.ArgumentParser, what: str, default: int) -> None:
     add = parser.add_argument
-    add("--count", type=int, metavar="N", help=f"{what} for each codec (default: {default:,})")
-    add("--for", type=wait, dest="seconds", metavar="S", help="seconds, such as 30s, instead of a count")
+    add("--count", type=int, metavar="N", help=f"number of {what} for each codec (default: {default:,})")
+    add(
+        "--for",
+        type=wait,
+        dest="seconds",
+        metavar="S",
+        help="seconds to go on for, such as 30s, instead of a number",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Fuzz; 0 if nothing was found, 1 if something was; of servers and clients also the other codes of `check`."""
     if arguments.jobs < 1 or arguments.seed < 0 or (arguments.count is not None and arguments.count < 1):
-        raise UsageError("--jobs and --count are 1 or more, and --seed is 0 or more")
+        raise UsageError("--jobs and --count must be 1 or more, and --seed 0 or more")
     return int(arguments.role(arguments))
 
 

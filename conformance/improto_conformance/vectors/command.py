@@ -1,4 +1,4 @@
-"""`improto vectors`: gives the vectors away, and runs programs of other languages through them."""
+"""`improto vectors`: writes the vectors, and tries them on decoders and encoders in any language."""
 
 import argparse
 from fnmatch import fnmatchcase
@@ -13,7 +13,9 @@ from improto_spec import clauses
 
 __all__ = ["HELP", "configure", "run"]
 
-HELP: Final = "examples of the specification as data, for any language"
+HELP: Final = (
+    "write the vectors, which are examples as data, or check a decoder or encoder in any language with them"
+)
 
 _FAILURE: Final = 1
 _NO_PROGRAM: Final = 3
@@ -25,11 +27,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vectors`."""
     actions = parser.add_subparsers(title="what to do", required=True, metavar="ACTION", dest="action")
     export = actions.add_parser("export", help="write the vectors, their schema and the page about them")
-    export.add_argument("folder", type=Path, metavar="DIR", help="made if need be")
-    check = actions.add_parser("check", help="run message and stream vectors through a program")
-    check.add_argument("--decoder", metavar="PROG", help="a program with its arguments, in one word")
-    check.add_argument("--encoder", metavar="PROG", help="the same or another one")
-    check.add_argument("--only", action="append", metavar="PATTERN", help="ids or clauses, e.g. 'json/*'")
+    export.add_argument("folder", type=Path, metavar="DIR", help="the folder, which is made if there is none")
+    check = actions.add_parser("check", help="try the message and stream vectors on a program")
+    check.add_argument(
+        "--decoder", metavar="PROG", help="the decoder: a program with its arguments, as one quoted word"
+    )
+    check.add_argument("--encoder", metavar="PROG", help="the encoder: the same program or another one")
+    check.add_argument(
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help="use only vectors with these ids or clauses, e.g. 'json/*'",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _export(arguments.folder)
     if not arguments.decoder and not arguments.encoder:
         raise UsageError(
-            "give --decoder PROG or --encoder PROG; the page about vectors says what it has to do"
+            "give --decoder PROG or --encoder PROG; README.md beside the vectors says what the program must do"
         )
     chosen = [vector for vector in vectors().values() if _matches(vector, arguments.only)]
     try:
