@@ -312,7 +312,7 @@ def test_tls_port(programs: Programs, tmp_path: Path) -> None:
             "argument --origin: 'https://chat.example:443' is no origin",
         ),
         ("--websocket 0 --origin https://chat.example:x", "no origin"),
-        ("--connections 0", "no whole number"),
+        ("--connections 0", "not a whole number"),
         ("--tls-cert missing.pem", "missing.pem: No such file or directory"),
     ],
 )
