@@ -1,19 +1,17 @@
-"""The conformance suite: says whether a server obeys the specification.
+"""The conformance suite: it says whether a server, a client or a codec obeys the specification.
 
-A *check* (`checks`) names one clause and has two parts.  Its stimulus makes some parties (`party`) say
-something to the server; all that happens goes into a transcript (`transcript`).  Its judgement reads the
-transcript alone.  So a judgement can be made later, by another judge, or of somebody else's transcript.
+A *check* (`checks`) names one clause and has two parts.  Its *stimulus* makes some parties (`party`) send something to
+the server, and everything that happens is written into a transcript (`transcript`).  Its *judgement* reads only the
+transcript.  So the same judgement can also be made later, by another judge, or on a transcript from elsewhere.
 
-    from improto_conformance import check_server
+    from improto_conformance import check_codec, check_server
 
-    check_server(make)                       # make() gives an improto.service.Service
+    check_server(make)                       # make() returns an improto.service.Service
     check_server("tcp://127.0.0.1:6666")
 
 `improto check server` does the same on the command line, with reports.
 
-    check_codec(codec)                       # gives NotConformant if it does not carry all messages, or breaks
-
-does so for a codec (`codec_checks`).
+    check_codec(codec)                       # raises NotConformant if the codec does not obey the specification
 """
 
 from importlib import import_module

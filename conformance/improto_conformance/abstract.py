@@ -1,9 +1,10 @@
-"""What a transcript says without what differs from run to run: bytes, codecs, times, names, ids, presence.
+"""What a transcript says without the parts that differ from run to run: bytes, codecs, times, names, ids, presence.
 
-A party is called by its place among those that act in the transcript, a conversation by its place among those that
-are announced, and an ERROR by its code.  Rosters come when the server likes, so only the first tells anything: that
-REGISTER has succeeded.  Messages of several senders may come in any order, and how many of them have been read when
-a party sends something is chance; so what comes unasked between two replies is sorted, and stands before the second.
+A party is named by its place among those that act in the transcript, a conversation by its place among those that are
+announced, and an ERROR by its code.  A server may send rosters when it likes, so only the first roster tells anything:
+that REGISTER has succeeded.  Messages of several senders may come in any order, and it depends on chance how many of them
+a party has read when it sends something.  So the messages that come unasked between two replies are sorted, and put before
+the second reply.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Compares what happened in the same checks in several codecs (CODEC-18), or on several targets."""
+"""Compares what happened in the same check in several codecs (CODEC-18), or on several targets."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest

@@ -1,9 +1,8 @@
-"""What each client asked for and heard: the bytes of its connection, read as a server, or it, has to read them.
+"""What each client asked for and what it heard: the bytes of its connection, read as server and client must read them.
 
-What a client sends is a stream of requests, of flaws that are answered with an ERROR of the wire, and of an end.
-How it is read does not depend on what the server does, but for one thing: what a stranger sends has to be shorter
-than what a registered user sends.  Where the specification lets a server read in several ways, each is a `Hearing`
-of its own.
+What a client sends is a stream of requests, of flaws that the wire answers with an ERROR, and of an end.  How it is read
+does not depend on what the server does, with one exception: before registration a request must be shorter than after it.
+Where the specification lets a server read the bytes in several ways, each way is a `Hearing` of its own.
 """
 
 import json

@@ -1,9 +1,9 @@
 """`improto zoo --automatic`: how many small faults in the reference itself the suite finds.
 
-Each mutant of `mutation` is loaded as a copy and tried until a check fails: first by the checks that are about the
-clauses named next to its place, then by all others that execute its statement in a run of the reference.  Codecs and
-what is under them are tried by the vectors too, as anybody's decoder and encoder, and what clients use by the checks
-of clients.  What no check finds is a survivor, and `survivors.toml` has to say why.
+Each mutant from `mutation` is loaded as a copy and tried until a check fails.  First come the checks of clauses that are
+named near its place, then all other checks that execute its statement in a run of the reference.  Codecs and the modules
+below them are also tried by the vectors, like any decoder and encoder, and modules that clients use by the checks of
+clients.  A mutant that no check finds is a survivor, and `survivors.toml` must give the reason.
 """
 
 import argparse

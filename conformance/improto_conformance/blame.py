@@ -1,7 +1,8 @@
-"""Says what is wrong with the first thing that nothing explains.
+"""Says what is wrong with the first received thing that nothing explains.
 
-All that was received before it is explained, in one way or in several; in each the requests that were pending could
-have caused something else.  What comes closest to what was received is taken for what was to come.
+Everything that was received before it is explained, in one or several ways.  In each way, the requests that were still
+pending could have caused something else.  The possible effect that is closest to what was received is taken for what the
+server should have sent.
 """
 
 from collections.abc import Iterator, Sequence

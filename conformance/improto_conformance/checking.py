@@ -1,4 +1,4 @@
-"""What all roles of `improto check` have in common: which checks run, what is told and written, the exit code."""
+"""What all roles of `improto check` share: which checks run, what is printed and written, and the exit code."""
 
 import argparse
 import sys

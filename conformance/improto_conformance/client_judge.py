@@ -1,7 +1,7 @@
-"""Says of a transcript what its clients sent that no client may send, whatever they were asked for.
+"""Finds in a transcript what clients sent that no client may send, whatever its user asked for.
 
-Only what is certain counts: the order of one connection's own requests, what the server had sent when a request came
-for which the client must have waited, and the bytes.  What a client cannot have read yet never speaks against it.
+Only certain things count: the order of one connection's own requests, what the server had sent before a request for which
+the client must have waited, and the bytes.  What a client may not have read yet is never held against it.
 """
 
 import json

@@ -1,13 +1,13 @@
-"""Checks of a codec, anybody's: that it carries every message, and that it can be fed anything.
+"""Checks of any codec: that it carries every message, and that it withstands any input.
 
     from improto_conformance import CodecChecks, check_codec
 
-    class TestMyCodec(CodecChecks):         # a test for each check, by pytest or unittest
+    class TestMyCodec(CodecChecks):         # one test for each check, for pytest or unittest
         codec = MyCodec()
 
-    check_codec(MyCodec())                  # or all of them in one call, which needs neither
+    check_codec(MyCodec())                  # or all checks in one call, which needs neither of them
 
-Messages are drawn, and bytes damaged, by `hypothesis`, which has to be installed.
+The package `hypothesis` must be installed: it makes the messages, and damages the bytes.
 """
 
 import tracemalloc

@@ -1,11 +1,11 @@
-"""Copies of the reference with other source text: each whole, apart from the suite's own, and made in milliseconds.
+"""Copies of the reference with changed source text: each is complete, separate from the reference, and made in milliseconds.
 
-    copy = load({"improto/server.py": text})        what is not given is as it is installed
-    in_memory(copy)                                 a target: bytes are all that passes between suite and copy
-    copy.module("improto.bindings.asyncio")         any module of it, such as to serve it on a socket
+    copy = load({"improto/server.py": text})        modules that are not given are as installed
+    in_memory(copy)                                 a target; only bytes pass between the suite and the copy
+    copy.module("improto.bindings.asyncio")         any module of it, for example to serve it on a socket
 
-A copy has module objects of its own, which `sys.modules` does not know: an edit can break nothing but the copy.
-The code of a text is compiled once and executed again for each copy.
+A copy has module objects of its own, which are not in `sys.modules`.  So an edit can break nothing but the copy.  The code
+of a text is compiled once, and executed again for each copy.
 """
 
 import builtins

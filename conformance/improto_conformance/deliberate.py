@@ -1,7 +1,7 @@
-"""Whether all that a check sent in vain was sent in vain on purpose.
+"""Whether everything that a check sent without effect was meant to be without effect.
 
-A check that is refused by mistake tests something else than it says.  So each request that a lawful server refuses, and
-each that follows a GOODBYE, has to be marked as deliberate; bytes that are no messages (RAW) are marked by that.
+A check whose request is refused by mistake tests something else than it says.  So each request that a lawful server
+refuses, and each that follows a GOODBYE, must be marked as deliberate.  Bytes that are not messages (RAW) count as marked.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""Codecs that write the same messages in other lawful forms than the reference, or read in another lawful way.
+"""Codecs that write the same messages in other lawful forms than the reference, or that read in another lawful way.
 
-A suite that takes the reference's bytes for the only right ones fails whoever uses another library.
+A suite that takes the reference's bytes for the only right ones would fail everybody who uses another library.
 """
 
 import json

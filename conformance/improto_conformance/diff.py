@@ -1,7 +1,7 @@
-"""`improto diff BEFORE AFTER`: what is different between two reports, or between two transcripts.
+"""`improto diff BEFORE AFTER`: the differences between two reports, or between two transcripts.
 
-Of reports: verdicts that changed, checks that are new or gone, failures that have another reason.  Of transcripts: the
-first difference of each party, by what `abstract` leaves: ids, names, times, rosters and bytes are no difference.
+Of reports: verdicts that changed, checks that are new or gone, failures for another reason.  Of transcripts: the first
+difference of each party in what `abstract` keeps; differences of ids, names, times, rosters and bytes do not count.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""The suite in a few lines of somebody's own tests; it needs no pytest.
+"""The suite in a few lines of your own tests; it does not need pytest.
 
     from improto_conformance import check_server
 
     def test_my_server():
-        check_server(make)              # make() gives an improto.service.Service, new for each check
+        check_server(make)              # make() returns a new improto.service.Service for each check
         check_server("tcp://localhost:6666", Profile(["json"]))
 
-or with a test for each check, by unittest or pytest:
+or with one test for each check, for unittest or pytest:
 
     class TestMyServer(ServerChecks):
         profile = Profile(["json"])

@@ -1,4 +1,4 @@
-"""What proves a violation by itself, whatever the order of the requests was."""
+"""What proves a violation by itself, in whatever order the requests took effect."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""`improto explain CLAUSE`: what a clause demands, who decided it and why, and what tries it."""
+"""`improto explain CLAUSE`: what a clause demands, who decided it and why, and what checks it."""
 
 import argparse
 import textwrap

@@ -1,6 +1,6 @@
-"""Which clause is violated by what came: the part of blaming that reads like the specification.
+"""Names the clause that something received violates: the part of blaming that reads like the specification.
 
-Several clauses often forbid the same thing.  The one that is named is the most special that fits.
+Several clauses often forbid the same thing.  The most specific clause that applies is named.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

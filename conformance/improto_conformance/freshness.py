@@ -1,8 +1,8 @@
-"""Whether changes were shown in time (PRESENCE-4): the one thing of a server that is judged by the clock.
+"""Whether changes were shown in time (PRESENCE-4): the only duty of a server that is judged by the clock.
 
-It is told only where it is certain.  A change took effect at the latest when its author had proof of that.  If
-somebody asks for a list much later, and no roster has come up to the answer that shows the change, none was sent in
-time: what was sent earlier would have come earlier.
+There is a complaint only where it is certain.  A change took effect, at the latest, when its author had proof of it.  If
+somebody asks for the list much later, and no roster that shows the change has come before the reply, then none was sent in
+time: a roster that was sent earlier would have come earlier.
 """
 
 from collections.abc import Iterator, Sequence

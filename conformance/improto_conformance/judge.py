@@ -1,8 +1,8 @@
 """Says of a transcript whether the specification allows what the server did in it.
 
-Nobody saw in which order the requests took effect, so there is a complaint only if no order explains the transcript
-(`search`).  As a run may end anywhere, what is explained up to an entry but not with it is wrong at that entry.
-The judge knows the specification alone (`model`), and nothing of any server.
+Nobody saw in which order the requests took effect.  So there is a complaint only if no order explains the transcript
+(`search`).  A run may end anywhere, so if the transcript can be explained up to an entry but not with it, that entry is
+wrong.  The judge knows only the specification (`model`), and nothing about any server.
 """
 
 from collections.abc import Sequence

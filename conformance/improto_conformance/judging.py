@@ -1,6 +1,6 @@
-"""`improto judge TRANSCRIPT…`: judges transcripts that were kept, of checks and of live traffic.
+"""`improto judge TRANSCRIPT…`: judges transcripts that were written before, of checks and of live traffic.
 
-Who is judged depends on who was checked: the server, or the clients; of live traffic both are.
+In the transcript of a check, the side that was checked is judged: the server or the clients.  In live traffic both are.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Known failures, a baseline: what fails is told from what fails since.
+"""Known failures (a baseline), so that new failures can be told from old ones.
 
     [[known]]
     check = "SEND-3/to-the-sender"
-    how = ["json", "json-*"]                     # codecs and cuts; all if it is left out
+    how = ["json", "json-*"]                     # codecs and cuts; all of them if this line is left out
     reason = "ann was to receive Message('#', 'ann', 'hello') and received nothing"
-    note = "will be mended with the new dispatcher"       # anything; kept
+    note = "will be repaired with the new dispatcher"     # anything; it is kept
 
-A failure is known only for its reason: the complaint without what differs from run to run.  An entry that fits no
+A failure is known only for its reason: the complaint without the parts that differ from run to run.  An entry that fits no
 failure any more is stale.
 """
 

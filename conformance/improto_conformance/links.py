@@ -1,4 +1,4 @@
-"""What carries the bytes between the suite and a server: the one place that knows what a target is made of."""
+"""Carries the bytes between the suite and a server: the only module that knows how a target is connected."""
 
 import socket
 import struct

@@ -1,8 +1,8 @@
 """The specification as a model: who is online, which conversations live, and what one request causes.
 
-It is written from the specification alone, apart from any server, and is pure: a `World` is never changed, and
-`handle` gives a new one with all that the request causes.  Who is meant by a request's connection is told by a
-label.  The wire, time and slow readers are not its matter.
+It is written from the specification alone, independently of any server, and it is pure: a `World` never changes, and
+`handle` returns a new one together with everything that the request causes.  A label says who sent a request.  The wire,
+time and slow readers are not part of the model.
 """
 
 from dataclasses import dataclass

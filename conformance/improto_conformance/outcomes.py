@@ -1,4 +1,4 @@
-"""What may come of one request: by the model, and by what a server may decide for reasons that nobody sees."""
+"""What one request may cause: by the model, and by decisions of the server whose reasons cannot be seen from outside."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -1,8 +1,8 @@
-"""Somebody's client against somebody's server: sessions with a few clients at once, through the referee.
+"""A client against a server: sessions with a few clients at once, through the referee.
 
-The suite has a user of its own in each session, the guide, who is there from the first to the last moment.  Clients
-that a driver works do what the session says; clients that know nothing of the suite are shown what the guide does.
-Who is to blame is decided by what the referee saw, and by what the drivers were asked and told.
+In each session the suite has a user of its own, the guide, who is online from the first to the last moment.  Clients with a
+driver do what the session says.  Clients that know nothing of the suite are shown what the guide does.  What the referee
+saw, and what the drivers were asked and told, decides who is to blame.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What three clients do at once with a server: scripts for users who have drivers, and what the others are shown."""
+"""What three clients do at once with a server: scripts for users with drivers, and what is shown to the other clients."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""What a session of clients against a server is played on: users with a driver each, and the guide."""
+"""The stage for a session of clients against a server: users with a driver each, and the guide."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

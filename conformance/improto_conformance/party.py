@@ -1,7 +1,6 @@
-"""One client of the suite: it sends what it is told to and writes down what it receives.
+"""One client of the suite: it sends what a check tells it to send, and writes down what it receives.
 
-No waiting for its own sake: a party waits for something that has to come, and a time-out bounds only how
-long a failure takes.
+A party only ever waits for something that must come.  So a time-out only bounds how long a failure takes.
 """
 
 from collections.abc import Callable, Mapping

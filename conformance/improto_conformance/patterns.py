@@ -1,4 +1,4 @@
-"""Which checks are chosen by patterns such as `JOIN-*` or `conn-4/*`: of their names or clauses, in whatever case."""
+"""Chooses checks by patterns such as `JOIN-*` or `conn-4/*`, which match names or clauses in upper and lower case."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches

@@ -1,7 +1,7 @@
-"""Sees whether there is a server of this protocol that speaks a codec at all.
+"""Finds out whether there is a server of this protocol at all that speaks a codec.
 
-If not, one clear line says why, instead of a failure of each check.  A server that speaks the protocol wrongly is
-for the checks to judge: it is enough here that it tries.
+If there is none, one clear line says why, instead of a failure of every check.  If a server speaks the protocol wrongly,
+that is a matter for the checks: here it is enough that it tries.
 """
 
 import ssl

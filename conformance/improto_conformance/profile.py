@@ -1,6 +1,6 @@
-"""What a server declares of itself: the choices that the specification leaves to it.
+"""What a server declares: the choices that the specification leaves to it.
 
-A profile is also a file, in TOML.  `docs/profile.md` says what each key means.
+A profile can be written as a file, in TOML.  `docs/profile.md` says what each key means.
 """
 
 import tomllib

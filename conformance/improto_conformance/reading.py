@@ -1,4 +1,4 @@
-"""Reads a byte stream in some codec as it arrives, for what tries codecs without a connection."""
+"""Reads a byte stream in some codec as it arrives, to try codecs without a connection."""
 
 from collections.abc import Iterable, Iterator
 

@@ -4,8 +4,8 @@
     {"time": 0.013, "connection": "ann", "direction": "to-server", "event": "sent", "bytes": "7b22…",
      "message": {"type": "JOIN", "conversation": "7"}, "check": "JOIN-2/…", "clause": "JOIN-2"}
 
-The first line tells of the whole, each further line of one entry.  `bytes` are hexadecimal digits; those that one
-connection received are, all together, its stream, in the pieces in which they were noticed.
+The first line describes the whole transcript, and each further line one entry.  `bytes` are hexadecimal digits.  The bytes
+that one connection received, put together, are its stream, in the pieces in which they were noticed.
 """
 
 import json

@@ -5,12 +5,12 @@
     ...
     await referee.close()
 
-Whenever all users are offline, `report` gets the transcript of what has passed since the last such moment.  So memory
-is bounded by what happens between two of those moments, and that by the size of a recording: when one is full,
-`report` gets the transcript up to there, and until all users are offline bytes are just passed on.
+Whenever all users are offline, `report` gets the transcript of what has passed since the last such moment.  So memory is
+bounded by what happens between two such moments, and the size of a recording bounds that in turn: when a recording is full,
+`report` gets the transcript up to there, and until all users are offline bytes are only passed on.
 
-What a side does to its connection is done to the other side too: who sends no more, who breaks off, and who does not
-read, since nothing is read for whom more than a little waits.
+What one side does to its connection is done to the other side as well: ending its stream, resetting it, or not reading, since
+the referee reads nothing for a side for which more than a little is waiting.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Puts a transcript into another run: other ids of conversations, other ends of usernames, another codec."""
+"""Adapts a transcript to another run: other conversation ids, other ends of usernames, another codec."""
 
 from collections.abc import Sequence
 from dataclasses import replace

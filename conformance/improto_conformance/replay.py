@@ -1,9 +1,9 @@
 """Sends again what the parties of a transcript sent, to any server, in any codec.
 
-The order is that of causes: before a party sends, all has come again that the parties had received by then.  What has
-a name of its own on each server and in each run is put in its place: ids of conversations, and the ends of usernames.
-At the end each user asks for the list of conversations, after which nothing can be under way any more: so what did
-not come is as certain as what came.
+The order keeps causes before effects: before a party sends, everything has come again that the parties had received by then.
+Names that differ on each server and in each run are replaced: the ids of conversations, and the ends of usernames.  At the
+end each user asks for the list of conversations.  After the replies no message can be under way any more, so it is certain
+not only what came, but also what did not come.
 """
 
 from collections.abc import Callable, Iterator, Sequence

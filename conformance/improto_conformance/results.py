@@ -1,4 +1,4 @@
-"""What the suite says of one check: the shape that all reports read, of servers and clients alike."""
+"""The result of one check, in the form that all reports read, for servers and clients alike."""
 
 import re
 from dataclasses import dataclass, field

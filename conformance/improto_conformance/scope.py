@@ -1,4 +1,4 @@
-"""What of a server's world is judged, and what is the same there."""
+"""Which part of a server's world is judged, and what is constant in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

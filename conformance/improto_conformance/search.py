@@ -1,14 +1,13 @@
 """The search for an order of all requests that explains everything that was received.
 
-All requests take effect in one total order (ORDER-1), which nobody saw.  The search goes depth first, one request
-after the other; what each causes by the model has to be what its receivers received next.  Three things keep it
-short:
+All requests take effect in one total order (ORDER-1), which nobody saw.  The search goes depth first, one request after the
+other.  What a request causes by the model must be what its receivers received next.  Three rules keep the search short:
 
-- What is not yet explained and was received first has its cause among what had been sent before it.  So nothing is
-  tried that was sent later, and a transcript with barriers leaves few choices.
-- Where a step cannot get in the way of any other, nothing else is tried in its place (`_is_sure`).
-- What was visited once is not visited again.  Of the rosters that could still be shown, a state knows only those
-  that are going to be, so that states do not differ by what nobody sees.
+- Of the things that are not explained yet, the one that was received first has its cause among the requests that had been
+  sent before it.  So no request is tried that was sent later, and a transcript with barriers leaves few choices.
+- If a step cannot interfere with any other, nothing else is tried in its place (`_is_sure`).
+- No state is visited twice.  Of the rosters that could still be shown, a state keeps only those that will be shown, so that
+  states do not differ in something that nobody sees.
 """
 
 from collections import Counter

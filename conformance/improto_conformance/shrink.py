@@ -1,8 +1,8 @@
-"""Makes the script of a transcript as short as it can be while a server still violates the same clause.
+"""Makes the script of a transcript as short as possible while a server still violates the same clause.
 
-Delta debugging: parts of what was sent are left out, large ones first, and what is left is replayed.  Each success is
-the transcript to go on from, cut behind what is wrong.  In the end nothing that is sent can be left out any more, and
-no text can be shorter; so all that is left has to do with the violation.
+This is delta debugging: parts of what was sent are left out, large parts first, and the rest is replayed.  Each success is
+the new transcript, cut off after the violation.  In the end nothing that is sent can be left out any more, and no text can be
+shorter; so everything that is left has to do with the violation.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Where the parties of one check meet: makes them, and the situations that many checks begin with."""
+"""Where the parties of one check meet: makes them, and brings about the situations with which many checks begin."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack

@@ -1,7 +1,7 @@
 """Hypothesis strategies for what the protocol allows, shared by all tests.
 
-They draw what is legal within the default `Limits`, extremes included, so that a test which fails for one
-of them has found a fault in the code and not in its input.
+They draw what is legal within the default `Limits`, including the extremes.  So a test that fails for a drawn value has found
+a fault in the code, not in its input.
 """
 
 from collections.abc import Iterator

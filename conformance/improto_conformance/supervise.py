@@ -1,12 +1,11 @@
 """Runs a program so that nothing of it is left behind, whatever happens to the suite.
 
-A small process stands between the suite and the program.  Its standard input is a pipe from the suite; when that
-ends, because the suite is done or was killed, it ends the program and all that the program has started: orphans
-come to it (it is their "subreaper"), so a program that forks, takes a session of its own or ends before its
-children is no exception.  Whoever does not end on SIGTERM is killed.  If this process itself is killed, the system
-kills the program.
+A small process stands between the suite and the program.  Its standard input is a pipe from the suite.  When the pipe ends,
+because the suite is done or was killed, the process ends the program and everything that the program has started.  It is the
+"subreaper" of their orphans, so this includes programs that fork, start a session of their own, or end before their children.
+It kills whatever does not end on SIGTERM.  If this process itself is killed, the system kills the program.
 
-It is run as a file and not as a module, and needs the standard library only, so that it starts fast.
+It is run as a file and not as a module, and needs only the standard library, so that it starts fast.
 """
 
 import ctypes

@@ -1,16 +1,16 @@
-"""Why the suite does not find some mutants, and what is said of all of them.
+"""Why the suite does not find some mutants, and the report about all mutants.
 
-`survivors.toml` explains them, a table for each kind:
+`survivors.toml` explains them, with one table for each kind:
 
     [[explained]]
     module = "improto.server"
-    function = "Hub._admit"         around them, or a pattern such as "Hub.*"; empty for the module itself
+    function = "Hub._admit"         the function around them, or a pattern such as "Hub.*"; empty for the module itself
     reason = "equivalent"           one of `REASONS`
     because = "…"                   in words
-    edits = ["a -> b"]              the mutants; all that survive there, if not said
+    edits = ["a -> b"]              the mutants; if it is left out, all that survive there
 
-An edit is what stands in the code and what the mutant has instead, in a plain form: so an explanation stays right
-when lines move, and is stale when the code or the suite has changed.
+An edit is the old code and the code of the mutant, in a plain form.  So an explanation stays right when lines move, and
+becomes stale when the code or the suite changes.
 """
 
 import tomllib

@@ -1,14 +1,14 @@
 """What is checked: a server that listens somewhere, or a program that is started for the run.
 
-    tcp://host:port         a server that runs already, at port 6666 if none is given
+    tcp://host:port         a server that is running already; the port is 6666 if none is given
     tls://host:port         … behind TLS
     unix:/path              … on a Unix socket
-    ws://host:port/path     … on a WebSocket, or with wss:// on one behind TLS
-    cmd:'prog {port}'       a program that is to listen on 127.0.0.1 at the port it is given
-    inproc:module:factory   what a function gives, a `Service`, in this process: each check has its own, on a
+    ws://host:port/path     … on WebSocket, or with wss:// on WebSocket behind TLS
+    cmd:'prog {port}'       a program that must listen on 127.0.0.1, at the port that it is given
+    inproc:module:factory   the `Service` that a function returns, in this process; each check has its own, on a
                             clock of its own, so that waiting takes no time
 
-A program is ended with all that it has started, also if the suite itself is killed (`supervise`).
+A program is ended together with everything that it has started, even if the suite itself is killed (`supervise`).
 """
 
 import os

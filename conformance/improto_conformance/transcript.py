@@ -1,8 +1,8 @@
 """What happened in one check: who sent and received what, in the order in which it was seen.
 
-The order of one party's entries is certain.  Between parties only this is known: what was received before
-something was sent cannot be its effect.  Conversation ids and user names are the server's and the run's, so
-judgements ask the transcript for them.
+The order of the entries of one party is certain.  Between parties only this is known: what was received before something was
+sent cannot be its effect.  Conversation ids depend on the server and usernames on the run, so judgements ask the transcript
+for them.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
-"""Servers that are right in another way: each uses a freedom that the specification leaves, and has to pass.
+"""Servers that are right in another way: each uses a freedom that the specification leaves, and must pass all checks.
 
-A suite that fails one of them takes the reference's habits for the specification.
+A suite that fails one of them takes habits of the reference for the specification.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
-"""Says of live traffic who violated what.
+"""Says of live traffic who violated which clause.
 
-There may be users on the server whom nobody sees here.  Nothing is blamed that they could explain: their names are
-passed over in rosters, and of a transcript that makes no sense without one of them, only what came before that one
-took part is judged.  For a run may end anywhere, so that is a transcript of its own.
+There may be users on the server who are not seen here.  Nothing is blamed that they could explain: their names in rosters are
+ignored.  If a transcript makes no sense without one of them, only what came before this user took part is judged, as a
+transcript of its own, since a run may end anywhere.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""The suite's end of a WebSocket: each message is one frame there, and the codec is agreed on as the subprotocol.
+"""The suite's end of a WebSocket: each message is one frame, and the codec is agreed on as the subprotocol.
 
-It speaks WebSocket by the package `websockets`, of which only the part without I/O is used, over any link that
-carries bytes: so parties wait here as on a stream, and no thread reads ahead of them.  Parties and transcripts deal in
-messages as they stand on a stream; the framing is taken off and put on here.
+It uses the part of the package `websockets` that does no I/O, over any link that carries bytes.  So parties wait here as on a
+stream, and no thread reads ahead of them.  Parties and transcripts see messages as they are on a stream; this module adds and
+removes the framing.
 """
 
 from collections.abc import Sequence

@@ -1,15 +1,15 @@
-"""What passes between clients and a server, as a transcript.
+"""Records what passes between clients and a server as a transcript.
 
     recording = Recording(codecs=["json"])
     tap = recording.connect()
     tap.from_client(data), tap.from_server(data)      before they are passed on
     tap.client_ended(), tap.client_broke(), tap.server_ended()
 
-The bytes of each direction are read as the codec has it that the client's first ones tell.  Neither side is trusted:
-what is no message becomes an entry too, and what cannot be read any further is passed over.
+The first bytes of the client decide in which codec both directions are read.  Neither side is trusted: bytes that are not a
+message become an entry as well, and what cannot be read any further is skipped.
 
-Each entry is made when its last byte has come, before that is passed on.  So what stands before a request in the
-transcript cannot be its effect, and all that is judged later rests on this alone.
+Each entry is made when its last byte has come, and before this byte is passed on.  So whatever comes before a request in the
+transcript cannot be its effect.  All later judgements rest on this alone.
 """
 
 import time

@@ -1,9 +1,9 @@
-"""Calls a function in processes of its own, where it may hang or take the process with it.
+"""Calls a function in processes of its own, where it may hang or end its process.
 
     for item, given, done in outcomes(function, items, jobs=2, patience=20.0):
         ...     # what function(item) yielded, and whether it came to its end
 
-A pool of the standard library waits for ever for a task that hangs, and gives up all tasks if one ends its process.
+A pool of the standard library would wait for ever for a call that hangs, and give up all calls if one ends its process.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,7 @@
-"""`improto zoo`: the suite against itself.
+"""`improto zoo`: tests the suite itself.
 
-Each beast that is wrong on purpose has to fail a check of the clause that it violates, and each lawful one has to
-pass all checks.  A check that no beast fails may check nothing: it is named.
+Each *beast* that is wrong on purpose must fail a check of the clause that it violates, and each lawful one must pass all
+checks.  A check that no beast fails may check nothing, so its name is printed.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Attacks on codecs: what somebody sends who wants to do harm, what becomes of it, and what it costs.
+"""Attacks on codecs: what somebody sends who wants to do harm, what the codec does with it, and what it costs.
 
-Bad bytes may cost whoever reads them memory and time in proportion to their number, and nothing else: no exception
-but DecodeError comes out, nothing is executed, and after an error either the next message is read or the stream is
-over.  Each attack is data (`attack`), and is run in a process of its own under resource limits (`measure`).
-`improto attacks` runs them all and writes the table.
+Bad bytes may cost the reader memory and time in proportion to their number, and nothing else: DecodeError is the only
+exception, nothing is executed, and after an error either the next message is read or the stream is over.  Each attack is
+data (`attack`), and is run in a process of its own under resource limits (`measure`).  `improto attacks` runs all of them
+and writes the table.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""Runs attacks, and prints what becomes of each as a line of JSON.
+"""Runs attacks, and prints the result of each as a line of JSON.
 
     python -m improto_conformance.attacks json/nan msgpack/nil…
 
-`improto attacks` has it run by one interpreter after the other.
+`improto attacks` runs this in one interpreter after the other.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Attacks on the ascii codec: lines without end, bytes that are no text, quotes, escapes, and many of everything."""
+"""Attacks on the ascii codec: lines without end, bytes that are not text, quotes, escapes, and large numbers of everything."""
 
 from collections.abc import Iterator
 from itertools import chain

@@ -1,6 +1,6 @@
-"""What an attack on a codec is: bytes that somebody sends who wants to do harm, and what is to become of them.
+"""What an attack on a codec is: bytes that somebody sends who wants to do harm, and how the codec has to react to them.
 
-An attack is data, except that its bytes are made when they are wanted, chunk by chunk: some are many megabytes.
+An attack is data.  Only its bytes are made when they are needed, chunk by chunk, since some are many megabytes.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""`improto attacks`: runs all attacks on the codecs, and writes down what became of them."""
+"""`improto attacks`: runs all attacks on the codecs, and writes down the results."""
 
 import argparse
 import json

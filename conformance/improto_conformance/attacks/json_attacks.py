@@ -1,4 +1,4 @@
-"""Attacks on the json codec: depth, numbers, strings, encodings, and many of everything."""
+"""Attacks on the json codec: depth, numbers, strings, encodings, and large numbers of everything."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain

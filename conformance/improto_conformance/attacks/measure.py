@@ -1,7 +1,7 @@
 """Runs attacks, each in a process of its own under resource limits, and measures what they cost.
 
-The process is a fork of one that has loaded the codec and done nothing else.  The system ends it when it takes more
-of the processor's time than the attack may cost, and refuses it more memory.
+The process is a fork of one that has loaded the codec and done nothing else.  The system ends the process when it takes
+more processor time than the attack may cost, and gives it no more memory than that.
 """
 
 import codecs

@@ -1,4 +1,4 @@
-"""Attacks on the pickle codec: what would load, call or build; sizes, sharing, depth, numbers, and what does not fit."""
+"""Attacks on the pickle codec: opcodes that load, call or build; sizes, sharing, depth, numbers, and wrong combinations."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain

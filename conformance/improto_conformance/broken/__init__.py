@@ -1,16 +1,16 @@
-"""Servers that are wrong on purpose: each violates one clause, and a check of that clause has to say so.
+"""Servers that are wrong on purpose: each violates one clause, and a check of that clause must find it.
 
     python -m improto_conformance.broken NAME PORT        serves one, as a hostile peer
 
-Each is the reference with one piece of its text replaced.  The `*.toml` here hold them, a table each:
+Each is the reference with one piece of its source text replaced.  The `*.toml` files here hold them, one table for each:
 
     [no-copy-for-the-sender]
-    clause = "SEND-3"                     that it violates
-    file = "improto/server.py"            where
-    old = 'tuple(members)'                stands there exactly once
-    new = 'tuple(members)[1:]'            stands there instead
-    codec = "ascii"                       the codec in which it shows; json, if not said; `auto`: with all on one port
-    private = true                        the policy under which it shows; open, if not said
+    clause = "SEND-3"                     the clause that it violates
+    file = "improto/server.py"            the file that is changed
+    old = 'tuple(members)'                the old text, which occurs there exactly once
+    new = 'tuple(members)[1:]'            the new text
+    codec = "ascii"                       the codec in which it shows (default: json); `auto`: all codecs on one port
+    private = true                        the policy under which it shows (default: open)
     also = [{ file = …, old = …, new = … }]   further edits
 """
 

@@ -1,8 +1,8 @@
-"""Says of a check's transcript whether the client did what its user asked and told what it was served.
+"""Says of the transcript of a check whether the client did what its user asked, and told what the server sent.
 
-A client may send only what it was asked for, in that order and unchanged, and nothing of what it must not send then;
-and it has to tell its user of each message, in the order in which they came.  Where the specification leaves a
-choice, each of them is right.
+A client may send only what it was asked for, in that order and unchanged, and it must not send what the specification
+forbids at that time.  It has to tell its user of each message, in the order in which the messages came.  Where the
+specification leaves a choice, each choice is right.
 """
 
 from collections import deque

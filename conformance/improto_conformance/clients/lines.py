@@ -1,7 +1,7 @@
-"""The driver protocol: lines of JSON between the suite and a program that works somebody's client.
+"""The driver protocol: lines of JSON between the suite and a program that operates a client.
 
-`docs/driver.md` says all of it to those who write such a program.  A command is a request of the protocol under
-another name, an event is a response; so both are made of the message table, with the fields named as there.
+`docs/driver.md` describes it for people who write such a program.  A command is a request of the protocol under another
+name, and an event is a response.  So both are made from the message table, and their members have the names of the fields.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""A subject in this process: a copy of the reference's client, with a driver, and no socket, thread or time.
+"""A subject in this process: a copy of the reference's client with a driver, without sockets, threads or time.
 
-All that a command or served bytes cause happens at once.  So there is nothing to wait for: what is not there yet
-does not come.
+Everything that a command or served bytes cause happens at once.  So nothing has to be waited for: what is not there yet
+will not come.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Checks of the driver itself, before any client is judged: what it does wrong must not count against its client."""
+"""Checks the driver itself before any client is judged, so that faults of the driver do not count against its client."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Runs checks of clients, a few at a time, and gives a verdict on each."""
+"""Runs checks of clients, several at a time, and gives a verdict on each."""
 
 import traceback
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Makes checks of clients out of the client scenarios among the vectors."""
+"""Makes checks of clients from the client scenarios among the vectors."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,7 @@
-"""Where one check meets a client: the suite plays its server, byte by byte, and its user.
+"""The place where one check meets a client: the suite plays the client's server, byte by byte, and its user.
 
-Nothing is waited for but what has to come: a request of the client, a line of its driver, the end of its stream.
-A time-out bounds only how long a failure takes.
+The suite waits only for things that must come: a request of the client, a line of its driver, the end of its stream.  So a
+time-out only bounds how long a failure takes.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Whose client is checked: one that a driver works, or a program that is started with an address and a name.
+"""The client that is checked: one that a driver operates, or a program that is started with an address and a name.
 
-A subject has at most one client at a time.  It gives the suite the server's end of that client's connection, and a
-driver's lines.  Programs are started in a process group of their own and ended with all of it.
+A subject has at most one client at a time.  It gives the suite the server's end of that client's connection, and the lines
+of the driver.  Each program is started in a process group of its own, and ended together with the whole group.
 """
 
 import os

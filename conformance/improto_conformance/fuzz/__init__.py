@@ -1,1 +1,1 @@
-"""Fuzzing: inputs that nobody has thought of, made by chance from a seed, so that each can be made again."""
+"""Fuzzing: random inputs that nobody has thought of.  They are made from a seed, so that each can be made again."""

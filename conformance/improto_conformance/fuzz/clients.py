@@ -1,6 +1,6 @@
-"""Rounds of chance with a client: its server says what comes to mind, and its user asks for what comes to mind.
+"""Random rounds with a client: its server sends random messages, and its user asks for random things.
 
-What a right client tells and sends in answer is known whatever it is (`clients.judgement`).
+Whatever they are, it is known what a right client tells and sends in answer (`clients.judgement`).
 """
 
 from collections.abc import Callable, Iterable, Sequence

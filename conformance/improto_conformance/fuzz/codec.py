@@ -1,8 +1,8 @@
-"""Feeds a codec with inputs, and finds those that it does not treat as it has to.
+"""Lets a codec read inputs, and finds those that it does not handle as it must.
 
-An input is a finding if anything but messages and errors that are declared comes of it, if it matters how the stream
-was cut, if a message cannot be written again, if something comes behind a fatal error, or if it takes too much time
-or memory.
+An input is a finding in each of these cases: something else comes out than a message or a declared error; it matters how
+the stream was cut; a message cannot be written again; something is read after a fatal error; it takes too much time or
+memory.
 """
 
 import resource

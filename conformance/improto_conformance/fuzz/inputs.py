@@ -1,6 +1,6 @@
-"""Makes the inputs: streams that were legal, or attacks, and have been damaged.
+"""Makes the inputs: streams that were legal, or were attacks, and have been damaged.
 
-What an input is depends on the codec, the seed and its number alone.
+An input depends only on the codec, the seed and its number.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
-"""Rounds of chance with a server: some users do what comes to mind, others send nonsense, and the judge decides.
+"""Random rounds with a server: some users send random requests, others send nonsense, and the judge decides.
 
-What is done in a round depends on its seed, its number, the codec, and on which conversations the server made by then.
+What is sent in a round depends on the seed, its number, the codec, and on the conversations that the server has made so far.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,12 +1,12 @@
-"""Makes mutants of a module: its text with one small fault in it, of the kinds that programmers make.
+"""Makes mutants of a module: its text with one small fault in it, of a kind that programmers make.
 
     for mutant in mutants("improto/server.py", text):
         mutant.name         improto.server:334:comparison:1
-        mutant.diff         what stands there, and what stands there instead
+        mutant.diff         the old code, and the code that replaces it
         mutant.text         the whole text with the fault
 
-The same text gives the same mutants in the same order.  What no server shows to its peers is left as it is:
-docstrings, annotations, decorators, `__all__` and its like, `__str__`, and prose, which is the words of errors.
+The same text gives the same mutants in the same order.  Whatever a server never shows to its peers is left unchanged:
+docstrings, annotations, decorators, `__all__` and similar names, `__str__`, and the words of errors.
 """
 
 import ast

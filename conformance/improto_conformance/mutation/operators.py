@@ -1,4 +1,4 @@
-"""What may stand in a place instead: the kinds of faults, each a function from a place to other nodes for it."""
+"""The kinds of faults: each is a function that gives, for a place in the code, the nodes that can replace it."""
 
 import ast
 import builtins

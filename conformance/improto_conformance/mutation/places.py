@@ -1,4 +1,4 @@
-"""Where in a module a fault can be: all nodes but those that mean nothing to peers."""
+"""Where in a module a fault can be: all nodes except those that mean nothing to peers."""
 
 import ast
 import re

@@ -1,8 +1,8 @@
-"""Transcripts and results without private texts: names, statuses, texts, ids and whatever stands in bytes.
+"""Removes private texts from transcripts and results: names, statuses, texts, ids, and whatever is in bytes.
 
-What is left can be judged as before: texts that were equal are, each is as long as it was, in every codec, and bytes
-that were a message or a flaw are one.  An ERROR keeps its code.  The names of checks, their marks and titles are the
-suite's own and stay.
+The result can be judged as before: equal texts stay equal, each text keeps its length in every codec, and bytes that were a
+message or a flaw are one still.  An ERROR keeps its code.  The names of checks, their marks and their titles belong to the
+suite and are kept.
 """
 
 import ast

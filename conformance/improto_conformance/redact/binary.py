@@ -1,4 +1,4 @@
-"""Bytes in msgpack or pickle with other texts in place of theirs, in the same form: whatever is a text there."""
+"""Replaces the texts in msgpack or pickle bytes by others, and keeps the form of the bytes."""
 
 import pickletools
 import re

@@ -1,4 +1,4 @@
-"""Bytes in json or ascii with other texts in place of theirs, in the same form: whatever is quoted or bare there."""
+"""Replaces the texts in json or ascii bytes by others, quoted or not, and keeps the form of the bytes."""
 
 import json
 import re

@@ -1,8 +1,8 @@
-"""Other texts in place of texts: as long in every form, told apart as before, and good for nothing else.
+"""Replaces texts by other texts of the same length in every form, so that different texts stay different.
 
-Each letter and digit is replaced by one of its kind that takes as many bytes in UTF-8, in an escape and in Latin-1.
-Which one depends on the whole text and on a key that is thrown away, so that no two texts share a pattern.  What
-makes a text valid or not stays: its length, spaces, punctuation and controls.
+Each letter and digit is replaced by one of its kind that takes as many bytes in UTF-8, in an escape and in Latin-1.  The
+replacement depends on the whole text and on a key that is thrown away, so no two texts share a pattern.  Whatever makes a
+text valid or invalid is kept: its length, spaces, punctuation and control characters.
 """
 
 import secrets

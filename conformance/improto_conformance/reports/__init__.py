@@ -1,6 +1,6 @@
-"""What is made of results: lines for people, files for machines, transcripts for both.
+"""What is made from results: lines for people, files for machines, transcripts for both.
 
-Data flow one way: `Result` → `run.Run` → a module for each form → `folder`, which writes the files.
+Data flows in one direction: from `Result` to `run.Run`, to one module for each form, to `folder`, which writes the files.
 """
 
 from improto_conformance.reports.data import read

@@ -1,4 +1,4 @@
-"""The folder of a report: all that `--report DIR` writes."""
+"""The folder of a report: everything that `--report DIR` writes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Elements of HTML and SVG, whose texts cannot become markup.
+"""Elements of HTML and SVG, in which texts cannot become markup.
 
 el("p", "said ", el("code", text), class_="note")
 """

@@ -1,4 +1,4 @@
-"""One run of the suite: what was checked and how, what came of it, and what is to be said of the whole."""
+"""One run of the suite: what was checked and how, the results, and the conclusion from all of them."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence

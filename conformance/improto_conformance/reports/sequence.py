@@ -1,10 +1,10 @@
-"""A transcript as a sequence diagram in text: a column for each party, the last one for the server.
+"""A transcript as a sequence diagram in text: a column for each party, and the last one for the server.
 
     ann      bo       server
      ●────────┼────────▶│   SEND_MESSAGE '7' 'hello'
      │        │◀────────●   MESSAGE '7' 'ann' 'hello'
 
-Everything that a peer has said is escaped and cut.
+Everything that comes from a peer is escaped and shortened.
 """
 
 from collections.abc import Iterator, Sequence

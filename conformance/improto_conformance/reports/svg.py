@@ -1,4 +1,4 @@
-"""A transcript as a sequence diagram in SVG, for a page: what `sequence` is in text."""
+"""A transcript as a sequence diagram in SVG, for the page; `sequence` makes the same in text."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""What people read on a terminal."""
+"""The lines that people read on a terminal."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

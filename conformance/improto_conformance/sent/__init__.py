@@ -1,7 +1,7 @@
-"""Says of the bytes that a server sent whether a sender may write them so: the codecs' clauses for senders.
+"""Says whether a sender may write the bytes that a server sent: the clauses of the codecs for senders.
 
-The suite's own codecs read what comes, but receivers have to accept more than senders may send.  So each stream is
-read once more here, from the specification alone.  Commands that it does not have are not looked into (CONN-12).
+The suite's own codecs read what comes, but receivers must accept more than senders may send.  So each stream is read once
+more here, from the specification alone.  Commands that the specification does not have are not looked into (CONN-12).
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What may be written in the two binary codecs, with `msgpack` and by the opcodes of `pickletools`."""
+"""What a sender may write in the two binary codecs; it uses `msgpack`, and the opcodes of `pickletools`."""
 
 import pickletools
 import re

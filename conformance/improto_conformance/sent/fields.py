@@ -1,4 +1,4 @@
-"""What the messages of servers hold, and complaints of values that are of another type."""
+"""The fields of messages from servers, and complaints about values of a wrong type."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

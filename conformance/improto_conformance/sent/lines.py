@@ -1,4 +1,4 @@
-"""What may be written in the two codecs of lines, by the grammar of ascii and with `json`."""
+"""What a sender may write in the two codecs of lines; it uses the grammar of ascii, and `json`."""
 
 import json
 import re

@@ -1,8 +1,8 @@
-"""The vectors: the specification's examples as data, and what they say of a program.
+"""The vectors: the examples of the specification as data, and what they show about a program.
 
-`improto_spec/vectors/README.md` is their form and meaning.  Here they are loaded, and run: message and stream
-vectors against our own codecs or anybody's decoder (`judge`, `programs`), scenarios against servers
-(`scenarios`); those of clients are played by `clients.scenarios`.
+`improto_spec/vectors/README.md` explains their form and meaning.  Here they are loaded and run: message and stream vectors on
+our own codecs or on any decoder (`judge`, `programs`), and scenarios on servers (`scenarios`).  `clients.scenarios` plays the
+client scenarios.
 """
 
 import json

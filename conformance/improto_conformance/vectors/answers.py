@@ -1,4 +1,4 @@
-"""What the codecs of a copy of the reference make of vectors: the answers that a program would give."""
+"""How the codecs of a copy of the reference answer the vectors, like a program that is tried."""
 
 import json
 from collections.abc import Callable

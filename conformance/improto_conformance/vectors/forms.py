@@ -1,13 +1,13 @@
-"""Makes checks of servers out of the message and stream vectors.
+"""Makes checks of servers from the message and stream vectors.
 
-One check for each clause sends all that its vectors have clients send, in the codec in which the check runs, and
-tells by what follows what the server has made of each.  A request has an effect, such as a status in a roster, or
-at least an ERROR that only somebody gives who has understood it: JOIN of an id that nobody announced is
-`no-such-conversation`, never `malformed`.  What is no request has the ERROR that the vector names.
+One check for each clause sends everything that clients send in the vectors of this clause, in the codec in which the check
+runs.  What follows shows how the server has read each vector.  A request has an effect, such as a status in a roster, or at
+least an ERROR that only a server sends which has understood the request: JOIN of an id that nobody announced gives
+`no-such-conversation`, never `malformed`.  Whatever is not a request gives the ERROR that the vector names.
 
-After each vector comes a LIST_CONVERSATIONS, so that each verdict is certain.  Vectors that leave the connection as
-it was share one.  Names and ids stand in the vectors' bytes, so these checks have to be alone, and leave out what
-is about a user or a conversation of others.
+After each vector comes a LIST_CONVERSATIONS, so that each verdict is certain.  Vectors that leave the connection as it was
+share one connection.  The bytes of the vectors contain names and ids, so these checks must run alone, and they leave out
+vectors about a user or a conversation of others.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Judges what a receiver made of a message or stream vector: no complaint, no fault."""
+"""Judges how a receiver read a message or stream vector: without a complaint there was no fault."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Runs vectors through somebody else's decoder or encoder: a program that answers line by line.
+"""Runs vectors through a decoder or encoder in another program, which answers line by line.
 
-The form of requests and answers is in `improto_spec/vectors/README.md`.
+`improto_spec/vectors/README.md` describes the form of requests and answers.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Makes checks of servers out of the scenario vectors.
+"""Makes checks of servers from the scenario vectors.
 
-Playing a scenario puts a mark after each step into the transcript; the judgement finds by these marks what a
-party had received at which step, and compares.
+The player of a scenario puts a mark into the transcript after each step.  By these marks the judgement finds out what a party
+had received at each step, and compares it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

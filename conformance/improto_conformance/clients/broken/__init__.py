@@ -1,7 +1,7 @@
-"""Clients that are wrong on purpose: each violates one clause, and a check of that clause has to say so.
+"""Clients that are wrong on purpose: each violates one clause, and a check of that clause must find it.
 
-Each is the reference's client in memory with one piece of its text replaced.  The `*.toml` here have the form of
-those of broken servers (`improto_conformance.broken`).
+Each is the reference's client, in memory, with one piece of its source text replaced.  The `*.toml` files here have the
+same form as those of broken servers (`improto_conformance.broken`).
 """
 
 from collections.abc import Iterator, Mapping

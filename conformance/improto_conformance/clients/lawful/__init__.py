@@ -1,7 +1,7 @@
-"""Clients that are right in another way: each uses a freedom that the specification leaves, and has to pass.
+"""Clients that are right in another way: each uses a freedom that the specification leaves, and must pass all checks.
 
-A suite that fails one of them takes the reference's habits for the specification.  The `clients.toml` here has the
-form of the tables of broken clients; `clause` is the one that allows it.
+A suite that fails one of them takes habits of the reference for the specification.  `clients.toml` has the same form as
+the tables of broken clients; here `clause` is the clause that allows the difference.
 """
 
 from collections.abc import Iterator, Mapping
