@@ -138,7 +138,7 @@ def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "known.toml"
     path.write_text(write(entries), encoding="utf-8")
     assert read(path) == entries
-    assert path.read_text().startswith("# Failures that are known")
+    assert path.read_text().startswith("# Known failures")
     assert "how" not in tomllib.loads(path.read_text())["known"][1]
 
 

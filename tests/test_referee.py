@@ -420,7 +420,7 @@ def test_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
     ("options", "code", "text"),
     [
         (["--listen", "nowhere", "--upstream", "127.0.0.1:1"], 2, "write HOST:PORT"),
-        (["--listen", "127.0.0.1:0", "--upstream", "7777"], 2, "is no target"),
+        (["--listen", "127.0.0.1:0", "--upstream", "7777"], 2, "is not a target"),
         (["--listen", "127.0.0.1:0", "--upstream", "unix:/x"], 2, "plain TCP"),
         (["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--break-after", "0"], 2, "1 or more"),
         (

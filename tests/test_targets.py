@@ -83,14 +83,14 @@ def test_names_in_certificates(programs: Programs, tmp_path: Path, tls: Tls) -> 
 )
 def test_no_target(target: str) -> None:
     """What is no target is a wrong use of the command, and the message says what to write."""
-    with pytest.raises(UsageError, match="is no target; write tcp://HOST:PORT, tls://"), opened(target):
+    with pytest.raises(UsageError, match="is not a target; write tcp://HOST:PORT, tls://"), opened(target):
         pass
 
 
 def test_quotation_mark_without_a_partner() -> None:
     """A command that no shell could take apart is a wrong use of the command line, for servers and for clients."""
     with (
-        pytest.raises(UsageError, match="quotation mark or backslash without a partner"),
+        pytest.raises(UsageError, match="a quotation mark is not closed, or a backslash"),
         opened("cmd:o'neill {port}"),
     ):
         pass
@@ -98,7 +98,7 @@ def test_quotation_mark_without_a_partner() -> None:
         said = io.StringIO()
         with redirect_stderr(said):
             assert main(["check", "client", role, "o'neill {port}"]) == USAGE
-        assert "without a partner" in said.getvalue()
+        assert "a quotation mark is not closed" in said.getvalue()
     with redirect_stderr(io.StringIO()):
         assert main(["check", "pair", "--server", "tcp://localhost:1", "--client", "o'neill"]) == USAGE
 
@@ -122,7 +122,7 @@ def test_without_websockets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_function() -> None:
     """A target in this process without the name of a function is a wrong use of the command."""
     for target in ("inproc:mine", "inproc::make", "inproc:mine:"):
-        with pytest.raises(UsageError, match="is no target; write inproc:MODULE:FUNCTION"), opened(target):
+        with pytest.raises(UsageError, match="is not a target; write inproc:MODULE:FUNCTION"), opened(target):
             pass
 
 

@@ -24,7 +24,7 @@ _DONE: Final = {
 }
 
 _COMES: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
-"""What comes from the server."""
+"""The events that come from the server."""
 
 
 def abstract(seen: Transcript) -> dict[str, list[str]]:
@@ -40,7 +40,7 @@ def abstract(seen: Transcript) -> dict[str, list[str]]:
 
 
 class _Words:
-    """What users and conversations are called."""
+    """The names that are given to users and conversations."""
 
     def __init__(self, suffix: str, names: Mapping[str, str], ids: Mapping[str, str]) -> None:
         self._suffix = suffix

@@ -15,23 +15,23 @@ from improto_conformance.links import Connect, SocketLink
 
 __all__ = ["Tls", "over_tcp", "over_tls", "over_unix"]
 
-_ROOM: Final = 4096  # bytes, of which Linux makes twice as many, that wait for the suite to read them
+_ROOM: Final = 4096  # bytes that may wait for the suite to read them; Linux makes it twice as many
 _PACKET: Final = 1400  # bytes, as on a network: how much Linux keeps for a writer grows with it
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Whom to trust at the other end of TLS."""
+    """Which certificates to trust at the other end of TLS."""
 
     ca: str = ""
     """A file with the certificates to trust; empty for those that the system trusts."""
     insecure: bool = False
     """Whether to trust any certificate."""
     server_name: str = ""
-    """The name that the certificate has to be for; empty for the host of the address."""
+    """The name that the certificate must have; empty for the host of the address."""
 
     def context(self) -> ssl.SSLContext:
-        """Give what makes sockets secure; UsageError if the file cannot be used."""
+        """Give the context that wraps sockets; UsageError if the file cannot be used."""
         try:
             context = ssl.create_default_context(cafile=self.ca or None)
         except OSError as error:
@@ -44,12 +44,12 @@ class Tls:
 
 
 def over_tcp(host: str, port: int) -> Connect:
-    """Give what connects over TCP."""
+    """Give a function that connects over TCP."""
     return _linked(lambda timeout: _tcp(host, port, timeout))
 
 
 def over_tls(host: str, port: int, tls: Tls) -> Connect:
-    """Give what connects over TLS."""
+    """Give a function that connects over TLS."""
     context = tls.context()
 
     def dial(timeout: float) -> socket.socket:
@@ -64,12 +64,12 @@ def over_tls(host: str, port: int, tls: Tls) -> Connect:
 
 
 def over_unix(path: str) -> Connect:
-    """Give what connects over a Unix socket."""
+    """Give a function that connects over a Unix socket."""
 
     def dial(timeout: float) -> socket.socket:
         made = socket.socket(socket.AF_UNIX)
         try:
-            # With a time-out of Python's own, a full backlog would be an error and not a wait.
+            # With Python's own time-out, a full backlog would raise an error instead of waiting.
             whole = int(timeout)
             limit = struct.pack("@ll", whole, int((timeout - whole) * 1e6))
             made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
@@ -101,12 +101,12 @@ def _tcp(host: str, port: int, timeout: float) -> socket.socket:
 
 
 def _narrow(made: socket.socket) -> None:
-    """Have the system keep little of what is not read.
+    """Let the system keep only little of what is not read.
 
     On one machine it takes megabytes otherwise, so that no server would ever wait for a reader, nor write a part of
     a message.  Over a network the packets are small anyway, and so little room would make all of it slow.
     """
-    with suppress(OSError):  # not every system lets it be chosen
+    with suppress(OSError):  # some systems do not allow it to be chosen
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _PACKET)
 

@@ -14,13 +14,13 @@ __all__ = ["ALIKE", "alike", "difference", "differences"]
 ALIKE: Final = Aim("CODEC-18/all-checks", "CODEC-18", "what happens in all checks is the same in each codec")
 
 _TIMES: Final = 3
-"""How often a check has to differ: once may be chance."""
+"""How often a check must differ, since one difference may be chance."""
 
 
 def alike(results: Sequence[Result], again: Callable[[Result], Result]) -> list[Result]:
     """Compare the results in the first codec with those in each other one, cut by cut.
 
-    `again` runs the check of a result once more, since a difference may be one of who was quicker.
+    `again` runs the check of a result once more, since a difference may only depend on who was quicker.
     """
     columns: dict[tuple[str, str], list[Result]] = {}
     for result in results:
@@ -52,13 +52,13 @@ def _compared(
 
 
 def differences(ones: Sequence[Result], others: Sequence[Result]) -> dict[str, str]:
-    """Give the names of the checks in which something else happened, each with the first difference."""
+    """Give the names of the checks in which something different happened, each with the first difference."""
     found = {one.check.name: _found(one, other) for one, other in _pairs(ones, others)}
     return {name: complaint for name, complaint in found.items() if complaint}
 
 
 def _pairs(ones: Sequence[Result], others: Sequence[Result]) -> Iterator[tuple[Result, Result]]:
-    """Pair the results of the same checks that passed on both sides: of all else the checks themselves have told."""
+    """Pair the results of checks that passed on both sides; a check that failed has complained itself."""
     passed = {one.check.name: one for one in ones if one.verdict is Verdict.PASSED}
     for other in others:
         one = passed.get(other.check.name)
@@ -70,7 +70,7 @@ def _found(one: Result, other: Result) -> str:
     """Tell of the first difference, if there is one."""
     if (
         one.transcript.entries == other.transcript.entries
-    ):  # where waiting takes no time, also the names are the same
+    ):  # where waiting takes no time, the names are the same as well
         return ""
     who = f"in {other.how} {other.check.name}"
     return next(difference(abstract(one.transcript), abstract(other.transcript), who, one.how), "")
@@ -79,7 +79,7 @@ def _found(one: Result, other: Result) -> str:
 def difference(
     wanted: Mapping[str, Sequence[str]], got: Mapping[str, Sequence[str]], who: str, where: str
 ) -> Iterator[str]:
-    """Complain of the first difference of two abstract transcripts, the second of which is that of `who`."""
+    """Complain about the first difference of two abstract transcripts, of which the second is that of `who`."""
     for party in {**wanted, **got}:
         lines = zip_longest(wanted.get(party, ()), got.get(party, ()), fillvalue="does nothing more")
         for step, (expected, actual) in enumerate(lines, 1):

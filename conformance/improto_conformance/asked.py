@@ -25,10 +25,10 @@ __all__ = ["Asked", "Flaw", "Heard", "Hearing", "answered_in", "hearings"]
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """What is no request: it has no effect, and gets one ERROR."""
+    """Something that is not a request: it has no effect, and gets one ERROR."""
 
     code: Code | None
-    """None if the connection is closed without a word (CODEC-15)."""
+    """None if the connection is closed without an ERROR (CODEC-15)."""
     fatal: bool
     """Whether it ends the connection of a registered user."""
 
@@ -39,33 +39,33 @@ class Asked:
 
     index: int
     item: Request | Flaw | None
-    """None for a part of a message, which matters only if it is too large for a stranger."""
+    """None for a part of a message, which matters only if it is too large before registration."""
     short: bool = True
-    """Whether a stranger may send as much (LIMIT-3)."""
+    """Whether so many bytes are allowed before registration (LIMIT-3)."""
     others: Sequence[Request | Flaw] = ()
-    """What else a server may take it for (JSON-14)."""
+    """What else a server may read it as (JSON-14)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One thing that a client received: None for the end of the stream, a text for what makes no sense."""
+    """One thing that a client received: None for the end of the stream, a text for something that makes no sense."""
 
     index: int
     item: Response | str | None
     time: float = 0.0
     lossy: bool = False
-    """Whether it is an end that may have destroyed what came before."""
+    """Whether it is an end that may have destroyed what came before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """All that passed on one connection, read in one way."""
+    """Everything that passed on one connection, read in one way."""
 
     party: str
     asked: Sequence[Asked]
     heard: Sequence[Heard]
     reset: int | None
-    """The entry with which the client broke off: what it had asked for may have been lost (CONN-19)."""
+    """The entry at which the client reset the connection: its requests may have been lost (CONN-19)."""
 
 
 _Entries = Sequence[tuple[int, Entry]]
@@ -73,7 +73,7 @@ _Pieces = Sequence[tuple[int, bytes]]
 
 
 def hearings(seen: Transcript, profile: Profile) -> list[list[Hearing]]:
-    """Give for each connection the ways to read it, the likeliest first."""
+    """Give for each connection the ways to read it, the most likely first."""
     entries: dict[str, list[tuple[int, Entry]]] = {}
     for index, entry in enumerate(seen.entries):
         if entry.party:
@@ -92,7 +92,7 @@ def hearings(seen: Transcript, profile: Profile) -> list[list[Hearing]]:
 
 
 def answered_in(seen: Transcript, party: str) -> Sequence[str]:
-    """Name the codecs in which a server may answer a party: its own, and the one that its first bytes tell."""
+    """Name the codecs in which a server may answer a party: the party's own, and the one that its first bytes decide."""
     name = seen.codecs.get(party, "")
     sent = [entry for entry in seen.of(party) if entry.event in (Event.SENT, Event.RAW)]
     if seen.messages or not sent or sent[0].event is Event.SENT:
@@ -151,7 +151,7 @@ def _heard(entry: Entry) -> Response | str | None:
 
 
 def _reheard(entries: _Entries, codec: Codec) -> list[Heard]:
-    """Read what was received in another codec than the client did."""
+    """Read what was received in another codec than the client used."""
     reader, heard = codec.reader(Role.SERVER), list[Heard]()
     for index, entry in entries:
         if entry.event in _INCOMING:
@@ -174,7 +174,7 @@ def _bytes(entry: Entry, codec: Codec) -> bytes:
 
 
 def _is_plain(entry: Entry, codec: Codec, limits: Limits) -> bool:
-    """Tell whether it is known without reading what was sent, and how large it was."""
+    """Tell whether what was sent, and its size, are known without reading it."""
     if not isinstance(entry.item, Request):
         return False
     return len(entry.data) <= limits.greeting or entry.data == codec.frame(codec.encode(entry.item))
@@ -191,7 +191,7 @@ def _measured(index: int, entry: Entry, codec: Codec, limits: Limits, framing: i
 
 
 def _unwrapped(sent: _Entries, codec: Codec, limits: Limits) -> Iterator[Asked]:
-    """Read what came in messages, of which each is one (WS-1)."""
+    """Read what came on a transport where each message is one (WS-1)."""
     for index, entry in sent:
         payload = unframed(codec, _bytes(entry, codec))
         if len(payload) > limits.request:
@@ -235,12 +235,12 @@ _SKIPPED: Final = b" \r\n"
 
 
 def _read(pieces: _Pieces, codec: Codec, limits: Limits) -> list[Asked]:
-    """Read a stream as a registered user's, and note where it is too much for a stranger."""
+    """Read a stream as that of a registered user, and note where it would be too large before registration."""
     strict = list(_cut(pieces, codec, limits.greeting))
     large = next((place for place, each in enumerate(strict) if _is_too_large(each.item)), None)
     if large is None:
         return strict
-    # Both readings agree up to the first message that is too large for a stranger, whose connection ends there.
+    # Both readings agree up to the first message that is too large before registration; there the connection ends.
     asked = list(_cut(pieces, codec, limits.request))
     if large < len(asked):
         asked[large] = replace(asked[large], short=False)
@@ -250,7 +250,7 @@ def _read(pieces: _Pieces, codec: Codec, limits: Limits) -> list[Asked]:
 
 
 def _readings(pieces: _Pieces, codec: Codec, limits: Limits) -> Iterator[list[Asked]]:
-    """Read a stream, and also as a server does that does not count what a pickle makes (PICKLE-34)."""
+    """Read a stream, and also in the way of a server that does not count the objects of a pickle (PICKLE-34)."""
     asked = _read(pieces, codec, limits)
     yield asked
     if codec.name == "pickle" and asked and _is_too_large(asked[-1].item):
@@ -313,7 +313,7 @@ def _items(reader: Reader, limit: int) -> Iterator[Request | Response | Flaw]:
 
 
 def _others(line: bytes, codec: Codec) -> Sequence[Request | Flaw]:
-    """Give what else a line of JSON may be taken for, if an object in it has a key twice."""
+    """Give what else a line of JSON may be read as, if an object in it has a key twice."""
     if codec.name != "json" or not _has_doubles(line):
         return ()
     malformed = Flaw(Code.MALFORMED, fatal=False)

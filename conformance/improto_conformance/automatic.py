@@ -109,7 +109,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Try all; 0 if each survivor is explained, and each explanation is of one, else 1."""
+    """Try all; 0 if each survivor is explained and each explanation has a survivor, otherwise 1."""
     patterns = arguments.module or ["*"]
     paths = [
         path for module, path in MODULES.items() if any(fnmatchcase(module, pattern) for pattern in patterns)
@@ -199,7 +199,7 @@ def _try_check(target: Target, check: Check, settings: Settings) -> Verdict | No
 def _try_client(copy: Copy, check: ClientCheck, codec: str) -> Verdict:
     try:
         result = conduct_client(InMemory(copy), check, codec)
-    except NoDriver:  # what the copy tells is none of the protocol
+    except NoDriver:  # what the copy tells is not of the driver protocol
         return Verdict.FAILED
     return result.verdict if isinstance(result, Result) else Verdict.INCONCLUSIVE
 
@@ -244,7 +244,7 @@ def try_all(chosen: Sequence[Mutant], reached: Reach, jobs: int = 1) -> Iterator
 
 def _trial(mutant: Mutant, reached: Reach) -> _Trial:
     plan: list[tuple[Way, list[str]]] = []
-    planned: set[str] = set()  # what a check says in one way it says in the others
+    planned: set[str] = set()  # a check gives the same verdict in each way
     cited = _cited(source(mutant.path).splitlines(), mutant.line)
     for way in WAYS[mutant.path]:
         lines = {name: by_file.get(mutant.path, frozenset()) for name, by_file in reached[way].items()}

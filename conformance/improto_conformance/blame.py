@@ -25,11 +25,11 @@ class _Expected(NamedTuple):
     """What could have come, where what was received is explained up to an entry."""
 
     rank: tuple[int, int, int]
-    """The lowest for what explains most and is closest."""
+    """The lowest for the one that explains the most and is closest."""
     world: World
     request: Request | None = None
     output: Output | None = None
-    """None if nothing was to come."""
+    """None if nothing should have come."""
 
 
 def blame(hearings: Sequence[Hearing], scope: Scope, index: int, *, farewells: bool = True) -> Complaint:
@@ -63,7 +63,7 @@ def blame(hearings: Sequence[Hearing], scope: Scope, index: int, *, farewells: b
 
 
 def _expected(search: Search, place: int, got: Response | None) -> Iterator[_Expected]:
-    """Give what could have come instead."""
+    """Give what could have come at this place."""
     party = search.hearings[place].party
     for state, first in search.states():
         if search.head(state, place) is not got:

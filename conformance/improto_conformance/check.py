@@ -23,7 +23,7 @@ Complaints = Iterable[str]
 
 @dataclass(eq=False)
 class Check(Aim):
-    """One behaviour that a clause demands of a server: how to provoke it, and how to tell."""
+    """One behaviour that a clause demands of a server: how to provoke it, and how to judge it."""
 
     stimulus: Callable[[Stage], None]
     codecs: tuple[str, ...] | None = None
@@ -33,18 +33,18 @@ class Check(Aim):
     policy: str = "any"
     """The policy under which it makes sense: `open`, `private` or `any`."""
     transport: str = "any"
-    """Where it makes sense: on a byte `stream`, on a `websocket`, whose messages are frames, or on `any`."""
+    """The transport on which it makes sense: a byte `stream`, a `websocket`, whose messages are frames, or `any`."""
     half_close: bool = False
-    """Whether a party of it half-closes, which not every transport can."""
+    """Whether one of its parties half-closes, which is not possible on every transport."""
     defaults: bool = False
-    """Whether it holds for the default limits only (LIMIT-25)."""
+    """Whether it makes sense for the default limits only (LIMIT-25)."""
     alone: bool = False
-    """Whether it uses names and ids of its own choice, or waits for what others would cause, so that nothing else may
-    run against the server meanwhile."""
+    """Whether it must run alone, because it chooses names and ids itself, or because others could cause what it waits
+    for."""
     seconds: str = ""
-    """The time of the profile that it waits for, if it waits at all."""
+    """The name of the time in the profile for which it waits; empty if it does not wait."""
     declared: bool = False
-    """Whether it is about what the profile says, and so makes its messages by that."""
+    """Whether it checks what the profile declares, and so makes its messages by the profile."""
     judgement: Callable[[Transcript], Complaints] = field(default=lambda seen: ("this check judges nothing",))
 
     def judge(self, judgement: Callable[[Transcript], Complaints]) -> Callable[[Transcript], Complaints]:
@@ -70,7 +70,7 @@ def check(
     defaults: bool = False,
     alone: bool = False,
 ) -> Callable[[Callable[[Stage], None]], Check]:
-    """Make a stimulus into a check of a clause, named by the stimulus unless there is a `name`."""
+    """Make a stimulus a check of a clause; the name of the check is `name`, or else that of the stimulus."""
 
     def register(stimulus: Callable[[Stage], None]) -> Check:
         made = Check(
@@ -95,5 +95,5 @@ def check(
 
 
 def registered() -> list[Check]:
-    """Give all checks of the modules that were imported."""
+    """Give all checks of the modules that have been imported."""
     return list(_registered)

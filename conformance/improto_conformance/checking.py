@@ -45,7 +45,7 @@ class Subject:
     """As the user named it."""
     profile: Profile = field(default_factory=Profile)
     checks: Sequence[Aim] = ()
-    """All that there are for the role, whether they are chosen or not."""
+    """All checks for the role, whether they are chosen or not."""
 
 
 def add_declaration(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def add_declaration(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say whom to trust, where a server may be behind TLS."""
+    """Add the options that say which certificates to trust, for a server behind TLS."""
     add = parser.add_argument
     add("--ca", default="", metavar="FILE", help="certificates to trust, for tls:// and wss://")
     add("--insecure", action="store_true", help="trust any certificate, for tls:// and wss://")
@@ -69,13 +69,13 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
 
 
 def declared(arguments: argparse.Namespace, codecs: Sequence[str]) -> Profile:
-    """Give what the options say that a server declares; `codecs` unless a profile names them."""
+    """Give what a server declares according to the options; `codecs` are used unless a profile names them."""
     profile = Profile(codecs) if arguments.profile is None else profile_of(arguments.profile)
     return replace(profile, private=arguments.private or profile.private)
 
 
 def trusting(arguments: argparse.Namespace, profile: Profile) -> Profile:
-    """Give a profile in which stands what the options say of whom to trust."""
+    """Give the profile with the trust options in it."""
     tls = Tls(
         arguments.ca or profile.tls.ca,
         arguments.insecure or profile.tls.insecure,
@@ -105,7 +105,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
-    """Add those that choose what runs and what is told of it: all that the command of one failure has anew."""
+    """Add the options that choose what runs and what is printed; the command shown with a failure has its own of these."""
     add = parser.add_argument
     add(
         "--codec",
@@ -170,7 +170,7 @@ def chosen(checks: Sequence[_AnyAim], arguments: argparse.Namespace) -> list[_An
 def carry_out(
     arguments: argparse.Namespace, subject: Subject, work: Callable[[Callable[[Result], None]], object]
 ) -> int:
-    """Do the work, tell of each result that it reports, write the reports, and give the exit code.
+    """Do the work, print each result that it reports, write the reports, and give the exit code.
 
     0 conformant or known failures only, 1 not, 3 no target, 4 nothing conclusive, 5 the suite's own fault, 130
     interrupted; what has run so far is written then, too.
@@ -186,7 +186,7 @@ def carry_out(
         interrupted = True
     except (ImprotoError, BrokenPipeError):  # wrong usage, or nobody reads what is printed
         raise
-    except Exception:  # what no check is to blame for is no failure of the target, either
+    except Exception:  # an exception outside a check is no failure of the target
         traceback.print_exc()
         print(f"improto: {_OWN_FAULT}", file=sys.stderr)
         return OWN_FAULT
@@ -197,7 +197,7 @@ _OWN_FAULT: Final = "this is a fault of the suite; report it to its authors with
 
 
 class _Teller:
-    """Tells of each result as soon as there is one, and keeps all for the end."""
+    """Prints each result as soon as there is one, and keeps all for the end."""
 
     def __init__(self, arguments: argparse.Namespace, subject: Subject) -> None:
         self._arguments = arguments
@@ -220,7 +220,7 @@ class _Teller:
                 raise UsageError(f"--report {arguments.report}: {error.strerror}; name a folder") from None
 
     def tell(self, result: Result) -> None:
-        """Print what has to be said of a result, and write its transcript."""
+        """Print what there is to say about a result, and write its transcript."""
         result = known.judged(result, self._known)
         self._results.append(result)
         result = self._shown(result)
@@ -235,7 +235,7 @@ class _Teller:
             print(f"{result.verdict} {result.check.name} [{result.how}]: {result.check.title}", flush=True)
         if (
             sys.stderr.isatty()
-        ):  # a long run is seen to go on; whatever is printed next is longer, and stands over it
+        ):  # shows that a long run goes on; whatever is printed next is longer, and overwrites it
             print(f"{len(self._results)} results", end="\r", file=sys.stderr, flush=True)
 
     def conclude(self, *, interrupted: bool) -> int:
@@ -269,7 +269,7 @@ def _baseline(arguments: argparse.Namespace) -> list[known.Known]:
 
 
 def _command() -> list[str]:
-    """Give the words of this command without those that choose checks and reports."""
+    """Give the words of this command, without those that choose checks and reports."""
     choice = argparse.ArgumentParser(add_help=False)
     _add_choice(choice)
     return ["improto", *choice.parse_known_args(sys.argv[1:])[1]]

@@ -45,7 +45,7 @@ from improto_conformance.strategies import messages, mutations, segmentations
 __all__ = ["CODEC_CHECKS", "CodecChecks", "Nested", "check_codec", "nesting"]
 
 Nested = Callable[[int], bytes]
-"""Makes a payload of the unknown command LATER that nests so many levels deep, the outermost one included."""
+"""Makes a payload of the unknown command LATER with so many levels of nesting, including the outermost one."""
 
 _LIMITS: Final = Limits()
 _ROLES: Final = st.sampled_from(Role)
@@ -63,7 +63,7 @@ def check_codec(codec: Codec, nested: Nested | None = None) -> None:
 
 
 class CodecChecks(unittest.TestCase):
-    """A test for each check.  Subclass it, and set `codec`, and `nested` if the format can nest."""
+    """One test for each check.  Subclass it, and set `codec`, and `nested` if the format can nest."""
 
     codec: ClassVar[Codec]
 
@@ -96,13 +96,13 @@ def _require(condition: bool, complaint: str) -> None:
 
 
 def _drawing(*drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], None]:
-    """Call what is decorated at once, again and again, with what is drawn; and once more with the simplest fault."""
+    """Call the decorated function at once, many times with drawn values, and at last with the simplest one that fails."""
 
     def run(tried: Callable[..., None]) -> None:
         with warnings.catch_warnings():
-            # The longest legal text is long when it is shown, and no fault of anybody's.
+            # The longest legal text has a long representation, which is not a fault.
             warnings.filterwarnings("ignore", "Generating overly large repr", HypothesisWarning)
-            # Without chance, so that a codec has one verdict.
+            # Not random, so that a codec always gets the same verdict.
             settings(deadline=None, derandomize=True, report_multiple_bugs=False)(given(*drawn)(tried))()
 
     return run
@@ -112,13 +112,13 @@ def _drawing(*drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], 
 
 
 def each_command(codec: Codec) -> None:
-    """Each of the 13 commands is carried, with the least that is legal in its fields."""
+    """Each of the 13 commands is carried, with the smallest legal values in its fields."""
     for kind in COMMANDS.values():
         _require_same(codec, _smallest(kind))
 
 
 def awkward_texts(codec: Codec) -> None:
-    """What looks like a number, a space, a line end, an escape or another character comes back as it was (CODEC-2)."""
+    """A text that looks like a number, a space, a line end, an escape or another character comes back unchanged (CODEC-2)."""
     for text in _AWKWARD:
         for kind in COMMANDS.values():
             _require_same(codec, _made(kind, partial(_awkward, text), 1))
@@ -138,7 +138,7 @@ def _require_same(codec: Codec, message: AnyMessage) -> None:
 
 
 def encoding_is_deterministic(codec: Codec) -> None:
-    """A message has one payload, whichever instance is written, and however often."""
+    """Equal messages always have the same payload, however often they are written."""
 
     @_drawing(messages())
     def tried(message: AnyMessage) -> None:
@@ -148,7 +148,7 @@ def encoding_is_deterministic(codec: Codec) -> None:
 
 
 def wrong_direction(codec: Codec) -> None:
-    """A message of the end that does not send it is an unknown command, and no more than that (CONN-9)."""
+    """A message from the end that may not send it is an unknown command, and not a fatal error (CONN-9)."""
 
     @_drawing(messages())
     def tried(message: AnyMessage) -> None:
@@ -160,7 +160,7 @@ def wrong_direction(codec: Codec) -> None:
 
 
 def text_is_utf_8(codec: Codec) -> None:
-    """A payload that is not said to be binary is UTF-8."""
+    """A payload is UTF-8, unless the codec says that it is binary."""
 
     @_drawing(messages())
     def tried(message: AnyMessage) -> None:
@@ -185,7 +185,7 @@ def pieces_do_not_matter(codec: Codec) -> None:
 
 
 def byte_by_byte(codec: Codec) -> None:
-    """All commands one behind the other are read from one piece as from single bytes."""
+    """All commands, one after the other, are read alike from one piece and from single bytes."""
     for sender in Role:
         trace = [_smallest(kind) for kind in COMMANDS.values() if kind.FROM is sender]
         stream = _stream(codec, *trace)
@@ -215,7 +215,7 @@ def where_messages_end(codec: Codec) -> None:
 
 
 def incomplete_end(codec: Codec) -> None:
-    """A message whose end has not come is neither given nor refused, and those before it are given."""
+    """A message whose end has not come is neither given nor refused; the messages before it are given."""
 
     @_drawing(st.data(), _ROLES)
     def tried(data: st.DataObject, sender: Role) -> None:
@@ -246,7 +246,7 @@ def _require_alike(codec: Codec, sender: Role, pieces: Sequence[bytes], limit: i
 
 
 def trailing_data(codec: Codec) -> None:
-    """A second message in one payload is refused, and nothing but a blank is overlooked behind a message (CODEC-8)."""
+    """A second message in one payload is refused, and nothing but blanks is ignored after a message (CODEC-8)."""
     for kind in COMMANDS.values():
         message = _smallest(kind)
         payload = _encoded(codec, message)
@@ -260,12 +260,12 @@ def trailing_data(codec: Codec) -> None:
 
 
 def key_twice(codec: Codec) -> None:
-    """A map with a key twice is invalid or malformed; if it is text, one of both may count (CODEC-10, JSON-14)."""
+    """A map with a key twice is invalid or malformed; a text codec may instead take one of the two (CODEC-10, JSON-14)."""
     for kind, (one, other) in ((OnlineUsers, ("a", "b")), (Conversations, (("a",), ("b",)))):
         made = cast(Callable[[Mapping[str, object]], AnyMessage], kind)
         payload = _encoded(codec, made({"key1": one, "key2": other}))
         if payload.count(b"key1") != 1 or payload.count(b"key2") != 1:
-            continue  # its texts do not stand there as they are
+            continue  # the bytes do not show its texts as they are
         payload = payload.replace(b"key2", b"key1")
         found = _tried(codec, payload, Role.SERVER)
         if isinstance(found, DecodeError):
@@ -291,7 +291,7 @@ def random_payload(codec: Codec) -> None:
 
 
 def one_wrong_byte(codec: Codec) -> None:
-    """A payload with one byte replaced is a message that can be written again, or an error that codecs may raise."""
+    """A payload with one byte replaced gives a message that can be written again, or an error that codecs may raise."""
     for kind in COMMANDS.values():
         payload = _encoded(codec, _made(kind, lambda field: _least(field) or "x", 1))
         for at in range(len(payload)):
@@ -302,7 +302,7 @@ def one_wrong_byte(codec: Codec) -> None:
 
 
 def mutated_payload(codec: Codec) -> None:
-    """A damaged payload is a message that can be written again, or an error; the next message is read all the same."""
+    """A damaged payload gives a message that can be written again, or an error; the next message is read nevertheless."""
 
     @_drawing(st.data(), messages())
     def tried(data: st.DataObject, message: AnyMessage) -> None:
@@ -319,7 +319,7 @@ def mutated_payload(codec: Codec) -> None:
 
 
 def mutated_stream(codec: Codec) -> None:
-    """A damaged stream gives messages and errors, the same ones in any pieces, and nothing behind a fatal one."""
+    """A damaged stream gives messages and errors, the same ones in any pieces, and nothing after a fatal error."""
 
     @_drawing(st.data(), _ROLES)
     def tried(data: st.DataObject, sender: Role) -> None:
@@ -364,7 +364,7 @@ def limit_is_exact(codec: Codec) -> None:
 
 
 def each_message_has_its_limit(codec: Codec) -> None:
-    """The limit is that of the call, so it may differ from one message to the next."""
+    """The limit is an argument of the call, so it may differ from one message to the next."""
     short, long = SendMessage("7", "x"), SendMessage("7", "x" * 100)
     reader = _Watched(codec, Role.CLIENT)
     reader.feed(_stream(codec, short, long))
@@ -392,7 +392,7 @@ def memory_is_not_taken_ahead(codec: Codec) -> None:
 
 
 def memory_is_given_back(codec: Codec) -> None:
-    """What was read of a stream is not kept, however long the stream is (LIMIT-4)."""
+    """Bytes that have been read are not kept, however long the stream is (LIMIT-4)."""
     message = SendMessage("7", "x" * 8192)
     frame = _stream(codec, message)
     reader = _Watched(codec, Role.CLIENT)
@@ -423,7 +423,7 @@ def _require_little(work: Callable[[], None], what: str) -> None:
 
 
 def _require_too_large(codec: Codec, pieces: Sequence[bytes], limit: int) -> None:
-    """Require that a reader refuses what is over the limit, and is done then."""
+    """Require that a reader refuses a message over the limit, and reads nothing after it."""
     reader = _Watched(codec, Role.CLIENT)
     found: list[Found] = []
     for piece in pieces:
@@ -440,7 +440,7 @@ def _require_too_large(codec: Codec, pieces: Sequence[bytes], limit: int) -> Non
 
 
 def drawn_messages_fit(codec: Codec) -> None:
-    """No legal request or event that a search for large ones finds is over its limit (LIMIT-19, LIMIT-3)."""
+    """A search for large legal requests and events finds none that is over its limit (LIMIT-19, LIMIT-3)."""
 
     @_drawing(messages())
     def tried(message: AnyMessage) -> None:
@@ -466,7 +466,7 @@ def _require_fit(codec: Codec, message: AnyMessage) -> None:
 
 
 def nesting(codec: Codec, nested: Nested) -> None:
-    """What nests deeper than messages may is malformed, however deep it is (LIMIT-17)."""
+    """A payload that nests deeper than is allowed is malformed, however deep it is (LIMIT-17)."""
     for levels, code in (
         (DEPTH, Code.UNKNOWN_COMMAND),
         (DEPTH + 1, Code.MALFORMED),
@@ -506,13 +506,13 @@ CODEC_CHECKS: Final[Sequence[Callable[[Codec], None]]] = (
     drawn_messages_fit,
     largest_messages_fit,
 )
-"""All checks that need nothing but the codec."""
+"""All checks that need only the codec."""
 
 
 # ---- Messages and their bytes.
 
 
-# What programs like to take for something else.
+# Texts that programs easily take for something else.
 _AWKWARD: Final = (
     " x ", "\t", "x\r\ny\rz\n", "\0", "x\x1a", "\x7f", "\x85", "\u2028", "\ufeffx", "\uffff", "\U0010ffff",
     "0", "007", "+1", "-0", "1.0", "1e3", "1_000", "0x10", "null", "None", "true", "NaN", "2026-01-02", "x" * 64,
@@ -535,7 +535,7 @@ def _least(field: Kind) -> str:
 
 
 def _made(kind: type[AnyMessage], text: Callable[[Kind], str], entries: int | None = None) -> AnyMessage:
-    """Make a message out of texts for its fields, with so many entries; else with most names and empty maps."""
+    """Make a message from texts for its fields, with so many entries; otherwise with the most names and empty maps."""
 
     def value(field: Field) -> Value:
         match field.kind:
@@ -567,11 +567,11 @@ _FIELDS: Final[Mapping[Kind, Callable[[str], AnyMessage]]] = {
     Kind.TEXT: lambda text: SendMessage("7", text),
     Kind.EXPLANATION: Error,
 }
-"""For each kind of text a message that holds one."""
+"""For each kind of text, a message that contains it."""
 
 
 def _worst_texts(codec: Codec) -> dict[Kind, str]:
-    """Find, for each kind of text, the legal one that takes most bytes, out of one character again and again."""
+    """Find, for each kind of text, the legal text of one repeated character that takes the most bytes."""
     texts = [character * n for character in _CHARACTERS for n in (64, 256, 512)]
     texts += [character * (_LIMITS.text // len(character.encode())) for character in _CHARACTERS]
     return {
@@ -660,7 +660,7 @@ def _refused(codec: Codec, payload: bytes, sender: Role) -> DecodeError:
 def _shown(found: Found) -> str:
     if isinstance(found, DecodeError):
         return f"{found.code}, fatal" if found.fatal else str(found.code)
-    return ascii(found)  # since what looks alike may be different
+    return ascii(found)  # since things that look alike may differ
 
 
 def _all_shown(found: Sequence[Found]) -> list[str]:

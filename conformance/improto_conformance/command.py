@@ -28,7 +28,7 @@ HELP: Final = "check whether a server or a client conforms to the specification"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `check`, a role each."""
+    """Add the arguments of `check`, for each role."""
     roles = parser.add_subparsers(title="what to check", required=True, metavar="ROLE")
     server = roles.add_parser(
         "server", help="a server", description="Check whether a server conforms to the specification."
@@ -56,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that name a server, say what it declares, and choose what is tried and told."""
+    """Add the arguments that name a server, say what it declares, and choose what is checked and printed."""
     parser.add_argument(
         "target",
         metavar="TARGET",
@@ -74,7 +74,7 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 
 
 def add_client(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that name a client, and choose what is tried and told."""
+    """Add the arguments that name a client, and choose what is checked and printed."""
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument(
         "--driver",
@@ -110,9 +110,9 @@ def examine_server(
     *,
     shared: bool = False,
 ) -> int:
-    """Run batches of checks, of `every` that there is, against the server that the arguments name.
+    """Run batches of checks on the server that the arguments name; `every` is all checks that there are.
 
-    Gives the exit code.  No other batch follows one in which a check did not pass.  `shared`: others use the server.
+    Gives the exit code.  After a batch in which a check did not pass, no other batch runs.  `shared`: others use the server.
     """
     profile = checking.trusting(arguments, checking.declared(arguments, arguments.codec or available()))
     settings = Settings(
@@ -148,14 +148,14 @@ def examine_server(
 def examine_client(
     arguments: argparse.Namespace, every: Sequence[ClientCheck], batches: Iterable[Sequence[ClientCheck]]
 ) -> int:
-    """Run batches of checks, of `every` that there is, against the client that the arguments name.
+    """Run batches of checks on the client that the arguments name; `every` is all checks that there are.
 
-    Gives the exit code.  No other batch follows one in which a check did not pass.
+    Gives the exit code.  After a batch in which a check did not pass, no other batch runs.
     """
     words = words_of(arguments.driver or arguments.cmd)
     if not words:
         raise UsageError(
-            "give the program and its arguments as one quoted word, such as --driver './my_driver --fast'"
+            "give a program and its arguments as one quoted word, such as --driver './my_driver --fast'"
         )
 
     def examine(

@@ -19,14 +19,14 @@ _BEHIND_AN_ERROR: Final = re.compile(
 
 
 class Difference(str):
-    """A complaint that reads `WHO was to DO and DID`, and has its two sides for reports."""
+    """A complaint of the form `WHO was to DO and DID`, which gives its two sides to reports."""
 
     expected: str = ""
     actual: str = ""
 
     @classmethod
     def of(cls, who: str, wanted: str, got: str) -> "Difference":
-        """Complain that somebody was to do one thing and did another: `of("ann", "receive x", "received y")`."""
+        """Complain that somebody should have done one thing and did another: `of("ann", "receive x", "received y")`."""
         made = cls(f"{who} was to {wanted} and {got}")
         made.expected, made.actual = f"{who} was to {wanted}", f"{who} {got}"
         return made
@@ -34,7 +34,7 @@ class Difference(str):
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What a judge finds wrong, against which clause, and at which entry of the transcript."""
+    """What a judge finds wrong, the clause that it violates, and the entry of the transcript where it shows."""
 
     clause: str
     text: str
@@ -45,7 +45,7 @@ class Complaint:
         return f"{self.clause}: {self.text}"
 
     def line(self) -> Difference:
-        """Give the line that stands beside a check's own complaints."""
+        """Give the line that is shown together with the check's own complaints."""
         line = Difference(str(self))
         line.expected, line.actual = f"what {self.clause} demands", self.text
         if isinstance(self.text, Difference):
@@ -54,13 +54,13 @@ class Complaint:
 
 
 class Inconclusive(ImprotoError):
-    """A transcript cannot be judged: raised with the reason."""
+    """A transcript cannot be judged; the text is the reason."""
 
 
 def last_words(said: Sequence[str]) -> str:
-    """Tell what the last lines of a program that has ended say of it; empty if there are none.
+    """Tell what the last lines of a program say about its end; empty if there are none.
 
-    Traces and the like that some runtimes write behind an error are left out, as far as they leave anything.
+    Stack traces and similar lines that some runtimes write after an error are left out, if other lines remain.
     """
     lines = [line for line in said if line.strip()]
     telling = [line for line in lines if not _BEHIND_AN_ERROR.match(line)] or lines
@@ -68,9 +68,9 @@ def last_words(said: Sequence[str]) -> str:
 
 
 def sides(complaint: str, title: str) -> tuple[str, str]:
-    """Give what was expected and what was there, cut where it is long.
+    """Give what was expected and what happened, shortened if it is long.
 
-    Of a complaint without sides the check's title says what was expected, and its text what was there.
+    If a complaint has no sides, the title of the check says what was expected, and its text what happened.
     """
     if isinstance(complaint, Difference):
         return cut(complaint.expected), cut(complaint.actual)

@@ -27,7 +27,7 @@ _FASTER: Final = "improto_codecs/faster.py"
 
 
 class Copy:
-    """The reference's packages once more.  Made by `load`."""
+    """A copy of the reference's packages.  Made by `load`."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         """Execute nothing yet: a module is executed when it is first imported."""
@@ -36,7 +36,7 @@ class Copy:
         self._builtins = {**vars(builtins), "__import__": self._import}
 
     def module(self, name: str) -> Any:
-        """Give a module of the copy; what executing it raises comes out."""
+        """Give a module of the copy; exceptions from executing it are raised."""
         module = self._modules.get(name)
         if module is None:
             parent, _, child = name.rpartition(".")
@@ -72,7 +72,7 @@ class Copy:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        """Do what `import` does in the copy: its own modules first."""
+        """Do the work of `import` in the copy, where its own modules come first."""
         if level:
             assert globals is not None
             name = resolve_name("." * level + name, cast(str, globals["__package__"]))
@@ -90,7 +90,7 @@ class Copy:
 def load(sources: Mapping[str, str]) -> Copy:
     """Give a copy with these texts, by path, in place of the installed ones.  KeyError if there is no such file.
 
-    A copy does without the extra `fast`: what it does, and what an edit breaks, is the same wherever it is made.
+    A copy does not use the extra `fast`, so that it behaves the same wherever it is made.
     """
     for path in sources:
         source(path)

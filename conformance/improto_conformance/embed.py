@@ -36,7 +36,7 @@ __all__ = ["Examination", "NotConformant", "ServerChecks", "check_server"]
 
 
 class NotConformant(AssertionError):
-    """A server violates the specification; the text says of each failure what was expected and what happened."""
+    """A server or codec violates the specification; for each failure the text says what was expected and what happened."""
 
 
 def check_server(
@@ -46,11 +46,11 @@ def check_server(
     timeout: float = 5.0,
     cuts: Sequence[str] = ("whole",),
 ) -> list[Result]:
-    """Run all checks against what a function makes, or against a target such as `tcp://localhost:6666`.
+    """Run all checks on the servers that a function makes, or on a target such as `tcp://localhost:6666`.
 
-    Gives the results; NotConformant if one of them is not that the check has passed.  `profile`: what the server
-    declares, such as `Profile(["json"], private=True)`.  `timeout`: seconds after which what has to come counts as
-    not coming.  `cuts`: how what is sent is cut into writes (`links.CUTS`).
+    Returns the results, and raises NotConformant unless all checks have passed.  `profile`: what the server declares,
+    such as `Profile(["json"], private=True)`.  `timeout`: how many seconds to wait for something that must come.
+    `cuts`: how the sent bytes are cut into writes (`links.CUTS`).
     """
     settings = Settings(profile or Profile(), timeout=timeout, cuts=cuts, run=fresh_name())
     if isinstance(server, str):
@@ -60,10 +60,10 @@ def check_server(
 
 
 class Examination:
-    """Runs checks one by one, for tests that are about one check each."""
+    """Runs checks one by one, for tests of one check each."""
 
     def __init__(self, target: Target, profile: Profile) -> None:
-        """Begin with a target; NoTarget if it does not speak what it declares."""
+        """Begin with a target; NoTarget if it does not speak the codecs that it declares."""
         self._target = target
         self._settings = Settings(profile, run=fresh_name())
         self._numbers = count()
@@ -71,7 +71,7 @@ class Examination:
             probe(target, load(name), f"probe-{name}.{self._settings.run}", self._settings.timeout)
 
     def __call__(self, check: Check, codec: str) -> bool:
-        """Run a check in a codec; NotConformant if it does not pass, and False if it does not fit the target."""
+        """Run a check in a codec.  NotConformant if it does not pass; False if it does not fit the target."""
         run_name = f"{self._settings.run}{next(self._numbers)}-"
         settings = replace(self._settings, codecs=[codec], run=run_name)
         results = conduct(self._target, [check], settings)
@@ -82,7 +82,7 @@ class Examination:
 
 
 class ServerChecks(unittest.TestCase):
-    """A test for each check in each codec.  Subclass it, and set `target` or `make`, and what the server declares."""
+    """One test for each check in each codec.  Subclass it, and set `target` or `make`, and `profile`."""
 
     profile: ClassVar[Profile] = Profile()
     """What the server declares."""

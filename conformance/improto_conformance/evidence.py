@@ -13,7 +13,7 @@ __all__ = ["evidence", "unsaid"]
 
 
 def evidence(hearings: Sequence[Hearing], limits: Limits) -> Iterator[Complaint]:
-    """Complain of each item that no server may send."""
+    """Complain about each item that no server may ever send."""
     for one in hearings:
         names = {asked.item.username for asked in one.asked if isinstance(asked.item, Register)}
         for each in one.heard:
@@ -44,9 +44,9 @@ def evidence(hearings: Sequence[Hearing], limits: Limits) -> Iterator[Complaint]
 
 
 def unsaid(hearings: Sequence[Hearing], scope: Scope) -> Iterator[Complaint]:
-    """Complain of each message that nobody had said by then, or not as often as it came.
+    """Complain about each message that nobody had sent by then, or that came more often than it was sent.
 
-    No search is needed for that, so it is told even where there are too many orders to try.
+    This needs no search, so it works even where there are too many orders to try.
     """
     asked = [each for one in hearings for each in one.asked]
     names = {each.item.username for each in asked if isinstance(each.item, Register)}

@@ -33,7 +33,7 @@ __all__ = ["Scene", "instead", "refused", "uncaused"]
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a fault was seen: the connection, the entry, and what was so then."""
+    """Where a fault was seen: the connection, the entry, and the state at that time."""
 
     one: Hearing
     index: int
@@ -52,27 +52,27 @@ class Scene:
         return [each.item for each in self.one.heard if each.index > self.index]
 
     def asked(self, party: str | None = None) -> Iterator[tuple[int, str, Request]]:
-        """Give what was asked for before, by all or by one: since when, by whom, what."""
+        """Give the requests before, of all or of one: the entry, the connection, the request."""
         for one in self.hearings:
             for each in one.asked:
                 if each.index < self.index and isinstance(each.item, Request) and party in (None, one.party):
                     yield each.index, one.party, each.item
 
     def party(self, username: str) -> str | None:
-        """Give who asked for a username last."""
+        """Give the connection that asked for a username last."""
         found = [
             who for _, who, item in self.asked() if item == Register(username, getattr(item, "status", ""))
         ]
         return found[-1] if found else None
 
     def move(self, party: str | None, id: str) -> tuple[int, Request] | None:
-        """Give the last JOIN or LEAVE of a conversation by somebody."""
+        """Give the last JOIN or LEAVE that a connection sent for a conversation."""
         moves = [(since, item) for since, _, item in self.asked(party) if item in (Join(id), Leave(id))]
         return moves[-1] if party is not None and moves else None
 
 
 def instead(scene: Scene, request: Request | None, output: Output, got: Response | None) -> str:
-    """Name the clause that is violated where `got` came instead of an output of a request."""
+    """Name the clause that is violated if `got` came instead of an output of a request."""
     match output.item, got:
         case _, None:
             return _ended(scene, output)
@@ -99,7 +99,7 @@ def instead(scene: Scene, request: Request | None, output: Output, got: Response
 
 
 def refused(scene: Scene, request: Request, got: Error) -> str:
-    """Name the clause by which a request was to succeed, and got an ERROR."""
+    """Name the clause by which a request should have succeeded that got an ERROR."""
     match request:
         case Join(id) | Leave(id) | SendMessage(id) if got.code == Code.NO_SUCH_CONVERSATION:
             return "CONV-1" if scene.world.talk(id) is not None else "ERROR-4"
@@ -135,7 +135,7 @@ _FOR_STRANGERS = (Code.NOT_INVITED, Code.NOT_MEMBER)
 
 
 def uncaused(scene: Scene, got: Response | None) -> str:
-    """Name the clause that is violated by what nothing has caused."""
+    """Name the clause that is violated by something that nothing has caused."""
     match got:
         case Message():
             return _unsaid(scene, got)
@@ -202,7 +202,7 @@ def _is_said(scene: Scene, got: Message) -> bool:
 
 
 def _unsaid(scene: Scene, got: Message) -> str:
-    """Name the clause that is violated by a message that was not to come, whatever was."""
+    """Name the clause that is violated by a message that should not have come in any case."""
     if got in scene.before:
         return "MESSAGE-6"
     if got.conversation not in scene.scope.announced:

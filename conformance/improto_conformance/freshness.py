@@ -24,7 +24,7 @@ from improto_conformance.complaints import Complaint
 __all__ = ["stale"]
 
 _SLACK: Final = 2.0
-"""How much later than the interval, at least, something must have been asked for, in seconds."""
+"""How much later than the interval the list must have been asked for, at least, in seconds."""
 _RATE: Final = 8 * 1024  # bytes of rosters a second, by which the interval may grow (PRESENCE-6)
 _ENTRY: Final = 16  # bytes around a name and its status
 _FULL: Final = 32 * 1024
@@ -32,7 +32,7 @@ _FULL: Final = 32 * 1024
 
 
 class _Change(NamedTuple):
-    """What rosters have to show of a user: since an entry, and at the latest by a time."""
+    """What rosters must show about a user: not before an entry, and at the latest by a time."""
 
     name: str
     shown: tuple[str | None, ...]
@@ -42,7 +42,7 @@ class _Change(NamedTuple):
 
 
 def stale(times: Sequence[float], hearings: Sequence[Hearing], presence: float) -> Iterator[Complaint]:
-    """Complain of changes that somebody was not shown within the interval `presence`, in seconds.
+    """Complain about changes that somebody was not shown within the interval `presence`, in seconds.
 
     `times`: when each entry was seen.
     """
@@ -94,12 +94,12 @@ def _is_taken(name: str, since: int, hearings: Sequence[Hearing]) -> bool:
 
 
 def _barriers(one: Hearing) -> Iterator[tuple[int, int]]:
-    """Give where lists were asked for and where they came."""
+    """Give the entries at which lists were asked for, and at which they came."""
     asked = [each.index for each in one.asked if isinstance(each.item, ListConversations)]
     heard = [each.index for each in one.heard if isinstance(each.item, Conversations)]
     if not any(
         isinstance(each.item, Error) for each in one.heard
-    ):  # else it is not certain which came of which
+    ):  # otherwise it is not certain which reply belongs to which request
         yield from zip(asked, heard, strict=False)
 
 

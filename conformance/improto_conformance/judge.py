@@ -28,15 +28,15 @@ _WAYS = 16
 """How many ways to read the bytes of a transcript are tried."""
 
 _SHARE = 4
-"""Which part of the budget of the first search each of those has that look for what exactly is wrong."""
+"""The searches for what exactly is wrong each have this part of the budget of the first search."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All of a transcript that matters to a judgement; those of equal cases are the same."""
+    """Everything in a transcript that matters for a judgement; equal cases have equal judgements."""
 
     ways: Sequence[Sequence[Hearing]]
-    """For each connection the ways to read it; how it was encoded shows no more."""
+    """For each connection the ways to read it; they no longer show how it was encoded."""
     times: Sequence[float]
     """When each entry was seen."""
     suffix: str
@@ -44,21 +44,21 @@ class Case:
 
     @classmethod
     def of(cls, seen: Transcript, profile: Profile | None = None) -> Self:
-        """Read a transcript of what passed on the connections to a server that declares `profile`."""
+        """Read a transcript of the connections to a server that declares `profile`."""
         declared = profile or Profile()
         return cls(hearings(seen, declared), [entry.time for entry in seen.entries], seen.suffix, declared)
 
 
 def judge(seen: Transcript, profile: Profile | None = None, *, budget: int | None = None) -> list[Complaint]:
-    """Complain of what no order of the requests explains; Inconclusive if that cannot be told.
+    """Complain about what no order of the requests explains; Inconclusive if that cannot be decided.
 
-    `budget`: how many states each search may visit; as many as take some seconds at most, unless given.
+    `budget`: how many states each search may visit; by default as many as take some seconds at most.
     """
     return judge_case(Case.of(seen, profile), budget=budget)
 
 
 def judge_case(case: Case, *, budget: int | None = None) -> list[Complaint]:
-    """Do as `judge`, of what has been read."""
+    """Do the same as `judge`, for a transcript that has been read."""
     found: list[list[Complaint]] = []
     doubt: Inconclusive | None = None
     for way in islice(product(*case.ways), _WAYS):
@@ -83,7 +83,7 @@ def _budget(entries: int, parties: int) -> int:
 def _judged(case: Case, way: Sequence[Hearing], budget: int) -> list[Complaint]:
     scope, hearings = _scoped(case, way)
     certain = sorted(evidence(hearings, case.profile.limits), key=lambda each: each.index)[:1]
-    # What went wrong before may be the cause of it.
+    # A fault before it may be its cause.
     before = certain[0].index if certain else len(case.times)
     search = Search(hearings, scope, budget, before)
     explained = search.run()
@@ -132,7 +132,7 @@ def _first_wrong(search: Search, *, refuted: bool) -> int | None:
 
 
 def _scoped(case: Case, way: Sequence[Hearing]) -> tuple[Scope, Sequence[Hearing]]:
-    """Tell what is to be judged from what is other users' business."""
+    """Give the part of the server's world that is to be judged, without that of other users."""
     heard = [each.item for one in way for each in one.heard]
     strangers = {name for item in heard if isinstance(item, OnlineUsers) for name in item.users}
     strangers = {name for name in strangers if not name.endswith(case.suffix)}

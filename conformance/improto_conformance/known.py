@@ -28,8 +28,8 @@ from improto_conformance.transcript import Transcript
 __all__ = ["Known", "fixed", "judged", "read", "reason", "stale", "write"]
 
 _HEAD: Final = """\
-# Failures that are known: `improto check … --known-failing FILE` fails for all others, and for those that are gone.
-# `--fix` rewrites this file; `note` is yours.
+# Known failures.  `improto check … --known-failing FILE` fails if anything else fails, or if one of these no longer does.
+# `--fix` rewrites this file and keeps each `note`.
 """
 
 _LONG: Final = 300
@@ -37,7 +37,7 @@ _LONG: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One failure that is known."""
+    """One known failure."""
 
     check: str
     reason: str
@@ -50,19 +50,19 @@ class Known:
 
 
 def reason(complaint: str, seen: Transcript) -> str:
-    """Give a complaint without ids, numbers, foreign users and long texts."""
+    """Give a complaint without ids, numbers, users of others and long texts."""
     text = escaped(complaint)
     if seen.suffix:
         text = text.replace(seen.suffix, "")
     for id in seen.conversations:
         text = text.replace(ascii(id), "'#'")
-    text = re.sub(r"\{[^{}]*\}", "{…}", text)  # rosters and lists: whoever is there
+    text = re.sub(r"\{[^{}]*\}", "{…}", text)  # rosters and lists, which depend on who is online
     text = re.sub(r"(.)\1{9,}", r"\1…", text)
     return cut(re.sub(r"[A-Za-z0-9_-]*[0-9][A-Za-z0-9_-]*", "#", text), _LONG)
 
 
 def judged(result: Result, entries: Sequence[Known]) -> Result:
-    """Give a failure as known if each of its complaints is."""
+    """Give a result; a failure becomes known if each of its complaints is known."""
     known = {entry.reason for entry in entries if entry.covers(result)}
     if result.verdict is Verdict.FAILED and _reasons(result) <= known:
         return replace(result, verdict=Verdict.KNOWN)
@@ -70,7 +70,7 @@ def judged(result: Result, entries: Sequence[Known]) -> Result:
 
 
 def stale(entries: Sequence[Known], results: Sequence[Result], names: Collection[str]) -> Iterator[str]:
-    """Name the checks of entries that fit no failure any more, each once; `names`: all checks that there are."""
+    """Name the checks whose entries fit no failure any more, each once; `names`: all checks that exist."""
     yield from dict.fromkeys(
         f"{each.check}: there is no such check any more" for each in entries if each.check not in names
     )
@@ -81,7 +81,7 @@ def stale(entries: Sequence[Known], results: Sequence[Result], names: Collection
 
 
 def fixed(entries: Sequence[Known], results: Sequence[Result], names: Collection[str]) -> list[Known]:
-    """Give entries for just the failures of a run, beside those for what did not run."""
+    """Give entries for exactly the failures of a run, and keep the entries for checks that did not run."""
     kept: list[Known] = []
     for entry in entries:
         how = tuple(way for way in entry.how if _holds(replace(entry, how=(way,)), results))
@@ -102,14 +102,16 @@ def fixed(entries: Sequence[Known], results: Sequence[Result], names: Collection
 
 
 def read(path: Path) -> list[Known]:
-    """Read a baseline; UsageError, which names the place, if it is none."""
+    """Read a baseline; UsageError, which names the place, if it is not one."""
     try:
         found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
         return [_entry(table) for table in found.get("known", [])]
     except OSError as error:
         raise UsageError(f"--known-failing {path}: {error.strerror}; write it with --fix") from None
     except (ValueError, TypeError) as error:
-        raise UsageError(f"--known-failing {path}: {error}; mend it, or write it anew with --fix") from None
+        raise UsageError(
+            f"--known-failing {path}: {error}; correct it, or write it anew with --fix"
+        ) from None
 
 
 def write(entries: Sequence[Known]) -> str:
@@ -122,10 +124,10 @@ def _reasons(result: Result) -> set[str]:
 
 
 def _still(entry: Known, result: Result) -> bool:
-    """Tell whether a result lets an entry about it stand."""
+    """Tell whether an entry about a result still holds."""
     if result.verdict in (Verdict.FAILED, Verdict.KNOWN):
         return entry.reason in _reasons(result)
-    return result.verdict is not Verdict.PASSED  # else nothing is known of it
+    return result.verdict is not Verdict.PASSED  # for any other verdict, nothing is known about it
 
 
 def _holds(entry: Known, results: Sequence[Result]) -> bool:
@@ -137,7 +139,7 @@ def _entry(table: Any) -> Known:
     texts = (entry.check, entry.reason, entry.note, *entry.how)
     if isinstance(entry.how, str) or not all(isinstance(text, str) for text in texts):
         raise ValueError(
-            f"in the entry for {entry.check!a} how is no list of texts, or the others are no texts"
+            f"in the entry for {entry.check!a}, how is not a list of texts, or another value is not a text"
         )
     return Known(entry.check, entry.reason, tuple(entry.how), entry.note)
 

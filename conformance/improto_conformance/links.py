@@ -29,26 +29,26 @@ class Link(Protocol):
     """The suite's end of one connection."""
 
     def now(self) -> float:
-        """Give the time by which this connection goes, in seconds."""
+        """Give the time on the clock of this connection, in seconds."""
         ...
 
     def send(self, data: bytes) -> None:
-        """Send bytes; one that the server has closed takes them and loses them."""
+        """Send bytes; if the server has closed the connection, they are lost without an error."""
         ...
 
     def receive(self, timeout: float) -> bytes:
-        """Give what has come, empty at the end; TimeoutError if nothing comes in so many seconds.
+        """Give the bytes that have come, empty at the end; TimeoutError if nothing comes in so many seconds.
 
-        ConnectionResetError if the other end broke off, which may have destroyed what came before.
+        ConnectionResetError if the other end reset the connection, which may have destroyed what came before.
         """
         ...
 
     def half_close(self) -> None:
-        """Send no more, and go on receiving."""
+        """End the sending direction, and go on receiving."""
         ...
 
     def reset(self) -> None:
-        """Break the connection off."""
+        """Reset the connection."""
         ...
 
     def close(self) -> None:
@@ -57,31 +57,31 @@ class Link(Protocol):
 
 
 Connect = Callable[[float, Codec], Link]
-"""Makes a link, for a party that speaks a codec, in at most so many seconds; OSError if that fails."""
+"""Makes a link for a party that speaks a codec, in at most so many seconds; OSError if that fails."""
 
 
 class MessageLink:
-    """Marks a link that carries messages and not bytes: each `send` is one, and each `receive` gives one.
+    """A link that carries messages instead of bytes: each `send` is one message, and each `receive` gives one.
 
     `receive` may raise Misframed.
     """
 
 
 class Misframed(ImprotoError):
-    """A message did not come as its transport has to carry it; `data` is what it would be on a stream."""
+    """A message did not come in the form that its transport demands; `data` is what it would be on a stream."""
 
     def __init__(self, text: str, data: bytes) -> None:
-        """Say what is wrong with what."""
+        """Say what is wrong, and with which data."""
         super().__init__(text)
         self.data = data
 
 
 class Refused(OSError):
-    """There is a server, but it does not agree to what the transport needs; the text says to what."""
+    """There is a server, but it does not agree to something that the transport needs; the text says what."""
 
 
 def unframed(codec: Codec, data: bytes) -> bytes:
-    """Give the payload of a message that is given as it stands on a stream."""
+    """Give the payload of a message, which is given as it is on a stream."""
     if isinstance(codec, LengthCodec):
         return data[len(codec.frame(b"")) :]
     return data.removesuffix(b"\n") if isinstance(codec, LineCodec) else data
@@ -91,7 +91,7 @@ class SocketLink:
     """A link over a socket: TCP, TLS or Unix."""
 
     def __init__(self, connected: socket.socket, timeout: float) -> None:
-        """Use a socket that is connected; a send may take at most `timeout` seconds."""
+        """Use a connected socket; a send may take at most `timeout` seconds."""
         self._timeout = timeout
         self._socket = connected
         self._reset = False  # by the other end
@@ -102,7 +102,7 @@ class SocketLink:
         return time.monotonic()
 
     def send(self, data: bytes) -> None:
-        """Send all of it, unless the other end does not read: then nothing is sent any more."""
+        """Send everything, unless the other end does not read; after that, nothing is sent any more."""
         if self._torn:
             return
         try:
@@ -144,11 +144,11 @@ class SocketLink:
 
 
 _Pieces = Callable[[bytes, Random], Iterable[bytes]]
-"""Cuts what is to be sent into pieces, with what decides where."""
+"""Cuts the bytes to be sent into pieces; the second argument decides where."""
 
 
 class _Cut:
-    """A link that sends what it is given in pieces of its own choice."""
+    """A link that sends bytes in pieces of its own choice."""
 
     def __init__(self, link: Link, together: "list[_Cut]", cut: "_Way", random: Random) -> None:
         self._link = link
@@ -199,7 +199,7 @@ class _Way(NamedTuple):
 
     pieces: _Pieces
     holds: bool = False
-    """Whether what is sent waits until somebody receives, so that a piece may hold parts of several messages."""
+    """Whether sent bytes are held back until somebody receives, so that a piece may hold parts of several messages."""
 
 
 def _all_at_once(data: bytes, _: Random) -> Iterable[bytes]:
@@ -207,7 +207,7 @@ def _all_at_once(data: bytes, _: Random) -> Iterable[bytes]:
 
 
 def _one_by_one(data: bytes, _: Random) -> Iterable[bytes]:
-    # Long ones come in larger pieces, or a run would be about nothing else.
+    # Long messages are cut into larger pieces, since otherwise they would take up most of a run.
     size = 1 if len(data) <= _LONG else 1 + len(data) // _LONG
     return (data[at : at + size] for at in range(0, len(data), size))
 
@@ -238,9 +238,9 @@ in three, all that is sent before anybody receives in one, or the same cut at a 
 
 
 def cutting(connect: Connect, cut: str, seed: str) -> Connect:
-    """Give what connects for one check with a link that cuts in one of the ways of `CUTS`.
+    """Give a function that connects for one check, with a link that cuts in one of the ways of `CUTS`.
 
-    `seed` decides where, if that is a matter of chance: with the same one it is the same each time.
+    `seed` decides where, if the way is random: the same seed always gives the same places.
     """
     way = CUTS[cut]
     if way is None:

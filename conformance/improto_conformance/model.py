@@ -41,7 +41,7 @@ class Rules:
 
 
 class User(NamedTuple):
-    """Somebody online: one connection is one user."""
+    """A user who is online; one connection is one user."""
 
     connection: str
     name: str
@@ -49,7 +49,7 @@ class User(NamedTuple):
 
 
 class Talk(NamedTuple):
-    """A living conversation; its people are given by their connections."""
+    """A living conversation; its users are given by their connections."""
 
     id: str
     initiator: str
@@ -62,7 +62,7 @@ class Talk(NamedTuple):
 
 
 class World(NamedTuple):
-    """All that a server holds, each in one order only, so that equal worlds are equal."""
+    """Everything that a server holds, always in the same order, so that equal worlds compare equal."""
 
     users: tuple[User, ...] = ()
     talks: tuple[Talk, ...] = ()
@@ -88,7 +88,7 @@ class World(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What one connection has to receive, and the clause that demands it."""
+    """What one connection must receive, and the clause that demands it."""
 
     to: str
     item: OnlineUsers | Invitation | Conversations | Message | Code | None
@@ -104,7 +104,7 @@ class Effect(NamedTuple):
 
 
 def handle(world: World, connection: str, request: Request, fresh: str, rules: Rules) -> Effect:
-    """Let one request take effect; `fresh` is the id of the conversation that it may make."""
+    """Let one request take effect; `fresh` is the id of the conversation that it makes, if it makes one."""
     me = world.user(connection)
 
     def refused(code: Code, clause: str) -> Effect:
@@ -141,7 +141,7 @@ def handle(world: World, connection: str, request: Request, fresh: str, rules: R
 
 
 def leave_all(world: World, connection: str) -> World:
-    """Take a connection's user offline, in whatever way it went (GOODBYE-8)."""
+    """Take the user of a connection offline, however the connection ended (GOODBYE-8)."""
     talks = [_left(talk, connection) for talk in world.talks]
     users = tuple(user for user in world.users if user.connection != connection)
     return world._replace(users=users, talks=_living(talks))
@@ -152,7 +152,7 @@ def _left(talk: Talk, connection: str) -> Talk:
         return talk
     return Talk(
         talk.id,
-        "" if talk.initiator == connection else talk.initiator,  # counts for nobody (LIMIT-18)
+        "" if talk.initiator == connection else talk.initiator,  # counts for no initiator (LIMIT-18)
         tuple(each for each in talk.members if each != connection),
         talk.holders - {connection},
         talk.invited - {connection},
@@ -161,12 +161,12 @@ def _left(talk: Talk, connection: str) -> Talk:
 
 @lru_cache(1024)
 def _in_bounds(limits: Limits, request: Request) -> bool:
-    """Tell whether all values are in bounds; kept, since a search asks again and again."""
+    """Tell whether all values are in bounds; the answer is cached, since a search asks again and again."""
     return limits.complaint(request) is None
 
 
 def _bound(request: Request) -> str:
-    """Name the clause of the bound that a request passes."""
+    """Name the clause of the bound that a request exceeds."""
     match request:
         case Register() | Status():
             return "LIMIT-10" if isinstance(request, Status) else "LIMIT-5"

@@ -15,7 +15,7 @@ __all__ = ["outcomes"]
 def outcomes(
     scope: Scope, world: World, party: str, asked: Asked, head: object, fresh: Callable[[], str]
 ) -> Iterator[tuple[Effect, bool]]:
-    """Give what may come of what a party asked for, and whether the server then closes.
+    """Give the possible effects of a party's request, and whether the server then closes.
 
     `head`: what the party received next; only such refusals are given as that could be.  `fresh` gives the id of the
     conversation that an INVITE makes.
@@ -57,7 +57,7 @@ def _flawed(world: World, party: str, flaw: Flaw) -> tuple[Effect, bool]:
 
 
 def _may_refuse(scope: Scope, request: object, code: str) -> bool:
-    """Tell whether a server may refuse a request for a reason that is not seen from here."""
+    """Tell whether a server may refuse a request for a reason that cannot be seen from outside."""
     if code not in _KNOWN or code == Code.RATE_LIMITED:  # ERROR-13, FLOW-11
         return True
     if isinstance(request, Register) and code == Code.NAME_IN_USE:

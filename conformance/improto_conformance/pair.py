@@ -31,28 +31,28 @@ from improto_conformance.verdict import Blame, judged
 __all__ = ["NAMES", "Met", "meet"]
 
 NAMES: Final = ("ann", "bo", "cy")
-"""Of the clients, without what makes them different from others on the server."""
+"""The usernames of the clients, without the ends that make them different from others on the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """What came of one session."""
+    """The result of one session."""
 
     session: str
     codec: str
     transcript: Transcript
     blames: tuple[Blame, ...]
     doubt: str = ""
-    """Why it says nothing, or not all, if so."""
+    """Why not all of it could be judged; empty if all was judged."""
     left_out: str = ""
-    """What the driver does not support, if that ended it."""
+    """What the driver does not support, if the session ended for that reason."""
 
 
 @contextmanager
 def _refereed(
     upstream: tuple[str, int], manner: Manner
 ) -> Generator[tuple[Referee, tuple[str, int], list[Transcript]]]:
-    """Run a referee; what it has seen is complete when the block has ended."""
+    """Run a referee; its transcripts are complete when the block has ended."""
     seen: list[Transcript] = []
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever)
@@ -86,7 +86,7 @@ def meet(
     suffix: str = "",
     alone: bool = False,
 ) -> Met:
-    """Hold one session, and say who is to blame.
+    """Run one session, and say who is to blame.
 
     `suffix` makes the names different from others on the server; `alone`: there are no others.  OSError if the
     server cannot be reached; NoDriver if a driver does not follow its protocol, or a client cannot be started.
@@ -135,7 +135,7 @@ def _hold(session: Session, stage: Stage, address: tuple[str, int], codec: Codec
     try:
         session(stage)
     except Stuck:
-        # Whose fault it is shows when all is known that is still under way.
+        # Who is at fault can only be judged when everything under way has arrived.
         for user in stage.users:
             with suppress(Stuck):
                 stage.barrier(user)
@@ -150,14 +150,14 @@ def _hold(session: Session, stage: Stage, address: tuple[str, int], codec: Codec
 
 
 def _driven(seen: Transcript, name: str) -> list[Blame]:
-    """Blame one client for what it made of its user's words, and of what it received."""
+    """Blame one client for what it did with its user's requests, and with what it received."""
     places = _certain([(index, entry) for index, entry in enumerate(seen.entries) if entry.party == name])
     mine = Transcript(entries=[seen.entries[index] for index in places])
     return [Blame(name, each.clause, each.text, places[each.index]) for each in judge_driven(mine)]
 
 
 def _certain(entries: Sequence[tuple[int, Entry]]) -> list[int]:
-    """Give the places of entries so that what the client may have read after its GOODBYE stands behind that.
+    """Give the places of entries, in an order in which whatever the client may have read after its GOODBYE follows it.
 
     It tells in order what it has read; so what it had not told when its user went may still have been under way.
     """

@@ -78,10 +78,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Hold all sessions; 0 nobody is to blame, 1 somebody is, 3 no server or client, 4 nothing could be judged."""
+    """Run all sessions; 0 nobody is to blame, 1 somebody is, 3 no server or client, 4 nothing could be judged."""
     words = words_of(arguments.client if arguments.driver is None else arguments.driver)
     if not words:
-        raise UsageError("give the program and its arguments as one quoted word")
+        raise UsageError("give a program and its arguments as one quoted word")
     profile = declared(arguments, arguments.codec or available())
     met: list[Met] = []
     try:
@@ -106,7 +106,7 @@ def _sessions(
     arguments: argparse.Namespace, words: Sequence[str], target: Target, profile: Profile
 ) -> Iterator[Met]:
     if target.address is None:
-        raise UsageError("a pair meets on plain TCP; write tcp://HOST:PORT or cmd:'PROGRAM {port}'")
+        raise UsageError("check pair needs plain TCP; write tcp://HOST:PORT or cmd:'PROGRAM {port}'")
     make = partial(Driven, words)
     if arguments.driver:
         codecs: Sequence[str] = profile.codecs
@@ -137,7 +137,7 @@ def _sessions(
                     alone=arguments.server.startswith("cmd:"),
                 )
                 if each.doubt or each.blames:
-                    clients = ()  # whoever is stuck is not used again
+                    clients = ()  # clients that may be stuck are not used again
                 yield each
 
 

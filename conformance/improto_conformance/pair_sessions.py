@@ -58,7 +58,7 @@ def _presence(stage: Stage) -> None:
 
 
 def _shows(name: str, status: str | None, roster: OnlineUsers) -> bool:
-    """Tell whether a roster shows a user with a status, or with None not at all."""
+    """Tell whether a roster shows a user with a status; with None, whether it does not show the user."""
     return roster.users.get(name) == status
 
 
@@ -87,11 +87,11 @@ DRIVEN: Final[Mapping[str, Session]] = {
     "errors": _errors,
     "at-once": _at_once,
 }
-"""The sessions of clients that a driver works."""
+"""The sessions for clients with a driver."""
 
 
 def show(guide: Party, names: Sequence[str]) -> None:
-    """Show clients that nobody tells anything what there is to see."""
+    """Let the guide show clients without a driver everything that there is to see."""
     guide.wait(
         lambda message: isinstance(message, OnlineUsers) and set(names) <= message.users.keys(),
         f"a roster with {', '.join(names)}",
@@ -109,4 +109,4 @@ def show(guide: Party, names: Sequence[str]) -> None:
 
 
 SHOWN: Final = "shown"
-"""The session of clients that nobody tells anything."""
+"""The session for clients without a driver."""

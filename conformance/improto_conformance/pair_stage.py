@@ -42,12 +42,12 @@ class User:
         self._over = False
 
     def connect(self, address: tuple[str, int], codec: Codec) -> None:
-        """Have a new client that talks to a server; Unsupported if it does not have the codec."""
+        """Begin with a new client that talks to a server; Unsupported if it does not have the codec."""
         host, port = address
         self._do({"do": "connect", "host": host, "port": port, "codec": codec.name})
 
     def ask(self, *requests: Request) -> None:
-        """Have the user ask for requests, one after the other."""
+        """Let the user ask for requests, one after the other."""
         for request in requests:
             self._do(command(request))
 
@@ -61,7 +61,7 @@ class User:
             self._hear(f"tell of {wanted.COMMAND}")
 
     def ends(self) -> None:
-        """Have the client go offline, and wait until it tells so."""
+        """Let the client go offline, and wait until it tells so."""
         if not self._over:
             self.ask(Goodbye())
         while not self._over:
@@ -104,7 +104,7 @@ class Stage:
         self.users = users
 
     def enter(self) -> Sequence[User]:
-        """Have all register, and wait until each has seen all others."""
+        """Let all register, and wait until each has seen all others."""
         names = {user.name for user in self.users}
         for user in self.users:
             user.ask(Register(user.name, "here"))
@@ -114,7 +114,7 @@ class Stage:
         return self.users
 
     def invite(self) -> str:
-        """Have the first invite all others, and all join, in this order."""
+        """Let the first invite all others, and let all join, in this order."""
         first, *others = self.users
         first.ask(Invite(tuple(user.name for user in others)))
         id = first.hears(Invitation).conversation
@@ -126,7 +126,7 @@ class Stage:
         return id
 
     def barrier(self, *users: User) -> None:
-        """Have each of these told of all that was caused so far."""
+        """Wait until each of these has told of everything that was caused so far."""
         for user in users:
             user.ask(ListConversations())
             user.hears(Conversations)

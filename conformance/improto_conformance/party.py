@@ -20,7 +20,7 @@ from improto_conformance.transcript import RESET, Entry, Event, Transcript
 __all__ = ["Lost", "Party", "Stuck", "Unfit", "Waits"]
 
 _LIMIT = 16 * 1024 * 1024
-_MOST_MESSAGES: Final = 10_000  # that a party takes: no check asks for a tenth of it …
+_MOST_MESSAGES: Final = 10_000  # that a party reads: no check asks for a tenth of it …
 _MOST_A_SECOND: Final = 1000  # … but a server may send rosters as often as it likes
 _MOST_BYTES: Final = 64 * 1024 * 1024
 DEFAULTS: Final = Limits()
@@ -33,24 +33,24 @@ class Unfit(ImprotoError):
 
 
 class Stuck(ImprotoError):
-    """Something that had to come did not come."""
+    """Something that must come did not come."""
 
 
 @dataclass
 class Waits:
-    """How long was waited in vain, and how long a wait may take, in seconds."""
+    """How long a wait may take, and how long was waited in vain, in seconds."""
 
     timeout: float
     slack: float = 0.0
-    """What a wait for a certain time may take beyond that."""
+    """How much longer than its time a wait for a certain time may take."""
     expired: float = 0.0
     over: Flag = field(default_factory=Flag)
-    """Set when nobody wants to know any more: then no wait begins."""
+    """Set when the result is no longer wanted: then no wait begins."""
     turn: "Lock | None" = None
-    """What is held while nothing is waited for: of many checks at a time one computes, and the others wait."""
+    """Held while a check does not wait: of many checks at a time, one computes and the others wait."""
 
     def elsewhere(self, wait: Callable[[], _T]) -> _T:
-        """Wait for the other end, and let other checks have the turn meanwhile."""
+        """Wait for the other end, and let other checks run meanwhile."""
         if self.turn is None:
             return wait()
         self.turn.release()
@@ -74,7 +74,7 @@ class Party:
     ) -> None:
         """Connect; OSError if that fails.
 
-        What the default limits and those that are given here are not of one mind about, is Unfit to be sent.
+        It is Unfit to send something that the given limits and the default limits judge differently.
         """
         self.label = label
         self.name = transcript.name(label)
@@ -86,7 +86,7 @@ class Party:
         self._reader = codec.reader(Role.SERVER)
         self._ended = False  # by the server
         self._left = False  # by this party
-        self._unnoted = b""  # what has come since the last entry about it
+        self._unnoted = b""  # what has come since the last entry about received bytes
         self._messages = self._bytes = 0  # that have come
         self._since = self.link.now()
         transcript.codecs[label] = codec.name
@@ -95,9 +95,9 @@ class Party:
         """The users in the latest roster."""
 
     def send(self, *messages: AnyMessage, deliberate: bool = False) -> None:
-        """Send messages in one write, or each in its frame.
+        """Send messages, in one write or each in a frame of its own.
 
-        With `deliberate`, some of them are to be refused, or come after a GOODBYE: else it is a fault of the suite.
+        `deliberate`: some of them are meant to be refused, or come after a GOODBYE; otherwise that is a fault of the suite.
         """
         data = [self.encoded(message) for message in messages]
         for message, written in zip(messages, data, strict=True):
@@ -107,12 +107,12 @@ class Party:
             self._write(piece)
 
     def send_as(self, message: AnyMessage, data: bytes, *, deliberate: bool = False) -> None:
-        """Send a message in a form of its own, which `data` is; `deliberate` as for `send`."""
+        """Send a message as the bytes `data`, in a form of its own; `deliberate` as for `send`."""
         self._note(Event.SENT, message, data, deliberate=deliberate)
         self._write(data)
 
     def send_bytes(self, data: bytes, *, one_by_one: bool = False) -> None:
-        """Send bytes as they are, in one write or in as many as there are bytes."""
+        """Send bytes as they are, in one write or in one write for each byte."""
         self._expect_fit(data)
         self._note(Event.RAW, data, data)
         for piece in [data[i : i + 1] for i in range(len(data))] if one_by_one else [data]:
@@ -122,7 +122,7 @@ class Party:
         self._waits.elsewhere(lambda: self.link.send(piece))
 
     def _expect_fit(self, data: bytes, message: AnyMessage | None = None) -> None:
-        """Raise Unfit if the server's limits judge what is to be sent otherwise than the default ones."""
+        """Raise Unfit if the server's limits and the default limits judge what is to be sent differently."""
         if self._limits is None:
             return
         size = len(data) - len(self.codec.frame(b""))
@@ -135,11 +135,11 @@ class Party:
             raise Unfit(f"{self.label} would send what the default limits are about")
 
     def encoded(self, *messages: AnyMessage) -> bytes:
-        """Give messages as they stand on the stream."""
+        """Give messages as they are on the stream."""
         return b"".join(self.codec.frame(self.codec.encode(message)) for message in messages)
 
     def wait(self, wanted: Callable[[Response], bool], what: str, *, within: float | None = None) -> Response:
-        """Receive up to a message that is wanted; Stuck if it does not come, in time if there is one."""
+        """Receive up to a wanted message; Stuck if it does not come, or not in time if a time is given."""
         end = self._end(within)
         while True:
             message = self._receive(end, what)
@@ -151,13 +151,13 @@ class Party:
         return self.link.now() + (waits.timeout if within is None else within + waits.slack)
 
     def wait_for(self, kind: type[_M], *, within: float | None = None) -> _M:
-        """Receive up to a message of a kind; Stuck if it does not come."""
+        """Receive up to a message of this kind; Stuck if it does not come."""
         found = self.wait(lambda message: isinstance(message, kind), kind.COMMAND, within=within)
         assert isinstance(found, kind)
         return found
 
     def hear(self, number: int) -> None:
-        """Receive so many messages in all, beside rosters and lists; Stuck if they do not come."""
+        """Receive until there are so many messages in total, not counting rosters and lists; Stuck if they do not come."""
         for _ in range(number - len(self._transcript.heard(self.label))):
             self.wait(
                 lambda message: not isinstance(message, OnlineUsers | Conversations),
@@ -165,7 +165,7 @@ class Party:
             )
 
     def wait_to_see(self, username: str, status: str | None, *, within: float | None = None) -> None:
-        """Receive up to a roster that shows a user with a status, or with None not at all."""
+        """Receive up to a roster that shows a user with a status; with None, up to one that does not show the user."""
         if self.roster.get(username) != status:
             self.wait(
                 lambda message: isinstance(message, OnlineUsers) and message.users.get(username) == status,
@@ -174,7 +174,7 @@ class Party:
             )
 
     def barrier(self) -> Conversations:
-        """Have everything handled that was sent before, and receive all that it caused here (ORDER-5)."""
+        """Wait until everything that was sent before is handled, and receive all that it caused here (ORDER-5)."""
         self.send(ListConversations())
         return self.wait_for(Conversations)
 
@@ -191,12 +191,12 @@ class Party:
         self.link.half_close()
 
     def reset(self) -> None:
-        """Break the connection off."""
+        """Reset the connection."""
         self._leave()
         self.link.reset()
 
     def close(self) -> None:
-        """Close; harmless if that was done."""
+        """Close; has no effect if it is closed already."""
         self._leave()
         self.link.close()
 
@@ -237,7 +237,7 @@ class Party:
             )
         left = end - self.link.now()
         try:
-            # What has come in time may be read a little later, but not whatever comes then, for ever.
+            # What has come in time may be read a little later, but reading must not go on for ever.
             if left < -self._waits.timeout or self._waits.over.is_set():
                 raise TimeoutError
             data = self._waits.elsewhere(lambda: self.link.receive(left))

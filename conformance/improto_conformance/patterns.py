@@ -14,9 +14,9 @@ _AnyAim = TypeVar("_AnyAim", bound=Aim)
 
 
 def chosen(checks: Sequence[_AnyAim], only: Sequence[str] | None, skip: Sequence[str] = ()) -> list[_AnyAim]:
-    """Give the checks that a pattern of `only` matches, or all if it is None, but for those that one of `skip` does.
+    """Give the checks that match a pattern of `only` (all checks if it is None), and no pattern of `skip`.
 
-    UsageError if a pattern matches no check: a slip in it would else have less tried than was asked for.
+    UsageError if a pattern matches no check: otherwise, because of a typing error, fewer checks would run than wanted.
     """
     for pattern in (*(only or ()), *skip):
         if not any(_matches(check, pattern) for check in checks):

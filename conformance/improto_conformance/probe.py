@@ -21,7 +21,7 @@ _TLS_ALERT: Final = b"\x15\x03"
 
 
 def probe(target: Target, codec: Codec, name: str, timeout: float) -> None:
-    """Register a user and leave again; NoTarget, with the reason, if nobody there answers as a server does."""
+    """Register a user and leave again; NoTarget, with the reason, if nothing answers like a server of this protocol."""
     try:
         link = target.begin()(timeout, codec)
     except Unmade as error:
@@ -54,7 +54,7 @@ def _registered(link: Link, codec: Codec, name: str, timeout: float) -> str:
         link.send(codec.frame(codec.encode(Register(name, ""))))
         reason = _answer(link, codec, timeout)
         link.send(codec.frame(codec.encode(Goodbye())))
-    except OSError as error:  # what a server in this process raises
+    except OSError as error:  # raised by a server in this process
         return f"breaks off at a REGISTER in {codec.name}: {error}"
     finally:
         link.close()

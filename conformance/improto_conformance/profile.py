@@ -22,23 +22,23 @@ class Profile:
     """The declared choices of one server.  Times are in seconds."""
 
     codecs: Sequence[str] = field(default_factory=available)
-    """Those that it speaks on the port that is checked; all that are installed here, unless given."""
+    """The codecs that it speaks on the port that is checked; by default all that are installed here."""
     private: bool = False
     """Whether only invited users may join (JOIN-5)."""
     presence: float = 1.0
-    """The interval P, within which a change is shown (PRESENCE-4)."""
+    """The interval P within which a roster shows a change (PRESENCE-4)."""
     limits: Limits = field(default_factory=Limits)
-    """The bounds that it holds (LIMIT-25)."""
+    """Its limits (LIMIT-25)."""
     repeat: float = 30.0
     """The interval within which a roster is repeated without a change (PRESENCE-7)."""
     register: float = 60.0
-    """The time that a connection has to register (CONN-17)."""
+    """The time within which a client has to register (CONN-17)."""
     tls: Tls = field(default_factory=Tls)
-    """Whom to trust, if it is behind TLS: of all here the one thing that is not the server's choice but the user's."""
+    """Which certificates to trust, if it is behind TLS: the only thing here that the user of the suite chooses, not the server."""
 
 
 def profile_of(path: Path) -> Profile:
-    """Read a profile from a file; UsageError, which names the key and what is allowed, if it is none."""
+    """Read a profile from a file; UsageError, which names the key and what is allowed, if it is not a profile."""
     try:
         return _profile(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:

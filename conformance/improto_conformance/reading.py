@@ -9,11 +9,11 @@ from improto.messages import AnyMessage
 __all__ = ["Found", "drain", "read"]
 
 Found = AnyMessage | DecodeError
-"""What a reader gives: a message, or why something is none."""
+"""What a reader gives: a message, or the reason why something is not a message."""
 
 
 def drain(reader: Reader, limit: int) -> Iterator[Found]:
-    """Give what `reader` makes of the bytes that it has, up to the first fatal error."""
+    """Give what `reader` reads from the bytes that it has, up to the first fatal error."""
     while True:
         try:
             message = reader.next(limit)
@@ -28,7 +28,7 @@ def drain(reader: Reader, limit: int) -> Iterator[Found]:
 
 
 def read(reader: Reader, pieces: Iterable[bytes], limit: int) -> list[Found]:
-    """Give what is said in a stream that arrives in pieces, up to the first fatal error."""
+    """Give what is read from a stream that arrives in pieces, up to the first fatal error."""
     found: list[Found] = []
     for piece in pieces:
         reader.feed(piece)

@@ -24,21 +24,21 @@ __all__ = ["NoRecord", "Record", "from_file", "read", "to_file", "write"]
 VERSION: Final = 1
 
 _ASIDE: Final = (Event.MARK, Event.ASKED, Event.TOLD)
-"""What is on no connection."""
+"""The kinds of entries that are not on a connection."""
 _TO_CLIENT: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
 
 
 class NoRecord(ImprotoError):
-    """What was read is no transcript of this form."""
+    """The text is not a transcript of this form."""
 
 
 @dataclass
 class Record:
-    """A transcript and what it is of."""
+    """A transcript, and what it belongs to."""
 
     transcript: Transcript
     check: str = ""
-    """The name of the check, empty if it is of live traffic."""
+    """The name of the check; empty for live traffic."""
     clause: str = ""
     codec: str = ""
     cut: str = "whole"
@@ -70,7 +70,7 @@ def write(record: Record) -> Iterator[str]:
 
 
 def read(lines: Iterable[str]) -> Record:
-    """Make the record of its lines; NoRecord, which names the line, if they are none."""
+    """Read a record from its lines; NoRecord, which names the line, if they are not one."""
     number = 0
     try:
         found = enumerate(lines, 1)
@@ -88,14 +88,14 @@ def read(lines: Iterable[str]) -> Record:
             seen.entries.append(_entry(json.loads(line)))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, DecodeError) as error:
         raise NoRecord(
-            f"line {number} is no line of a transcript ({error!r}); write one with --report DIR"
+            f"line {number} is not a line of a transcript ({error!r}); write one with --report DIR"
         ) from None
     about = {str(key): str(value) for key, value in head["about"].items()}
     return Record(seen, head["check"], head["clause"], head["codec"], head["cut"], head["private"], about)
 
 
 def from_file(path: Path) -> Record:
-    """Read a transcript; UsageError or NoRecord, which name the file, if that cannot be done."""
+    """Read a transcript; UsageError or NoRecord, which name the file, if that fails."""
     try:
         with path.open(encoding="utf-8") as lines:
             return read(lines)
@@ -106,7 +106,7 @@ def from_file(path: Path) -> Record:
 
 
 def to_file(record: Record, path: Path) -> None:
-    """Write a transcript, in a folder that is made if need be; UsageError if that cannot be done."""
+    """Write a transcript, and make its folder if there is none; UsageError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in write(record)), encoding="utf-8")
@@ -130,7 +130,7 @@ def _line(entry: Entry) -> dict[str, Any]:
             if text:
                 line["text"] = text
         case bytes():
-            pass  # it is the entry's data
+            pass  # the bytes of the entry
         case message:
             line["message"] = json.loads(load("json").encode(message))
     return line

@@ -29,7 +29,7 @@ from improto_conformance.wiretap import Recording, Tap
 __all__ = ["Manner", "Referee"]
 
 _PIECE: Final = 64 * 1024
-_GATHERING: Final = 0.01  # seconds for which what is to be put together is held
+_GATHERING: Final = 0.01  # seconds for which bytes are held that are to be joined
 _PATIENCE: Final = 10.0  # seconds that the server may take to accept a connection
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -40,14 +40,14 @@ class Manner:
     """How bytes are passed on: never changed, but perhaps later or in other pieces."""
 
     cut: str = "whole"
-    """How what is read is cut into writes, in both directions (`links.CUTS`)."""
+    """How each read is cut into writes, in both directions (`links.CUTS`)."""
     delay: float = 0.0
-    """Seconds by which each read is late; what comes meanwhile follows in one piece."""
+    """Seconds by which each read is passed on later; what comes meanwhile follows in one piece."""
     breaks: int | None = None
-    """Bytes of one direction after which the connection is broken off, on both sides."""
+    """Bytes in one direction after which the connection is reset, on both sides."""
 
     async def wait(self) -> None:
-        """Let more come in, if so much is asked for."""
+        """Wait, so that more bytes come in, if this is wanted."""
         way = CUTS[self.cut]
         least = _GATHERING if way is not None and way.holds else 0.0
         if self.delay or least:
@@ -68,10 +68,10 @@ class Referee:
     ) -> None:
         """Pass on to the server at `upstream`.
 
-        `report` gets each transcript, and whether it ends where the recording was full; `complain` gets lines about
-        what keeps the referee from its work.
+        `report` gets each transcript, and whether it ends because the recording was full; `complain` gets lines about
+        problems that keep the referee from its work.
 
-        With one codec in `codecs`, all connections use it; else their first bytes tell.
+        With one codec in `codecs`, all connections use it; otherwise their first bytes decide.
         """
         self._upstream = upstream
         self._report = report
@@ -79,7 +79,7 @@ class Referee:
         self._codecs = codecs
         self._complain = complain
         self._recording = Recording(codecs)
-        self._unsure = False  # whether somebody broke off since nobody was connected
+        self._unsure = False  # whether a connection was reset since the last time that nobody was connected
         self._connections: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
 
@@ -128,11 +128,11 @@ class Referee:
             server[1].close()
 
     def note(self, party: str, event: Event, text: str) -> None:
-        """Add to the transcript what somebody knows who stands at one end; harmless in any thread."""
+        """Add to the transcript something that is known at one end; may be called in any thread."""
         self._recording.note(Entry(party, event, text, self._recording.now()))
 
     def _quiet(self) -> None:
-        """Begin anew, if all users are certainly offline: not if one broke off, which the server may see later."""
+        """Begin a new transcript, if all users are certainly offline; not if one was reset, which the server may notice later."""
         if self._recording.full and self._unsure:
             self._unsure = False  # of those who broke off by now it will know at the next such moment
         elif self._recording.full or self._recording.settled:
@@ -146,7 +146,7 @@ class Referee:
             self._report(seen, self._recording.full)
 
     async def _connect(self, client: _Streams, server: _Streams, tap: Tap) -> None:
-        """Pass on in both directions until both are at their end, or one side breaks off."""
+        """Pass bytes on in both directions until both have ended, or one side resets the connection."""
         up = _Side(client, self._manner.cut, tap.from_client, tap.client_ended, tap.client_broke)
         down = _Side(server, self._manner.cut, tap.from_server, tap.server_ended, tap.server_ended)
         try:
@@ -155,7 +155,7 @@ class Referee:
                 group.create_task(self._pass_on(down, up))
         except* _Broken as broken:
             first = cast(_Broken, broken.exceptions[0])
-            (first.side or up).broke()  # to the server, the referee's own break is the client's
+            (first.side or up).broke()  # for the server, a reset by the referee is a reset by the client
             for streams in (client, server):
                 _break(streams)
 
@@ -176,7 +176,7 @@ class Referee:
 
 
 class _Side:
-    """One end of a connection: what it sends is noted, and what the other sends is written to it."""
+    """One end of a connection: what it sends is recorded, and what the other end sends is written to it."""
 
     def __init__(
         self,
@@ -206,12 +206,12 @@ class _Side:
             raise _Broken(self) from None
 
     def end(self) -> None:
-        with suppress(OSError):  # it has broken off, which its reader finds out
+        with suppress(OSError):  # it was reset, which its reader will notice
             self._writer.write_eof()
 
 
 class _Broken(Exception):
-    """A side has broken off, or if none is named the referee."""
+    """A side has reset the connection; if no side is named, the referee has."""
 
     def __init__(self, side: _Side | None) -> None:
         super().__init__()

@@ -35,15 +35,15 @@ _LONGEST: Final = 120.0  # seconds between two entries that are waited for again
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What came of it."""
+    """The result of a replay."""
 
     old: Transcript
-    """What was sent again, in the codec in which it was."""
+    """What was sent again, in the codec in which it was sent."""
     transcript: Transcript
     script: int
-    """So many of its entries are what was sent again and came of it; in the others lists are asked for."""
+    """How many of its entries belong to the replay itself; in the others, lists are asked for."""
     failures: tuple[str, ...] = ()
-    """Where the server did not go on at all: the list at the end did not come, or no connection."""
+    """Where the server did not react at all: the list at the end, or a connection, was not to be had."""
 
     @property
     def own(self) -> Transcript:
@@ -83,9 +83,9 @@ def replay(
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[tuple[int, list[Entry]]]:
-    """Put together what a party may have sent in one write, with the place of its first entry.
+    """Group what a party may have sent in one write, with the place of its first entry.
 
-    How parties were closed at the end is left out.
+    It leaves out how parties were closed at the end.
     """
     first, batch = 0, list[Entry]()
     for index, entry in enumerate(told_of(entries)):
@@ -103,7 +103,7 @@ def _batches(entries: Sequence[Entry]) -> Iterator[tuple[int, list[Entry]]]:
 
 
 class _Run:
-    """One replay while it goes on."""
+    """One replay in progress."""
 
     def __init__(self, old: Transcript, connect: Connect, suffix: str, waits: Waits) -> None:
         self.transcript = Transcript(suffix)
@@ -114,8 +114,8 @@ class _Run:
         self._pieces = pieces(old)
         self._parties: dict[str, Party] = {}
         self._came: dict[str, list[Response]] = {}  # and was not waited for yet
-        self._left: set[str] = set()  # who sends no more
-        self._deaf: set[str] = set()  # who cannot read any more
+        self._left: set[str] = set()  # parties that have ended their stream
+        self._deaf: set[str] = set()  # parties that cannot read any more
         self.failures: list[str] = []
         self._quiet: set[str] = set()  # for whom nothing came in time since anybody did anything
         # Of the entry before, in the old transcript.
@@ -147,7 +147,7 @@ class _Run:
         self._time = batch[-1].time
 
     def settle(self) -> None:
-        """Have each user who can ask for the list."""
+        """Let each user who can ask for the list."""
         for label in [label for label in self._parties if self._can_ask(label)]:
             try:
                 self._parties[label].barrier()
@@ -158,7 +158,7 @@ class _Run:
                 self._lose(label, error)
 
     def close(self) -> None:
-        """Go offline, and see to it that the server has noticed, so that the names are free again (GOODBYE-4)."""
+        """Go offline, and wait until the server has noticed it, so that the names are free again (GOODBYE-4)."""
         count = len(self.transcript.entries)
         for label, party in self._parties.items():
             with suppress(OSError, Stuck):
@@ -177,7 +177,7 @@ class _Run:
         return self._parties[label]
 
     def _lose(self, label: str, error: OSError) -> None:
-        """Do nothing more with a connection that broke, or was not to be had."""
+        """Do nothing more with a connection that was lost, or could not be made."""
         self.failures.append(f"{label}: {error.strerror or error}")
         self._left.add(label)
         self._deaf.add(label)
@@ -238,13 +238,13 @@ class _Run:
         return party.wait(came, "what came before", within=self._patience(entry))
 
     def _patience(self, entry: Entry) -> float:
-        """Give how long to wait for what came in the old transcript after so long."""
+        """Give how long to wait for something that came after so many seconds in the old transcript."""
         if entry.party in self._quiet:
             return 0.0
         return self._waits.timeout + min(max(0.0, entry.time - self._time), _LONGEST)
 
     def _same(self, old: Response, got: Response) -> bool:
-        """Tell whether two messages say the same, each in its run."""
+        """Tell whether two messages mean the same, each in its own run."""
         match old, got:
             case Invitation(id, source), Invitation(new, by):
                 return self._names.user(source) == by and self._names.may_be(id, new)
@@ -256,7 +256,7 @@ class _Run:
                 return self._names.message(old) == got
 
     def _like(self, old: Response, got: Response) -> bool:
-        """Tell whether a message may stand for another one: this server may say the same otherwise."""
+        """Tell whether a message may take the place of another one, since this server may say the same in another way."""
         return self._same(old, got) if isinstance(old, Invitation) else type(old) is type(got)
 
     def _roster(self, item: AnyMessage) -> dict[str, str]:

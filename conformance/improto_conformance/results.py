@@ -10,28 +10,28 @@ __all__ = ["Aim", "Result", "Verdict"]
 
 
 class Verdict(StrEnum):
-    """What is said of a server or client, a check and a codec."""
+    """The verdict on a server or client in one check and codec."""
 
     PASSED = "passed"
     FAILED = "failed"
     KNOWN = "known"
-    """It failed, and the baseline says so for the same reason."""
+    """It failed, for the reason that the file of known failures has."""
     INCONCLUSIVE = "inconclusive"
-    """What happened may be lawful or not."""
+    """It cannot be decided whether what happened is allowed."""
     BROKEN = "broken"
     """The suite itself is at fault."""
 
 
 @dataclass(eq=False)
 class Aim:
-    """What a check is about, whoever it is made for."""
+    """What a check is about; both checks of servers and checks of clients have this."""
 
     name: str
-    """For reports and for `--only`: the clause and what is provoked."""
+    """The name for reports and for `--only`: the clause, and what is provoked."""
     clause: str
     title: str
     varies: bool = field(default=False, kw_only=True)
-    """Whether what happens in it lawfully depends on the codec, or on who is quicker."""
+    """Whether what happens in it may lawfully depend on the codec, or on who is quicker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class Result:
     cut: str
     verdict: Verdict
     complaints: tuple[str, ...]
-    """Each begins with the clause that is violated if that is not, or need not be, the check's own."""
+    """Each begins with the violated clause, if that is not, or need not be, the clause of the check."""
     transcript: Transcript
     seconds: float
     expired: float
-    """Seconds that were waited in vain."""
+    """Seconds of waiting in vain."""
 
     @property
     def how(self) -> str:
@@ -61,7 +61,7 @@ class Result:
 
     @property
     def violated(self) -> set[str]:
-        """The clauses that are violated: the check's own where a complaint names none."""
+        """The violated clauses; if a complaint names none, that is the clause of the check."""
         if self.verdict not in (Verdict.FAILED, Verdict.KNOWN):
             return set()
         found = [_CLAUSE.match(complaint) for complaint in self.complaints]

@@ -31,7 +31,9 @@ from improto_conformance.transcript import Transcript
 
 __all__ = ["Settings", "conduct", "fresh_name", "run"]
 
-_SLACK: Final = 2.0  # seconds by which a busy machine may be late for what has to come at a certain time
+_SLACK: Final = (
+    2.0  # seconds by which something that must come at a certain time may be late on a busy machine
+)
 # An interpreter runs one thread at a time, and loses more time than that if dozens ask it for a turn.
 _PLAYS, _JUDGES = Lock(), Lock()
 
@@ -43,17 +45,17 @@ class Settings:
     profile: Profile = field(default_factory=Profile)
     """What the server declares of itself."""
     jobs: int = 48
-    """Checks at a time; one where waiting takes no time."""
+    """How many checks run at a time; only one where waiting takes no time."""
     timeout: float = 5.0
-    """Seconds after which what has to come counts as not coming."""
+    """How many seconds to wait for something that must come."""
     cuts: Sequence[str] = ("whole",)
-    """How what is sent is cut into writes: each check runs in each way (`links.CUTS`); messages are not cut."""
+    """How the sent bytes are cut into writes: each check runs in each way (`links.CUTS`).  WebSocket messages are not cut."""
     codecs: Sequence[str] | None = None
-    """Those to run in; None for all that the profile declares."""
+    """The codecs to run in; None for all that the profile declares."""
     shared: bool = False
-    """Whether others use the server, too: then nothing runs that would have to be alone with it."""
+    """Whether others use the server as well; then checks that must be alone with it do not run."""
     seed: int = 0
-    """Decides what is left to chance, which is where `sampled` cuts."""
+    """Decides everything random, which is where `sampled` cuts."""
     run: str = "0"
     """Makes the usernames of this run different from those of others."""
 
@@ -64,7 +66,7 @@ def run(
     settings: Settings,
     report: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Do as `conduct`, but see first whether there is a server at all.
+    """Do the same as `conduct`, but find out first whether there is a server at all.
 
     NoTarget if it does not speak a codec that was asked for.  If the profile declares one that it does not speak, but
     another one that it speaks, that is for a check to say (CODEC-17).
@@ -88,7 +90,7 @@ def run(
         check = next(check for check in checks if check is result.check)
         suffix = f".{settings.run}again{next(numbers)}"
         found = _run_one(_Run(target, settings), check, load(result.codec), result.cut, suffix)
-        assert found is not None  # it did fit before
+        assert found is not None  # it did fit the first time
         return found
 
     for result in alike(results, again):
@@ -108,13 +110,13 @@ def conduct(
     settings: Settings,
     report: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Run checks in all codecs that they are for; `report` is told of each result.
+    """Run checks in all codecs for which they are meant; `report` gets each result.
 
-    Those that have to be alone come first, one after the other; then all others in the order of the list.
+    Checks that must run alone come first, one after the other; then all others, in the order of the list.
     """
     codecs = {name: load(name) for name in settings.codecs or settings.profile.codecs}
     numbers = count()
-    # Where each check has a server of its own, its names are the same in each codec, and so is what happens.
+    # Where each check has a server of its own, names are the same in each codec, and so is everything that happens.
     work = [
         (check, codec, cut, f".{settings.run}{place if target.virtual else next(numbers)}")
         for name, codec in codecs.items()
@@ -134,7 +136,7 @@ def conduct(
 
     run = _Run(target, settings)
     jobs = 1 if target.virtual else settings.jobs
-    # Those that are alone go first: as yet there are no conversations but foreign ones.
+    # Checks that must be alone run first, while there are no conversations of other checks.
     together: list[tuple[Check, Codec, str, str]] = []
     for each in sorted(work, key=lambda each: not each[0].alone):
         if jobs > 1 and not each[0].alone:
@@ -146,7 +148,7 @@ def conduct(
         for future in [pool.submit(_run_one, run, *each) for each in together]:
             note(future.result())
     finally:
-        run.over.set()  # whoever interrupts waits for the waits that go on, and no others
+        run.over.set()  # after an interruption, only the waits that have begun are finished
         pool.shutdown(cancel_futures=True)
     return results
 
@@ -162,7 +164,7 @@ def _applies(check: Check, codec: str, profile: Profile) -> bool:
 
 
 def _seconds(check: Check, profile: Profile) -> float:
-    """Tell how long a check waits for what has to come then."""
+    """Tell how long a check waits for something that comes at a certain time."""
     return float(getattr(profile, check.seconds)) if check.seconds else 0.0
 
 
@@ -173,9 +175,9 @@ class _Run:
     target: Target
     settings: Settings
     over: Flag = field(default_factory=Flag)
-    """Set when nobody wants to know any more."""
+    """Set when the results are no longer wanted."""
     lawful: dict[str, Case] = field(default_factory=dict[str, Case])
-    """Check → what happened in it that was found lawful: what happens the same in another codec is as lawful."""
+    """Check → a case of it that was found lawful: the same case in another codec is just as lawful."""
 
 
 def _run_one(run: _Run, check: Check, codec: Codec, cut: str, suffix: str) -> Result | None:
@@ -199,7 +201,7 @@ def _run_on(target: Target, run: _Run, check: Check, codec: Codec, cut: str, suf
         return None
     except Inconclusive as error:
         complaints, verdict = [str(error)], Verdict.INCONCLUSIVE
-    except Exception:  # a check that is broken must not look like a server that is
+    except Exception:  # a fault of the check must not look like a fault of the server
         complaints, verdict = [traceback.format_exc()], Verdict.BROKEN
     finally:
         stage.close()
@@ -216,11 +218,11 @@ def _run_on(target: Target, run: _Run, check: Check, codec: Codec, cut: str, suf
 
 
 class Careless(ImprotoError):
-    """A check sent in vain what it did not mean to send in vain: a fault of the suite."""
+    """A check sent something without effect that was not marked as deliberate: a fault of the suite."""
 
 
 def _complaints(check: Check, stage: Stage, run: _Run) -> list[str]:
-    """Give what is wrong, each fault once; Inconclusive if there is nothing but what cannot be judged."""
+    """Give what is wrong, each fault once; Inconclusive if nothing is wrong but something cannot be judged."""
     stuck: list[str] = []
     broke: list[str] = []
     lost: Lost | None = None
@@ -255,7 +257,7 @@ def _complaints(check: Check, stage: Stage, run: _Run) -> list[str]:
             raise Inconclusive(f"{lost}, which may have destroyed it")
         if not complaints and not stuck and (unintended := list(unmarked(seen))):
             raise Careless("; ".join(unintended))
-        return complaints or stuck  # what was heard says more than what was waited for in vain
+        return complaints or stuck  # what was received says more than what was waited for in vain
 
 
 def _judged(check: Check, seen: Transcript, run: _Run) -> list[Complaint]:

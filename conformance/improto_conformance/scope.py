@@ -13,28 +13,28 @@ Roster = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Scope:
-    """What of a server's world is judged: others may use it as well."""
+    """Which part of a server's world is judged, since others may use the server as well."""
 
     suffix: str
-    """What the names of all its users end in."""
+    """The end of the usernames of all users that are judged."""
     announced: frozenset[str]
     """The conversations that its users were invited to."""
     foreign: frozenset[str]
-    """Those of others."""
+    """The conversations of others."""
     rules: Rules
     hidden: bool = False
     """Whether others may have conversations that no list shows: they are there, and the policy is private (LIST-9)."""
 
     def roster(self, users: Mapping[str, str]) -> Roster:
-        """Give what a roster shows of the users."""
+        """Give what a roster shows about the users that are judged."""
         return frozenset(pair for pair in users.items() if pair[0].endswith(self.suffix))
 
     def listed(self, conversations: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        """Give what a list shows of the conversations."""
+        """Give what a list shows about the conversations that are judged."""
         return {id: who for id, who in conversations.items() if id in self.announced}
 
     def same(self, wanted: object, got: object) -> bool:
-        """Tell whether what came is what was to come; of an ERROR only the code counts."""
+        """Tell whether what came is what should have come; of an ERROR only the code counts."""
         if isinstance(wanted, Code):
             return isinstance(got, Error) and got.code == wanted
         if isinstance(wanted, OnlineUsers) and isinstance(got, OnlineUsers):

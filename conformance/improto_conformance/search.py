@@ -42,7 +42,7 @@ _FLOOD: Final = 64 * 1024  # bytes of output from which on a server may find a r
 
 
 class State(NamedTuple):
-    """How far a possible order has got; for each connection, how much of it has taken effect or been explained."""
+    """How far a possible order has come: for each connection, how much of it has taken effect or is explained."""
 
     world: World
     asked: tuple[int, ...]
@@ -53,7 +53,7 @@ class State(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One thing that may happen next, by the model."""
+    """One thing that, by the model, may happen next."""
 
     place: int
     """Whose."""
@@ -61,10 +61,10 @@ class Step(NamedTuple):
     """The entry before which it cannot have happened."""
     effect: Effect
     asked: Asked | None = None
-    """What was asked for; None if the connection ends by itself."""
+    """What was asked for; None if the connection ends without a request."""
     closes: bool = False
     taken: tuple[int, ...] = ()
-    """Whose next item it explains, beside those of its outputs."""
+    """The connection whose next item it explains, besides those of its outputs."""
 
 
 class Search:
@@ -92,7 +92,7 @@ class Search:
         self.end = end
         self._foresight, self._farewells = foresight, farewells
         self.exhausted = False
-        """Whether the budget has run out."""
+        """Whether the budget is used up."""
         self.reached = -1
         """All that was received before this entry was explained at least once."""
         self._places = {one.party: place for place, one in enumerate(hearings)}
@@ -116,7 +116,7 @@ class Search:
             for each in heard:
                 if isinstance(each.item, Message):
                     self._hearers.setdefault(each.item, []).append(place)
-        # Whoever does not read may be put out for it.
+        # A server may close the connection of a client that does not read.
         self._floods = sum(count * len(text) for (_, text), count in self._said.items()) > _FLOOD
 
     def _upcoming(self, place: int) -> list[frozenset[Roster]]:
@@ -130,7 +130,7 @@ class Search:
         return soon[::-1]
 
     def run(self) -> bool | None:
-        """Tell whether an order was found; None if the budget has run out before that was certain."""
+        """Tell whether an order was found; None if the budget was used up before that was certain."""
         if any(first == self.end for _, first in self.states()):
             return True
         return None if self.exhausted else False
@@ -167,7 +167,7 @@ class Search:
         return heard[done].item if done < len(heard) else ...
 
     def lost(self, state: State, place: int) -> bool:
-        """Tell whether a connection was reset next, so that what it was to receive may have been destroyed."""
+        """Tell whether the next thing on a connection is a reset, which may have destroyed what it was to receive."""
         heard, done = self.heard[place], state.heard[place]
         return done < len(heard) and heard[done].lossy
 
@@ -229,7 +229,7 @@ class Search:
                     and head.conversation not in state.world.used  # CONV-3
                 ):
                     return head.conversation
-        return f"({place}.{state.asked[place]})"  # nobody ever saw it
+        return f"({place}.{state.asked[place]})"  # no party ever saw it
 
     # -- what comes of it ---------------------------------------------------------------------------------
 
@@ -241,7 +241,7 @@ class Search:
         return head is ... or self.lost(state, self._places[output.to]) or self.scope.same(output.item, head)
 
     def _after(self, state: State, step: Step) -> State | None:
-        """Give the state after a step; None if what it causes did not come."""
+        """Give the state after a step; None if its effects did not come."""
         if not all(self.fits(state, output) for output in step.effect.outputs):
             return None
         taken = {self._places[output.to] for output in step.effect.outputs} | set(step.taken)
@@ -280,7 +280,7 @@ class Search:
     def _settle(
         self, before: State, heard: list[int], windows: list[frozenset[Roster]], closed: frozenset[int]
     ) -> None:
-        """Take what needs no further cause: rosters that were true, and the ends of connections that were closed."""
+        """Accept what needs no further cause: rosters that are true, and the ends of connections that are closed."""
         for place, items in enumerate(self.heard):
             done = heard[place]
             unmoved = done == before.heard[place] and windows[place] is before.windows[place]
@@ -294,7 +294,7 @@ class Search:
             windows[place] &= self._soon[place][done]
 
     def _is_heard_by_all(self, step: Step, taken: set[int]) -> bool:
-        """Tell whether a message that was said once reaches all who ever hear it."""
+        """Tell whether a message that was sent once reaches all who ever receive it."""
         request = None if step.asked is None else step.asked.item
         if not isinstance(request, SendMessage) or self._said[request.conversation, request.text] > 1:
             return True
@@ -302,7 +302,7 @@ class Search:
         return not said or all(place in taken for place in self._hearers.get(said[0], ()))
 
     def _is_sure(self, state: State, step: Step) -> bool:
-        """Tell whether an order that begins otherwise could as well begin with this step.
+        """Tell whether every order that begins with another step could just as well begin with this one.
 
         It must not matter to any other step, nor any other to it.
         """
@@ -319,6 +319,6 @@ class Search:
                 return self._said[request.conversation, request.text] == 1
             # What was received is a reply, which nothing but this request can have caused.
             return bool(outputs) and isinstance(head, Error) and head.code not in ENDING
-        if isinstance(request, Status):  # nobody will see it
+        if isinstance(request, Status):  # no party will see it
             return all(done > last for done, last in zip(state.heard, self._last_roster, strict=True))
         return False

@@ -29,7 +29,7 @@ class Shrunk:
     complaint: Complaint
     runs: int
     minimal: bool
-    """Whether nothing more can be left out; else there was no time for more."""
+    """Whether nothing more can be left out; otherwise there was no time to try."""
 
 
 def acts(seen: Transcript) -> list[int]:
@@ -38,7 +38,7 @@ def acts(seen: Transcript) -> list[int]:
 
 
 def violation(seen: Transcript, profile: Profile, clause: str = "") -> Complaint | None:
-    """Give the judge's first complaint, of a clause if one is given; None if there is none that is certain."""
+    """Give the judge's first complaint (about `clause`, if it is given); None if no complaint is certain."""
     try:
         found = judge(seen, profile)
     except Inconclusive:
@@ -102,7 +102,7 @@ class _Search:
         self.complaint = complaint
 
     def _try(self, entries: Sequence[Entry]) -> bool:
-        """Replay a shorter script; if it does what it should, go on from what came of it."""
+        """Replay a shorter script; if it shows the same complaint, go on from the new transcript."""
         script = repr([(entry.party, entry.event, entry.item) for entry in entries if entry.event in _ACTS])
         if script in self._tried:
             return False

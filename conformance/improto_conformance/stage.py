@@ -18,7 +18,7 @@ __all__ = ["Stage"]
 
 
 class Stage:
-    """One check's parties, transcript and clean-up."""
+    """The parties, the transcript and the clean-up of one check."""
 
     def __init__(
         self,
@@ -32,7 +32,8 @@ class Stage:
     ) -> None:
         """Begin with nobody connected; usernames end in `suffix`.
 
-        With `declared`, all is made by the profile; else it is Unfit to send what only its limits allow or forbid.
+        With `declared`, messages are made by the limits of the profile.  Otherwise it is Unfit to send something that these
+        limits and the default limits judge differently.
         """
         self.profile = profile or Profile()
         """What the server declares."""
@@ -69,7 +70,7 @@ class Stage:
         return parties
 
     def invite(self, initiator: Party, *invited: Party) -> str:
-        """Have a party invite others, and give the id once all of them have the invitation."""
+        """Let a party invite others, and give the id when all of them have the invitation."""
         initiator.send(Invite(tuple(party.name for party in invited)))
         id = initiator.wait_for(Invitation).conversation
         for party in invited:
@@ -77,19 +78,19 @@ class Stage:
         return id
 
     def barrier(self, *parties: Party) -> None:
-        """Have each of these receive all that those before it in the list, and itself, have caused so far."""
+        """Let each party receive everything that it and those before it in the list have caused so far."""
         for party in parties:
             party.barrier()
 
     def handshake(self, offered: Sequence[str], *, origin: str | None = None) -> str:
-        """Offer subprotocols and compression on a new WebSocket, and tell what the server answered."""
+        """Offer subprotocols and compression on a new WebSocket, and give the server's answer."""
         dialer = cast("Dialer", self._connect)
         return dialer.answer(self._waits.timeout, self.codec, offered, origin=origin)
 
     def sentinel(self, sender: Party, *receivers: Party) -> None:
-        """Have these receive all that one of them has caused: they wait for something that it says after all else.
+        """Let these parties receive everything that one of them has caused: they wait for something that it sends last.
 
-        All of them have to be members of the first conversation, and the receivers need to send nothing.
+        All of them must be members of the first conversation.  The receivers need not send anything.
         """
         last = SendMessage(self.transcript.conversation, f"that is all from {sender.label}")
         sender.send(last)
@@ -97,12 +98,12 @@ class Stage:
             party.wait(lambda m: isinstance(m, Message) and m.text == last.text, "the last message")
 
     def drain(self, *parties: Party) -> None:
-        """Have each of these receive all that any of them has caused so far."""
-        self.barrier(*parties)  # now all of it has been handled …
+        """Let each party receive everything that any of them has caused so far."""
+        self.barrier(*parties)  # now everything has been handled …
         self.barrier(*parties)  # … and now it has arrived
 
     def mark(self, name: str) -> None:
-        """Mark the present place in the transcript for the judgement."""
+        """Mark the current place in the transcript, for the judgement."""
         self.transcript.mark(name)
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ __all__ = ["conversation_ids", "messages", "mutations", "names", "segmentations"
 _LIMITS = Limits()
 _UNSAFE = "".join(chr(code) for first, last in UNSAFE_IN_NAMES for code in range(first, last + 1))
 
-# What some codec has to treat with care: separators, quotes, brackets, escapes, line ends, signs of pickles.
+# Characters with which some codec must be careful: separators, quotes, brackets, escapes, line ends, pickle opcodes.
 _AWKWARD = " \"'\\/,=()[]{}.|#:\t\r\n\x00\x1b\x7f\x80\x85\xa0\u2028\ufeff\uffff\u00e9\u20ac\U0001f600"
 
 
@@ -61,7 +61,7 @@ def statuses() -> st.SearchStrategy[str]:
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Draw texts of messages, now and then one of the greatest length."""
+    """Draw texts of messages, sometimes one of the greatest length."""
     longest = [
         character * (_LIMITS.text // len(character.encode())) for character in 'a\0"\u00e9\u20ac\U0001f600'
     ]
@@ -120,7 +120,7 @@ def messages(sender: Role | None = None) -> st.SearchStrategy[AnyMessage]:
 
 @st.composite
 def mutations(draw: st.DrawFn, data: bytes) -> bytes:
-    """Draw `data` with some bytes replaced, put in or taken out."""
+    """Draw `data` with some bytes replaced, inserted or removed."""
     changed = bytearray(data)
     signs = st.sampled_from(b' "\\,=u[]{}(.\n\r\x00\x80\x91\xc1\xc4\xc7\xd9\xdd\xdf\xff')
     for _ in range(draw(st.integers(1, 4))):
@@ -131,7 +131,7 @@ def mutations(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 def segmentations(data: bytes) -> st.SearchStrategy[list[bytes]]:
-    """Draw ways to cut `data` into pieces, of which none is empty; joined they are `data`."""
+    """Draw ways to cut `data` into pieces; no piece is empty, and joined they are `data`."""
     if len(data) < 2:
         return st.just([data] if data else [])
     return st.one_of(

@@ -37,13 +37,13 @@ class Program:
     """A program that runs under a supervisor."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        """Start it; what it prints is taken from it, and the last lines are kept."""
+        """Start it; its output is read, and the last lines are kept."""
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is the suite's matter
+            start_new_session=True,  # Ctrl-C is handled by the suite
         )
         assert self._process.stdout is not None
         self._said: deque[bytes] = deque(maxlen=_WORDS)
@@ -92,7 +92,7 @@ def _supervise(words: Sequence[str]) -> int:
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(signum, _wake)  # a handler, since what is ignored the program would inherit
+        signal.signal(signum, _wake)  # a handler, since the program would inherit an ignored signal
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     try:
         program = subprocess.Popen(
@@ -116,7 +116,7 @@ def _supervise(words: Sequence[str]) -> int:
 
 
 def _wake(signum: int, frame: object) -> None:
-    """Do nothing: that a signal has come is seen at the pipe."""
+    """Do nothing; the pipe shows that a signal has come."""
 
 
 def _reap(codes: dict[int, int]) -> bool:
@@ -135,7 +135,7 @@ def _end_all(group: int, codes: dict[int, int]) -> None:
         end = monotonic() + GRACE
         told: set[int] = set()
         while _reap(codes) and monotonic() < end:
-            alive = set(_descendants() or [-group])  # where there is no /proc, its process group at least
+            alive = set(_descendants() or [-group])  # where there is no /proc, at least its process group
             for pid in alive - told:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signum)
@@ -147,7 +147,7 @@ def _descendants() -> list[int]:
     """Find all processes that come from this one."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended meanwhile
+        with suppress(OSError):  # it has ended in the meantime
             parent = int(stat.read_text(errors="replace").rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
     found = [os.getpid()]

@@ -38,11 +38,11 @@ __all__ = [
 
 
 class Fate(StrEnum):
-    """What became of a mutant."""
+    """The fate of a mutant."""
 
     KILLED = "killed"
     STOPPED = "stopped"
-    """Killed too, but only because it took too much time, or ended its process."""
+    """Also killed, but only because it took too much time, or ended its process."""
     SURVIVED = "survived"
     UNREACHED = "not reached"
     """Survived, since nothing of the suite executes its lines."""
@@ -50,7 +50,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A mutant, and what the suite says of it."""
+    """A mutant, and what the suite says about it."""
 
     mutant: Mutant
     fate: Fate
@@ -61,7 +61,7 @@ class Tried:
 
     @property
     def lives(self) -> bool:
-        """Whether the suite has not found it."""
+        """Whether the suite did not find it."""
         return self.fate in (Fate.SURVIVED, Fate.UNREACHED)
 
 

@@ -65,7 +65,7 @@ class NoTarget(ImprotoError):
 
 
 class Unmade(OSError):
-    """A function in this process did not give the server that it was to give; the text says what it did."""
+    """A function in this process did not return a server; the text says what it did instead."""
 
 
 class _Ended(NoTarget):
@@ -74,27 +74,27 @@ class _Ended(NoTarget):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something to check: what it is called, and what gives the connections of one check."""
+    """Something to check: its name, and a function that gives the connections of one check."""
 
     where: str
     begin: Callable[[], Connect]
     transport: str = "tcp"
-    """What the checks that do not fit it are counted under."""
+    """The name of the transport."""
     stream: bool = True
-    """Whether it carries bytes, or else messages."""
+    """Whether it carries bytes; otherwise it carries messages."""
     half_closes: bool = True
-    """Whether a client can end its stream and still receive."""
+    """Whether a client can end its stream and go on receiving."""
     virtual: bool = False
-    """Whether it has a clock of its own, on which waiting takes no time."""
+    """Whether it has a clock of its own, so that waiting takes no time."""
     last_words: Callable[[], Sequence[str]] = tuple
     """Gives the last lines that a started program has printed."""
     ending: Callable[[], str] = str
-    """Says how a started program has ended that was to run on, empty if it runs."""
+    """Says how a started program has ended that should have gone on running; empty if it is running."""
     address: tuple[str, int] | None = None
     """Where it listens, if that is plain TCP."""
 
     anew: "Callable[[], AbstractContextManager[Target]] | None" = None
-    """Gives another such target, for one check alone; None if all checks share this one."""
+    """Gives a new target of the same kind for one check; None if all checks share this one."""
 
     def fits(self, check: Check) -> bool:
         """Tell whether a check makes sense on this transport."""
@@ -111,23 +111,25 @@ class Host(Protocol):
     """A server in this process."""
 
     def connect(self) -> Link:
-        """Give a client's end of a new connection."""
+        """Give the client's end of a new connection."""
         ...
 
 
 def in_process(make: Callable[[], Service]) -> Target:
-    """Give what `make` makes as a target; each check has a server of its own."""
-    return hosted(lambda: Server(_made(make), prompt=True))  # so that cuts are seen
+    """Give the servers that `make` makes as a target; each check has a server of its own."""
+    return hosted(
+        lambda: Server(_made(make), prompt=True)
+    )  # `prompt`, so that the server sees how the bytes are cut
 
 
 def _made(make: Callable[[], Service]) -> Service:
-    """Give a server; Unmade if it is none, which would else look like a server that breaks off."""
+    """Make a server; Unmade if `make` gives none, which would otherwise look like a server that resets connections."""
     name = f"{getattr(make, '__name__', 'the function')}()"
     try:
         service = make()
     except Exception as error:
         raise Unmade(f"{name} raised {type(error).__name__}: {error}") from error
-    if not hasattr(service, "connect"):  # it may be of a copy of the class, or work like one
+    if not hasattr(service, "connect"):  # it may come from a copy of the class, or only work like one
         raise Unmade(
             f"{name} returned a value of type {type(service).__name__}; let it return an improto.service.Service"
         )
@@ -135,7 +137,7 @@ def _made(make: Callable[[], Service]) -> Service:
 
 
 def hosted(make: Callable[[], Host]) -> Target:
-    """Give servers in this process as a target; each check has its own.  What they raise is their fault."""
+    """Give servers in this process as a target; each check has its own.  What they raise counts as a fault of theirs."""
 
     def begin() -> Connect:
         made = cache(make)
@@ -181,7 +183,7 @@ class _Guarded:
 
 @contextmanager
 def _blaming() -> Generator[None]:
-    """Make what a server raises an error of its connection, and so a complaint, not a fault of the suite."""
+    """Turn exceptions of a server into errors of its connection, so that they are complaints, not faults of the suite."""
     try:
         yield
     except (TimeoutError, Unmade):
@@ -192,17 +194,17 @@ def _blaming() -> Generator[None]:
 
 @contextmanager
 def opened(target: str, tls: Tls = _TRUST, *, fresh: bool = False) -> Generator[Target]:
-    """Give a target, started for as long as the block runs; `tls` is for `tls://` and `wss://`.
+    """Give a target.  A program runs as long as the block; `tls` is for `tls://` and `wss://`.
 
-    With `fresh` a program is started for each check anew, so that what one check does to it harms no other.
-    UsageError if `target` is not one, or cannot be started anew; NoTarget if it cannot be started.
+    With `fresh`, a program is started anew for each check, so that no check can disturb another one.  UsageError if
+    `target` is not a target, or not a program that can be started anew; NoTarget if it cannot be started.
     """
     if target.startswith("cmd:"):
         command = target.removeprefix("cmd:")
         with _started(command) as started:
             yield replace(started, anew=partial(_started, command)) if fresh else started
     elif fresh:
-        raise UsageError("only a program is started anew for each check; write cmd:'PROGRAM {port}'")
+        raise UsageError("only a program can be started anew for each check; write cmd:'PROGRAM {port}'")
     elif target.startswith("inproc:"):
         yield in_process(_factory(target.removeprefix("inproc:")))
     elif target.startswith("unix:"):
@@ -220,7 +222,7 @@ def _at(target: str, tls: Tls) -> Target:
         if not host or not port:
             raise ValueError
     except ValueError:
-        raise UsageError(f"{target!r} is no target; {_HINT}") from None
+        raise UsageError(f"{target!r} is not a target; {_HINT}") from None
     where = f"{host}:{port}"
     match parts.scheme:
         case "tcp":
@@ -232,7 +234,7 @@ def _at(target: str, tls: Tls) -> Target:
         case "wss":
             return _websocket(target, over_tls(host, port, tls), where)
         case _:
-            raise UsageError(f"{target!r} is no target; {_HINT}")
+            raise UsageError(f"{target!r} is not a target; {_HINT}")
 
 
 def _listening(where: str, transport: str, connect: Connect, *, half_closes: bool = True) -> Target:
@@ -252,26 +254,30 @@ def _websocket(target: str, dial: Connect, where: str) -> Target:
 def _factory(name: str) -> Callable[[], Service]:
     module, _, function = name.partition(":")
     if not module or not function:
-        raise UsageError(f"{f'inproc:{name}'!r} is no target; write inproc:MODULE:FUNCTION")
+        raise UsageError(f"{f'inproc:{name}'!r} is not a target; write inproc:MODULE:FUNCTION")
     sys.path.insert(0, os.getcwd())  # an installed command does not look there by itself
     try:
         found: object = getattr(import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise NoTarget(f"there is no {name!r} ({error}); write inproc:MODULE:FUNCTION") from None
     if not callable(found):
-        raise NoTarget(f"{name!r} cannot be called; it has to give an improto.service.Service")
+        raise NoTarget(
+            f"{name!r} cannot be called; it must be a function that returns an improto.service.Service"
+        )
     return cast("Callable[[], Service]", found)
 
 
 @contextmanager
 def free_port(*, held: bool = False) -> Generator[int]:
-    """Give a port that is free; no two that are given at the same time are one.
+    """Give a free port; two ports that are given at the same time are never the same.
 
-    `held`: keep it from all other programs as long as the block runs.  One that is to listen there needs SO_REUSEADDR
-    then, which nearly all servers set.
+    `held`: keep other programs from taking it as long as the block runs.  The program that is to listen there then
+    needs SO_REUSEADDR, which nearly all servers set.
     """
     while True:
-        with socket.socket() as free:  # which never listens: else it would be taken for a program that does
+        with (
+            socket.socket() as free
+        ):  # it never listens, as it would then be taken for the program that should listen
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, held)
             free.bind(("127.0.0.1", 0))
             port = int(free.getsockname()[1])
@@ -288,13 +294,13 @@ def free_port(*, held: bool = False) -> Generator[int]:
 
 
 def words_of(command: str) -> list[str]:
-    """Take a command apart as a shell does.  UsageError if that is not possible."""
+    """Split a command into words as a shell does.  UsageError if that is not possible."""
     try:
         return shlex.split(command)
     except ValueError:
         raise UsageError(
-            f"there is a quotation mark or backslash without a partner in the command {command!r}; "
-            "put quotes of the other kind around it"
+            f"a quotation mark is not closed, or a backslash is at the end, in the command {command!r}; "
+            "put a quotation mark into quotes of the other kind"
         ) from None
 
 
@@ -322,7 +328,7 @@ def _listening_at(words: Sequence[str], *, held: bool) -> Generator[Target]:
         _await(program, port, words[0])
 
         def ending() -> str:
-            # What it closes at its end is seen a little before the end is.
+            # Its connections are seen to close a little before the program is seen to end.
             code = program.wait(_END)
             after = f"{words[0]!r} ended with exit code {code} after it had listened"
             return "" if code is None else f"{after}{last_words(program.last_words())}"

@@ -17,26 +17,26 @@ from improto_conformance.complaints import Difference, brief
 __all__ = ["RESET", "Entry", "Event", "Transcript"]
 
 RESET: Final = "reset"
-"""The item of an end by the server that may have destroyed what came before; else it is `closed`."""
+"""The item for an end by the server that may have destroyed what came before; for another end it is `closed`."""
 
 
 class Event(StrEnum):
-    """What kind of thing happened, told from the client's end of a connection."""
+    """The kind of an entry, as seen from the client's end of a connection."""
 
     SENT = "sent"
     RAW = "sent as bytes"
-    """Deliberately no message, or several, or a part of one."""
+    """Bytes that are deliberately no message, several messages, or a part of one."""
     HALF_CLOSED = "half-closed"
     """The client sends no more."""
     RESET = "reset"
-    """The client broke the connection off, or closed it without reading on."""
+    """The client reset the connection, or closed it without reading on."""
     RECEIVED = "received"
     FAULT = "received nonsense"
     CLOSED = "closed by the server"
     ASKED = "asked"
-    """A client's user, whom its driver plays, asked it for something: a line of the driver protocol."""
+    """The client's user, played by its driver, asked it for something: a line of the driver protocol."""
     TOLD = "told"
-    """A client told its user something: another such line."""
+    """The client told its user something: another line of the driver protocol."""
     MARK = "mark"
 
 
@@ -50,10 +50,10 @@ class Entry:
     time: float = field(default=0.0, compare=False)
     """Seconds, on the clock of the connection."""
     data: bytes = field(default=b"", compare=False)
-    """What was sent, with its framing; or what has come since the last entry of this party about what it received,
-    so that all of them together are the stream."""
+    """The bytes that were sent, with their framing; or the bytes that have come since the last entry of this party about
+    received bytes, so that together they are the stream."""
     deliberate: bool = field(default=False, compare=False)
-    """Whether a message is sent to be refused, or after a GOODBYE: no client that works would send it then."""
+    """Whether a message is meant to be refused, or is sent after a GOODBYE; a working client would not send it."""
 
     def __str__(self) -> str:
         """Give a line for people."""
@@ -87,17 +87,17 @@ class Transcript:
     """All entries of one check."""
 
     suffix: str = ""
-    """What makes the names of this check's users different from all others on the server."""
+    """The end of the usernames of this check, which makes them different from all others on the server."""
     entries: list[Entry] = field(default_factory=list[Entry])
     codecs: dict[str, str] = field(default_factory=dict[str, str])
     """The name of the codec of each party."""
     lossless: bool = False
-    """Whether what a server's reset may have destroyed is demanded all the same (CONN-22)."""
+    """Whether messages that a reset by the server may have destroyed are demanded nevertheless (CONN-22)."""
     messages: bool = False
-    """Whether its connections carry messages and not bytes; what stands here is framed as on a stream."""
+    """Whether its connections carry messages instead of bytes; the entries are framed as on a stream."""
 
     def mark(self, name: str) -> None:
-        """Mark the present place."""
+        """Mark the current place."""
         time = self.entries[-1].time if self.entries else 0.0
         self.entries.append(Entry("", Event.MARK, name, time))
 
@@ -112,21 +112,21 @@ class Transcript:
 
     @property
     def conversations(self) -> list[str]:
-        """The ids of the conversations that the parties were invited to, in the order of their making."""
+        """The ids of the conversations to which the parties were invited, in the order in which they were made."""
         found = [entry.item.conversation for entry in self.entries if isinstance(entry.item, Invitation)]
         return list(dict.fromkeys(found))
 
     @property
     def conversation(self) -> str:
-        """The id of the first conversation, empty if there was none."""
+        """The id of the first conversation; empty if there was none."""
         return next(iter(self.conversations), "")
 
     def said(self, party: str, text: str) -> Message:
-        """Give the message that tells what a party said in the first conversation."""
+        """Give the MESSAGE for something that a party said in the first conversation."""
         return Message(self.conversation, self.name(party), text)
 
     def of(self, party: str, since: str | None = None, until: str | None = None) -> list[Entry]:
-        """Give the entries of a party, all or those after a mark and before another one."""
+        """Give the entries of a party: all, or those after one mark and before another one."""
         start = 0 if since is None else self._place(since)
         end = len(self.entries) if until is None else self._place(until)
         return [entry for entry in self.entries[start:end] if entry.party == party]
@@ -135,11 +135,11 @@ class Transcript:
         return self.entries.index(Entry("", Event.MARK, mark)) if self.marked(mark) else len(self.entries)
 
     def marked(self, mark: str) -> bool:
-        """Tell whether the stimulus got as far as a mark."""
+        """Tell whether the stimulus has reached a mark."""
         return Entry("", Event.MARK, mark) in self.entries
 
     def heard(self, party: str, since: str | None = None, until: str | None = None) -> list[AnyMessage | str]:
-        """Give what a party received, but for rosters and lists; of an ERROR only the code, which alone binds."""
+        """Give what a party received, without rosters and lists; of an ERROR only the code, since only the code is specified."""
         items = [entry.item for entry in self.of(party, since, until) if entry.event is Event.RECEIVED]
         return [
             item.code or f"ERROR {item.message!r} without a code" if isinstance(item, Error) else item
@@ -152,7 +152,7 @@ class Transcript:
         return [entry.item for entry in self.of(party, since) if isinstance(entry.item, OnlineUsers)]
 
     def lists(self, party: str, since: str | None = None, until: str | None = None) -> list[Conversations]:
-        """Give the lists that a party received, without foreign conversations."""
+        """Give the lists that a party received, without the conversations of others."""
         mine = set(self.conversations)
         return [
             Conversations({id: members for id, members in entry.item.conversations.items() if id in mine})
@@ -175,7 +175,7 @@ class Transcript:
         since: str | None = None,
         until: str | None = None,
     ) -> Iterator[str]:
-        """Complain unless a party received exactly this, beside rosters and lists, or its beginning before a reset."""
+        """Complain unless a party received exactly this, not counting rosters and lists, or its beginning before a reset."""
         heard = self.heard(party, since, until)
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(heard, wanted, strict=False)))
         if same < len(heard) or (same < len(wanted) and not self.lossy(party)):

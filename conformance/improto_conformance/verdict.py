@@ -53,15 +53,15 @@ class Blame:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What can be said of a transcript."""
+    """What can be said about a transcript."""
 
     blames: tuple[Blame, ...]
     doubt: str = ""
-    """Why not all of it could be judged, if so."""
+    """Why not all of it could be judged; empty if all was judged."""
 
 
 def judged(seen: Transcript, profile: Profile | None = None, *, alone: bool = False) -> Judgement:
-    """Judge both sides.  `alone`: there are no users on the server but those in the transcript."""
+    """Judge both sides.  `alone`: the server has no users except those in the transcript."""
     blames = [
         Blame(seen.entries[each.index].party, each.clause, each.text, each.index)
         for each in judge_clients(seen)
@@ -76,7 +76,7 @@ def judged(seen: Transcript, profile: Profile | None = None, *, alone: bool = Fa
 
 
 def _certain(seen: Transcript, profile: Profile | None) -> list[Complaint]:
-    """Complain of what the server did, whoever else is on it."""
+    """Complain about the server only where no other user can have been the cause."""
     known = _Known(seen)
     complaints = judge(known.transcript, profile)
     if complaints and known.stranger is not None:
@@ -91,16 +91,16 @@ def _certain(seen: Transcript, profile: Profile | None) -> list[Complaint]:
 
 
 _LIVES: Final = ("JOIN-8", "SEND-5", "LEAVE-5", "CONV-1", "CONV-2", "LIST-5")
-"""What hangs on whether a conversation is still alive."""
+"""The codes that depend on whether a conversation is still alive."""
 
 
 class _Known:
-    """A transcript without the users who are not seen in it, as far as that can be told."""
+    """A transcript without the users who are not seen in it, as far as they can be recognized."""
 
     def __init__(self, seen: Transcript) -> None:
         self.strangers: set[str] = set()
         self.stranger: tuple[int, str] | None = None
-        """The first entry that may be what it is because of one of them, and the name."""
+        """The first entry that one of them may have influenced, and the name of that user."""
         self._names: set[str] = set()  # of users who are seen here
         self._announced: set[str] = set()
         self._refused = set(_taken_by_strangers(seen))
@@ -125,7 +125,7 @@ class _Known:
 
 
 def _taking_part(entry: Entry, announced: set[str]) -> Iterator[str]:
-    """Name the users that matter for what an entry means."""
+    """Name the users on whom the meaning of an entry depends."""
     match entry.item:
         case Invite(users):
             yield from users

@@ -37,7 +37,7 @@ class Dialer:
     """Makes WebSockets at one address over links that carry bytes: a `Connect`."""
 
     def __init__(self, dial: Connect, uri: str) -> None:
-        """Connect with `dial`, and ask for the resource of `uri`."""
+        """Connect with `dial`, and request the resource of `uri`."""
         self._dial = dial
         self._uri = parse_uri(uri)
 
@@ -56,7 +56,7 @@ class Dialer:
     def answer(
         self, timeout: float, codec: Codec, offered: Sequence[str], *, origin: str | None = None
     ) -> str:
-        """Tell what the server answers to an offer of subprotocols and of compression, for people and judgements."""
+        """Tell how the server answers an offer of subprotocols and compression, for people and judgements."""
         link = self._dial(timeout, codec)
         try:
             protocol, _ = _shake(link, self._uri, offered, timeout, origin=origin, deflate=True)
@@ -88,7 +88,7 @@ class WebSocketLink(MessageLink):
         return self._link.now()
 
     def send(self, data: bytes) -> None:
-        """Send one message, given as it stands on a stream."""
+        """Send one message, which is given as it is on a stream."""
         payload = unframed(self._codec, data)
         size = self.fragment or max(1, len(payload))
         pieces = [payload[at : at + size] for at in range(0, len(payload), size)] or [b""]
@@ -111,7 +111,7 @@ class WebSocketLink(MessageLink):
         self._flush()
 
     def receive(self, timeout: float) -> bytes:
-        """Receive one message, as it would stand on a stream; Misframed if it does not stand in a frame as it has to."""
+        """Receive one message, as it would be on a stream; Misframed if it was not in the right kind of frame."""
         end = self.now() + timeout
         while True:
             while self._frames:
@@ -125,7 +125,7 @@ class WebSocketLink(MessageLink):
                     if frame.fin:
                         return self._whole()
             if self._protocol.parser_exc is not None:
-                return b""  # what is no WebSocket any more has ended
+                return b""  # a stream that is no longer a WebSocket counts as ended
             data = self._link.receive(end - self.now())
             if not data:
                 return b""
@@ -149,12 +149,12 @@ class WebSocketLink(MessageLink):
         return data
 
     def half_close(self) -> None:
-        """Send a close frame: of all there is here, it is the nearest."""
+        """Send a close frame, which is the nearest thing to a half-close on WebSocket."""
         self._protocol.send_close(1000)
         self._flush()
 
     def reset(self) -> None:
-        """Break off without a close frame."""
+        """Reset the connection without a close frame."""
         self._link.reset()
 
     def close(self) -> None:

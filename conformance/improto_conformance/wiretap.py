@@ -28,18 +28,16 @@ ENTRIES: Final = 20_000
 SIZE: Final = 64 * 1024 * 1024
 """Bytes of both directions of all connections after which it is full."""
 
-_REQUEST: Final = (
-    1024 * 1024
-)  # a longer payload of a client is not looked into: 16 times what a server has to take
+_REQUEST: Final = 1024 * 1024  # a longer payload of a client is not read: 16 times what a server must accept
 _RESPONSE: Final = 16 * 1024 * 1024  # LIMIT-20
 _BLANK: Final = b" \r\n"
-_SHORT: Final = 256  # bytes that cannot stand for more than a server has to take
+_SHORT: Final = 256  # bytes that cannot unfold to more than a server must accept
 _LABEL: Final = 64
 _NONE: Final = "ascii"
 
 
 class Recording:
-    """The transcript of all connections since a moment at which there was none."""
+    """The transcript of all connections since the last moment at which there was none."""
 
     def __init__(
         self,
@@ -49,45 +47,45 @@ class Recording:
         size: int = SIZE,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with nothing.  With one codec in `codecs`, all connections use it; else their first bytes tell."""
+        """Begin empty.  With one codec in `codecs`, all connections use it; otherwise their first bytes decide."""
         self.transcript = Transcript()
         self.full = False
-        """Whether there came too much to keep; what came later is not in the transcript."""
+        """Whether more has come than can be kept; what came later is not in the transcript."""
         self.now = now
         self._codecs = [load(name) for name in codecs or available()]
         self._entries = entries
         self._room = size
         self._connections = 0
         self._labels = {"server"}
-        self._lingering: dict[str, int] = {}  # who broke off, and how many had connected by then
+        self._lingering: dict[str, int] = {}  # whose connection was reset, and how many had connected by then
 
     @property
     def settled(self) -> bool:
-        """Whether the server takes nobody for online who broke off, as far as it has shown."""
+        """Whether the server has shown that it has noticed all resets, so that no user who is gone counts as online."""
         return not self._lingering
 
     def broke(self, name: str) -> None:
-        """Note that a user's connection broke off, which the server may see later."""
+        """Note that a user's connection was reset, which the server may notice later."""
         self._lingering[name] = self._connections
 
     def shown(self, users: Collection[str], number: int) -> None:
-        """Note a roster that a connection received: it tells who is offline, if it is newer than their end."""
+        """Note a roster that a connection received: it shows who is offline, if it is newer than their end."""
         gone = [name for name, by in self._lingering.items() if by < number and name not in users]
         for name in gone:
             del self._lingering[name]
 
     def connect(self) -> "Tap":
-        """Give what takes down a new connection."""
+        """Give a tap that records a new connection."""
         self._connections += 1
         return Tap(self, self._codecs, self._connections)
 
     def take(self) -> Transcript:
-        """Hand the transcript over, and keep nothing of it."""
+        """Give the transcript, and begin an empty one."""
         taken, self.transcript = self.transcript, Transcript()
         return taken
 
     def count(self, data: bytes) -> None:
-        """Count bytes before they are looked at."""
+        """Count bytes before they are read."""
         self._room -= len(data)
         self.full = self.full or self._room < 0
 
@@ -98,7 +96,7 @@ class Recording:
             self.transcript.entries.append(entry)
 
     def label(self, wanted: str) -> str:
-        """Give a label that no other connection has, made of the one that is wanted."""
+        """Give a label that no other connection has, made from the wanted one."""
         base = wanted[:_LABEL] or "?"
         numbered = (f"{base} ({number})" for number in range(2, len(self._labels) + 3))
         label = next(label for label in (base, *numbered) if label not in self._labels)
@@ -115,18 +113,18 @@ class Tap:
         self._codecs = codecs
         self._number = number
         self._name = ""  # that was asked for last
-        self._label = ""  # until there is something to note
+        self._label = ""  # until there is an entry
         self._codec: Codec | None = None
-        self._first = b""  # what the client sent as long as that does not tell the codec
+        self._first = b""  # what the client has sent, as long as that does not decide the codec
         self._up: _Stream | None = None
         self._down: _Stream | None = None
         self.closed = False
-        """Whether the server sends no more."""
+        """Whether the server has ended its stream."""
         if len(codecs) == 1:
             self._use(codecs[0], b"")
 
     def from_client(self, data: bytes) -> None:
-        """Take down what the client sent."""
+        """Record what the client sent."""
         if self._passed_over(data):
             return
         if self._up is None:
@@ -147,7 +145,7 @@ class Tap:
                     self._note(Event.RAW, taken, taken)
 
     def from_server(self, data: bytes) -> None:
-        """Take down what the server sent."""
+        """Record what the server sent."""
         if self._passed_over(data):
             return
         if self._down is None:  # CODEC-16
@@ -165,23 +163,23 @@ class Tap:
                     self._note(Event.RECEIVED, item, taken)
 
     def client_ended(self) -> None:
-        """Note that the client sends no more."""
+        """Note that the client has ended its stream."""
         self._end(Event.HALF_CLOSED, self._up.rest if self._up else self._first)
 
     def client_broke(self) -> None:
-        """Note that the connection of the client broke off."""
+        """Note that the connection of the client was reset."""
         if self._name and not self.closed:
             self._recording.broke(self._name)
         self._end(Event.RESET, self._up.rest if self._up else self._first)
 
     def server_ended(self) -> None:
-        """Note that the server sends no more, once."""
+        """Note that the server has ended its stream, only once."""
         if not self.closed:
             self.closed = True
             self._end(Event.CLOSED, self._down.rest if self._down else b"", "closed")
 
     def _is_plain(self, data: bytes) -> bool:
-        """Tell whether a message holds no more than it has bytes: else its bytes have to be judged by the limits."""
+        """Tell whether a message unfolds to no more than its bytes; otherwise its bytes have to be judged by the limits."""
         if len(data) <= _SHORT or self._codec is None:
             return True
         reader = self._codec.reader(Role.CLIENT)
@@ -193,7 +191,7 @@ class Tap:
         return True
 
     def _note_unfinished(self) -> None:
-        """Note what has come of a message that the server does not wait for the end of."""
+        """Note the beginning of a message, if the server does not wait for its end."""
         data = b"" if self._up is None else self._up.give_up()
         if data:
             self._note(Event.RAW, data, data)
@@ -212,7 +210,7 @@ class Tap:
             self._down = _Stream(codec.reader(Role.SERVER), _RESPONSE)
 
     def _detected(self) -> bool:
-        """Tell whether the codec is known by now, or known to be none."""
+        """Tell whether the codec is known by now, or known to be none of ours."""
         first = self._first.lstrip(_BLANK)
         skipped = self._first[: len(self._first) - len(first)]
         try:
@@ -227,20 +225,20 @@ class Tap:
         return name is not None
 
     def _end(self, event: Event, rest: bytes, text: str = "") -> None:
-        if rest or self._label:  # who connects and says nothing is nobody's concern
+        if rest or self._label:  # a client that connects and sends nothing does not matter
             self._note(event, text, rest)
 
     def _note(self, event: Event, item: AnyMessage | bytes | str, data: bytes) -> None:
         if not self._label:
             wanted = item.username if isinstance(item, Register) else f"connection {self._number}"
             self._label = self._recording.label(wanted)
-            # What belongs to no codec is wrong in this one, too.
+            # Bytes that belong to no codec are wrong in this one as well.
             self._recording.transcript.codecs[self._label] = self._codec.name if self._codec else _NONE
         self._recording.note(Entry(self._label, event, item, self._recording.now(), data))
 
 
 class _Stream:
-    """One direction of a connection, taken apart into messages with the bytes of each."""
+    """One direction of a connection, split into messages with the bytes of each."""
 
     def __init__(self, reader: Reader | None, limit: int = 0, skipped: bytes = b"") -> None:
         """Read payloads of up to `limit` bytes; without a reader, nothing can be read."""
@@ -250,16 +248,16 @@ class _Stream:
 
     @property
     def readable(self) -> bool:
-        """Whether it can be read on."""
+        """Whether it can be read any further."""
         return self._reader is not None
 
     @property
     def rest(self) -> bytes:
-        """The bytes of a message that has not come to its end."""
+        """The bytes of a message whose end has not come."""
         return bytes(self._bytes)
 
     def give_up(self) -> bytes:
-        """Give the bytes of a message that has not come to its end, and count them no more."""
+        """Give the bytes of a message whose end has not come, and stop counting them."""
         return self._take(0)
 
     def read(self, data: bytes) -> Iterator[tuple[AnyMessage | DecodeError, bytes]]:

@@ -20,22 +20,22 @@ _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 _CONTEXT: Final = get_context("spawn")  # a fork would take over the locks of other threads
-_GAVE, _DONE, _RAISED = range(3)  # what a process tells of a call
+_GAVE, _DONE, _RAISED = range(3)  # the kinds of answers of a process
 _START: Final = 60.0  # seconds until a new process answers, on a busy machine
 
 
 class Outcome(NamedTuple, Generic[_A, _B]):
-    """What became of one call."""
+    """The result of one call."""
 
     item: _A
     given: list[_B]
-    """What it yielded, as far as it came."""
+    """What it yielded before it ended."""
     done: bool
     """False if it gave nothing for too long, or its process ended."""
 
 
 class _Worker(Generic[_A, _B]):
-    """One process, and another one after it has been lost."""
+    """One process, which is replaced when it is lost."""
 
     def __init__(self, function: Callable[[_A], Iterable[_B]]) -> None:
         self._function = function
@@ -49,7 +49,7 @@ class _Worker(Generic[_A, _B]):
         self._patience = _START
 
     def call(self, item: _A, patience: float) -> Outcome[_A, _B]:
-        """Have the function called; what it raises comes out."""
+        """Let the process call the function; its exceptions are raised here."""
         given: list[_B] = []
         try:
             self._pipe.send(item)
@@ -102,7 +102,7 @@ def outcomes(
 
 
 def _work(function: Callable[[object], Iterable[object]], pipe: "Connection[object, object]") -> None:
-    with suppress(EOFError):  # nobody wants more
+    with suppress(EOFError):  # the caller wants no more
         while True:
             item = pipe.recv()
             try:

@@ -54,7 +54,7 @@ _PATIENCE: Final = 60.0  # seconds until a check that gives no result has failed
 
 
 class Beast(Protocol):
-    """What the suite is tried on."""
+    """A server or client on which the suite is tried."""
 
     @property
     def clause(self) -> str:
@@ -75,7 +75,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """What the suite says of one beast."""
+    """What the suite says about one beast."""
 
     kind: str
     name: str
@@ -160,7 +160,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Meet all; 0 if the suite is right about each of them, else 1."""
+    """Try all; 0 if the suite is right about each of them, otherwise 1."""
     if arguments.automatic:
         return automatic.run(arguments)
     chosen = [
@@ -199,7 +199,7 @@ def meet(chosen: Iterable[tuple[str, str]], jobs: int = 1) -> Iterator[Met]:
 
 
 def try_idle(met: Sequence[Met], jobs: int = 1) -> list[Met]:
-    """Try the checks that have failed nothing yet on what violates other clauses, until they have failed something."""
+    """Try the checks that have failed nothing yet on beasts that violate other clauses, until they have failed one."""
     tried = list(met)
     for kind in dict.fromkeys(one.kind for one in met if not one.lawful):
         places = [place for place, one in enumerate(tried) if one.kind == kind]
@@ -295,7 +295,7 @@ def _checks(met: Sequence[Met]) -> list[str]:
 
 
 def _vacuous(met: Sequence[Met]) -> list[str]:
-    """Give the checks that failed no beast that is wrong, but for those that cannot."""
+    """Give the checks that failed no beast that is wrong, without those that cannot."""
     killing = {name for one in met if not one.lawful for name in one.failed}
     return [name for name in _checks(met) if name not in killing and not _excuse(name)]
 

@@ -28,7 +28,7 @@ class ClientCheck(Aim):
     codecs: tuple[str, ...] | None = None
     """The codecs in which it makes sense; None for all."""
     alone: bool = False
-    """Whether a client needs nobody to tell it what to do."""
+    """Whether it works with a client without a driver."""
 
 
 _registered: list[ClientCheck] = []
@@ -42,7 +42,7 @@ def check(
     codecs: tuple[str, ...] | None = None,
     alone: bool = False,
 ) -> Callable[[Stimulus], ClientCheck]:
-    """Make a stimulus into a check of a clause, under the stimulus' name or another one."""
+    """Make a stimulus a check of a clause; the name of the check is `name`, or else that of the stimulus."""
 
     def register(stimulus: Stimulus) -> ClientCheck:
         called = name or stimulus.__name__.replace("_", "-")
@@ -54,10 +54,10 @@ def check(
 
 
 def framed(payload: bytes) -> bytes:
-    """Give a msgpack payload as it stands on the stream (MSGPACK-2)."""
+    """Give a msgpack payload as it is on the stream (MSGPACK-2)."""
     return len(payload).to_bytes(4) + payload
 
 
 def registered() -> list[ClientCheck]:
-    """Give all checks of the modules that were imported."""
+    """Give all checks of the modules that have been imported."""
     return list(_registered)

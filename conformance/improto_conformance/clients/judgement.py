@@ -41,7 +41,7 @@ _REQUESTS = {word: kind for kind, word in lines.COMMANDS.items()}
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """What a client has to tell: one of these, or if it may, nothing."""
+    """What a client must tell: one of these, or nothing if that is allowed."""
 
     items: tuple[Item, ...]
     clause: str
@@ -51,17 +51,17 @@ class _Due:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a client was asked to send, and whether it has to, may (None) or must not."""
+    """What a client was asked to send, and whether it must, may (None) or must not send it."""
 
     request: Request
     allowed: bool | None
     clause: str
-    """The one that has or forbids it."""
+    """The clause that demands or forbids it."""
     index: int
 
 
 def judge_driven(seen: Transcript) -> list[Complaint]:
-    """Complain of what a driver's client did not send or tell, or did against or without its user's words."""
+    """Complain about what a driver's client did not send or tell, or did without being asked or against its user's request."""
     walk = _Walk()
     for index, entry in enumerate(seen.entries):
         walk.step(index, entry)
@@ -70,7 +70,7 @@ def judge_driven(seen: Transcript) -> list[Complaint]:
 
 
 class _Walk:
-    """Follows a transcript: what the client knows at each entry, and so what it has to do about it."""
+    """Follows a transcript: what the client knows at each entry, and what it therefore has to do."""
 
     def __init__(self) -> None:
         self.due: list[_Due] = []
@@ -88,12 +88,12 @@ class _Walk:
         self._lists: deque[bool] = deque()  # those that wait for their reply: whether the user has asked
         self._lists_asked = 0
         self._has_unasked_list = False
-        self._over = False  # the client has said GOODBYE
+        self._over = False  # the client has sent GOODBYE
         self._ended = False
         self.was_reset = False  # which may have destroyed what the client sent
 
     def step(self, index: int, entry: Entry) -> None:
-        """Take one entry in."""
+        """Take account of one entry."""
         match entry.event, entry.item:
             case Event.ASKED, str(line):
                 self._ask(index, line)
@@ -154,7 +154,7 @@ class _Walk:
                 left = conversation in self._ever_joined
                 return False, "CLIENT-11" if left else "CLIENT-10"
             case Invite(users):
-                # What the server would refuse, or would have no effect, a client may refuse or spare itself.
+                # A client need not send what the server would refuse, or what would have no effect.
                 return self._online.issuperset(users) or None, "INVITE-1"
             case Join(conversation):
                 return (conversation in self._known and conversation not in self._joined) or None, "JOIN-1"
@@ -221,7 +221,7 @@ class _Walk:
             case Message(conversation):
                 if conversation not in self._ever_joined:
                     return (IGNORED,), "CLIENT-19", False
-                if conversation not in self._joined:  # it was said before the LEAVE
+                if conversation not in self._joined:  # it was sent before the LEAVE
                     return (message, IGNORED), "CONN-8", True
                 return (message,), "CONN-8", False
             case Invitation(conversation):
@@ -243,7 +243,7 @@ class _Walk:
 
 
 def _compare_sent(walk: _Walk) -> Iterator[Complaint]:
-    """Complain of the first thing that the client sent and was not asked for, or the other way round."""
+    """Complain about the first thing that the client sent without being asked, or was asked for and did not send."""
     asked = deque(each for each in walk.asked if not isinstance(each.request, ListConversations))
     for index, request in walk.sent:
         if isinstance(request, ListConversations):
@@ -307,9 +307,9 @@ def _changed(wanted: _Asked, request: Request) -> str:
 
 
 def _compare_told(walk: _Walk) -> Iterator[Complaint]:
-    """Complain of the first thing that the client did not tell, or told without a reason."""
+    """Complain about the first thing that the client did not tell, or told without a reason."""
     due = walk.due
-    places = {0}  # how many of those that are due may have been told of
+    places = {0}  # how many of the things that it has to tell may have been told
     for index, item in walk.told:
         reached = _past_optional(due, places)
         places = {place + 1 for place in reached if place < len(due) and item in due[place].items}
@@ -348,7 +348,7 @@ def _told_wrongly(due: Sequence[_Due], place: int, item: Item, index: int) -> Co
 
 
 def _altered(wanted: OnlineUsers, told: OnlineUsers) -> bool:
-    """Tell whether a picture is that of the roster with other words, rather than that of other users."""
+    """Tell whether what a client shows is this roster with altered texts, rather than a roster of other users."""
     return len(wanted.users) == len(told.users)
 
 

@@ -67,7 +67,7 @@ RULES: Final[Mapping[str, str]] = {
 
 
 def broken(rule: str, line: str = "") -> NoDriver:
-    """Say that a driver breaks a rule, with the line by which it did."""
+    """Say that a driver breaks a rule, and with which line."""
     shown = f", and it wrote {line.rstrip()[:300]!a}" if line else ""
     return NoDriver(f"the driver breaks {rule} of docs/driver.md: {RULES[rule]}{shown}")
 
@@ -99,7 +99,7 @@ LOST: Final = "lost"
 ANSWERS: Final = ("did", "refused", "unsupported")
 
 Item = Response | str
-"""What a client told its user: a message of the server, or that it ignored one, or how the connection ended."""
+"""What a client told its user: a message of the server, that it ignored something, or how the connection ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +112,24 @@ class Told:
     """The command that is answered."""
     item: Item = ""
     code: str | None = None
-    """What the client takes for the code of an ERROR …"""
+    """What the client took for the code of an ERROR …"""
     has_code: bool = False
-    """… if it tells codes at all."""
+    """… if the driver tells codes at all."""
 
 
 def command(request: Request) -> dict[str, Any]:
-    """Give the command that has the client's user ask for a request."""
+    """Give the command by which the client's user asks for a request."""
     fields = zip(request.FIELDS, request.values(), strict=True)
     return {"do": COMMANDS[type(request)], **{field.name: value for field, value in fields}}
 
 
 def members(line: str) -> dict[str, Any]:
-    """Give the members of a command of ours."""
+    """Give the members of a command that we have written."""
     return cast("dict[str, Any]", json.loads(line))
 
 
 def read(line: str) -> Told:
-    """Understand a line; NoDriver if it is none."""
+    """Read a line; NoDriver if it is neither an answer nor an event."""
     try:
         data: object = json.loads(line)
     except (ValueError, RecursionError):

@@ -25,7 +25,7 @@ _REQUESTS: Final = {word: message.COMMAND for message, word in lines.COMMANDS.it
 
 
 class InMemory:
-    """A driver and one client after the other, both of a copy, so that neither meets the suite's own classes."""
+    """A driver, and one client after the other, both from a copy, so that they do not mix with the suite's own classes."""
 
     driven = True
     room = 256 * 1024
@@ -40,7 +40,7 @@ class InMemory:
         self.client: Any = None
 
     def begin(self, codec: str, name: str) -> Accept:
-        """Have nobody yet."""
+        """Begin without a client."""
         self._codec = codec
         self._lines.clear()
         self._died = ""
@@ -48,7 +48,7 @@ class InMemory:
         return lambda timeout: _Link(self)
 
     def address(self) -> tuple[str, int]:
-        """Give an address that nobody needs."""
+        """Give an address, which is not used."""
         return "memory", 0
 
     def now(self) -> float:
@@ -63,7 +63,7 @@ class InMemory:
             self._write({answer: command["do"]})
 
     def hear(self, timeout: float) -> str | None:
-        """Give the next line, None at the end of a client that has died; TimeoutError if there is none."""
+        """Give the next line, or None if the client has failed; TimeoutError if there is no line."""
         if self._lines:
             return self._lines.popleft()
         if self._died:
@@ -71,7 +71,7 @@ class InMemory:
         raise TimeoutError
 
     def ending(self) -> str:
-        """Say of what the client died."""
+        """Say which exception ended the client."""
         return f"died of {self._died}"
 
     def over(self) -> None:
@@ -82,14 +82,14 @@ class InMemory:
         return True
 
     def alive(self, work: Any, *arguments: Any) -> Any:
-        """Have the client do something, and write what it tells; None if it is dead, or dies of it."""
+        """Let the client do something, and write what it tells; None if it has failed, or fails now."""
         if self._died:
             return None
         try:
             done = work(*arguments)
             while self.client is not None and self.client.told:
                 self._write(_event(self.client.told.popleft()))
-        except Exception as error:  # whatever it dies of
+        except Exception as error:  # whatever it raises
             self._died = repr(error)
             return None
         return done

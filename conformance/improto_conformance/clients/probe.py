@@ -16,9 +16,9 @@ __all__ = ["probe", "spoken"]
 
 
 def probe(make: Callable[[], Driven], codecs: Sequence[str], timeout: float) -> None:
-    """Try a driver, with clients in the first of these codecs that it has.
+    """Try a driver, with clients in the first of these codecs that it supports.
 
-    NoDriver if it breaks a rule, gets nowhere, or has none of the codecs.
+    NoDriver if it breaks a rule, does not react, or supports none of the codecs.
     """
     driver = make()
     try:
@@ -36,7 +36,7 @@ def probe(make: Callable[[], Driven], codecs: Sequence[str], timeout: float) -> 
 
 
 def _lines(driver: Driven, timeout: float) -> None:
-    """Ask for what needs no server."""
+    """Try commands that need no server."""
     driver.begin("morse", "ann")
     host, port = driver.address()
     commands: list[tuple[dict[str, Any], str, str]] = [
@@ -64,7 +64,7 @@ def _lines(driver: Driven, timeout: float) -> None:
 
 
 def _registers(driver: Driven, codec: str, timeout: float) -> bool:
-    """Have a client register; tell whether the driver has the codec at all."""
+    """Let a client register; tell whether the driver supports the codec at all."""
     try:
         with Stage(driver, load(codec), Waits(timeout)) as stage:
             stage.enter()
@@ -74,9 +74,9 @@ def _registers(driver: Driven, codec: str, timeout: float) -> bool:
 
 
 def spoken(words: Sequence[str], wanted: Sequence[str] | None, timeout: float) -> Sequence[str]:
-    """Give the codecs that a client without a driver is to be checked in; NoDriver if it is none, or lacks one of them.
+    """Give the codecs in which to check a client without a driver; NoDriver if it is not a client, or lacks a wanted codec.
 
-    It is started once for each, or once if its command does not take `{codec}`, and its first bytes tell.
+    It is started once for each codec; if there is no `{codec}` in its command, once, and its first bytes show the codec.
     """
     if any("{codec}" in word for word in words):
         codecs = wanted or available()
@@ -91,7 +91,7 @@ def spoken(words: Sequence[str], wanted: Sequence[str] | None, timeout: float) -
 
 
 def _first_codec(words: Sequence[str], codec: str, timeout: float) -> str:
-    """Give the codec of a client's first bytes; where one was asked for, what belongs to none is for checks to judge."""
+    """Give the codec of a client's first bytes; if a codec was asked for, bytes of no codec are left for the checks to judge."""
     client = Lone(words)
     advice = (
         f"name its codecs with --codec if {codec} is none of them"

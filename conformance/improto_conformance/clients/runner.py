@@ -29,16 +29,16 @@ class Settings:
     codecs: Sequence[str] = field(default_factory=available)
     jobs: int = 4
     timeout: float = 5.0
-    """Seconds after which what has to come counts as not coming."""
+    """How many seconds to wait for something that must come."""
     cuts: Sequence[str] = ("whole",)
-    """How what is served is cut into writes: each check runs in each way (`links.CUTS`)."""
+    """How the server's bytes are cut into writes: each check runs in each way (`links.CUTS`)."""
     seed: int = 0
-    """Decides what is left to chance, which is where `sampled` cuts."""
+    """Decides everything random, which is where `sampled` cuts."""
 
 
 @dataclass
 class Outcome:
-    """What came of a run."""
+    """The result of a run."""
 
     results: list[Result] = field(default_factory=list[Result])
     left_out: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
@@ -51,7 +51,7 @@ def run(
     settings: Settings,
     report: Callable[[Result], None] = lambda result: None,
 ) -> Outcome:
-    """Run checks in all codecs that they are for; `report` is told of each in the order of the list.
+    """Run checks in all codecs for which they are meant; `report` gets each result, in the order of the list.
 
     NoDriver if the subject cannot be started, or does not follow the driver protocol.
     """
@@ -80,7 +80,7 @@ def run(
 
 
 class _Pool:
-    """The subjects that wait for work."""
+    """The subjects that are free for the next check."""
 
     def __init__(self, make: Callable[[], Subject]) -> None:
         self._make = make
@@ -110,7 +110,7 @@ class _Pool:
 def conduct(
     subject: Subject, check: ClientCheck, codec: str, cut: str = "whole", timeout: float = 5.0, seed: int = 0
 ) -> Result | Unsupported:
-    """Run one check, and give its result, or what the driver does not support; NoDriver if it is none.
+    """Run one check, and give its result, or what the driver does not support; NoDriver if the driver breaks a rule.
 
     A driver that does not answer any more is closed.
     """
@@ -131,7 +131,7 @@ def conduct(
         complaints.append(str(error))
     except Inconclusive as error:
         complaints, verdict = [str(error)], Verdict.INCONCLUSIVE
-    except Exception:  # a check that is broken must not look like a client that is
+    except Exception:  # a fault of the check must not look like a fault of the client
         complaints, verdict = [traceback.format_exc()], Verdict.BROKEN
     verdict = verdict or (Verdict.FAILED if complaints else Verdict.PASSED)
     seconds = monotonic() - start
@@ -146,5 +146,5 @@ def _complaints(check: ClientCheck, stage: Stage) -> list[str]:
     except (Stuck, OSError) as error:
         stuck.append(str(error))
     judged = [*judge_clients(stage.transcript), *(judge_driven(stage.transcript) if stage.driven else ())]
-    # What was waited for in vain comes last: what was seen instead says more.
+    # What was waited for in vain comes last, since what was seen instead says more.
     return [*map(str, judged), *stage.complaints, *stuck]

@@ -64,7 +64,7 @@ def _hear(wanted: Sequence[Item], stage: Stage) -> None:
     for item in wanted:
         told = stage.told(item if isinstance(item, str) else item.COMMAND)
         if told == LOST != item == IGNORED:
-            return  # what was wrong may be told together with the end
+            return  # the client may tell of a fault together with the end
         if told != item:
             stage.complaints.append(f"the client was to tell of {item!a}, and told of {told!a}")
 

@@ -45,7 +45,7 @@ class Unsupported(Exception):
 
 
 class Stage:
-    """One check's client, and what the suite does to it."""
+    """The client of one check, and what the suite does to it."""
 
     def __init__(
         self,
@@ -56,17 +56,17 @@ class Stage:
         seed: str = "",
         name: str = "ann",
     ) -> None:
-        """Begin with a client that is to register as `name`; `seed` decides what `cut` leaves to chance."""
+        """Begin with a client that is to register as `name`; `seed` decides what is random in `cut`."""
         self.codec = codec
         self.name = name
         self.transcript = Transcript(codecs={CLIENT: codec.name})
         self.conversations: dict[str, tuple[str, ...]] = {}
-        """What a LIST_CONVERSATIONS that nobody asked the client for is answered with."""
+        """The reply to a LIST_CONVERSATIONS that the client sends without being asked."""
         self._subject = subject
         self._waits = waits
         self._way = CUTS[cut]
         self._random = Random(f"{seed} {codec.name}")
-        self._held = b""  # served, but not sent yet
+        self._held = b""  # given to `serve`, but not sent yet
         self._accept = subject.begin(codec.name, name)
         self._link: Link | None = None
         self._reader = codec.reader(Role.CLIENT)
@@ -83,9 +83,9 @@ class Stage:
         self._begun = False  # whether the driver was asked to connect …
         self._began = False  # … and has done so
         self.online: Mapping[str, str] = {}
-        """Who is online, by what the client has told last."""
+        """Who is online, as the client has told last."""
         self.complaints: list[str] = []
-        """What the stimulus itself has to complain of."""
+        """The complaints of the stimulus itself."""
         self._gone = False  # whether the client has told of the end
 
     # The user's side.
@@ -97,12 +97,12 @@ class Stage:
 
     @property
     def astray(self) -> bool:
-        """Whether what is served next is not read as such: the last ended amid a message, or has lost the framing."""
+        """Whether the next served bytes are not read as messages, since the last ended within a message, or broke the framing."""
         return self._lost or self._mine.behind > 0
 
     @property
     def room(self) -> int:
-        """Bytes, more than may be on their way from the client as long as the server does not read."""
+        """A number of bytes that is larger than what can be on its way from the client while the server does not read."""
         return self._subject.room
 
     def after_another(self, live: Callable[["Stage"], None]) -> None:
@@ -113,7 +113,7 @@ class Stage:
         self._accept = self._subject.begin(self.codec.name, self.name)
 
     def begin(self) -> None:
-        """Have a new client, which is to talk to this server; nothing to do for one that begins by itself."""
+        """Begin with a new client, which is to talk to this server; a client without a driver begins by itself."""
         if self.driven and not self._begun:
             self._begun = True
             host, port = self._subject.address()
@@ -122,23 +122,23 @@ class Stage:
             self._began = True
 
     def ask(self, request: Request) -> bool:
-        """Have the user ask for a request; tell whether the client took it, and did not refuse."""
+        """Let the user ask for a request; tell whether the client accepted it."""
         self.ask_ahead(request)
         return self._answer()
 
     def ask_ahead(self, *requests: Request) -> None:
-        """Have the user ask for requests without waiting for answers; the next `ask` or `answers` does."""
+        """Let the user ask for requests without waiting for answers; the next `ask` or `answers` waits for them."""
         self.begin()
         for request in requests:
             self._command(command(request))
 
     def answers(self) -> None:
-        """Wait until the driver has answered all that it was asked."""
+        """Wait until the driver has answered all commands."""
         while self._awaited:
             self._answer()
 
     def tells(self, wanted: type[AnyMessage] | str) -> None:
-        """Wait for the client to tell of a message of a kind, or of what `lines` has a word for.
+        """Wait for the client to tell of a message of this kind, or of something else for which `lines` has a word.
 
         A client without a driver tells nothing, and is not waited for.
         """
@@ -151,7 +151,7 @@ class Stage:
                 raise Stuck(f"the client was to tell of {what}, and told of the end of its connection")
 
     def told(self, what: str) -> Item:
-        """Wait for the next that the client tells, which is to be `what`."""
+        """Wait for the next thing that the client tells, which should be `what`."""
         end = self._now() + self._waits.timeout
         while not self._told:
             self._hear(end, f"the client to tell of {what}")
@@ -160,7 +160,7 @@ class Stage:
     # The server's side.
 
     def sends(self, kind: type[_M]) -> _M:
-        """Wait for the client to send a request of a kind; Inconclusive if it does not even start."""
+        """Wait for the client to send a request of this kind; Inconclusive if it does not even start."""
         self._connected()
         end = self._now() + self._waits.timeout
         while True:
@@ -175,9 +175,9 @@ class Stage:
         self.serve_bytes(self.encoded(*messages))
 
     def serve_bytes(self, data: bytes) -> None:
-        """Send bytes as they are: messages in a form that is not ours, nonsense, or a part of either.
+        """Send bytes as they are: messages in another form than ours, nonsense, or parts of them.
 
-        The transcript tells what a right client makes of them, as soon as it could.
+        The transcript shows how a right client reads them, as soon as it can.
         """
         self._connected()
         self._unnoted_served += data
@@ -200,7 +200,7 @@ class Stage:
             self._flush()
 
     def encoded(self, *messages: AnyMessage) -> bytes:
-        """Give messages as they stand on the stream."""
+        """Give messages as they are on the stream."""
         return b"".join(self.codec.frame(self.codec.encode(message)) for message in messages)
 
     def end(self) -> None:
@@ -213,7 +213,7 @@ class Stage:
             link.half_close()
 
     def reset(self) -> None:
-        """Break the connection off."""
+        """Reset the connection."""
         link = self._connected()
         self._flush()
         self._open = self._client_open = False
@@ -231,7 +231,7 @@ class Stage:
     # Situations that many checks begin with.
 
     def register(self, status: str = "here") -> Register:
-        """Have the client send REGISTER."""
+        """Let the client send REGISTER."""
         if self.driven:
             self.ask(Register(self.name, status))
         register = self.sends(Register)
@@ -239,7 +239,7 @@ class Stage:
         return register
 
     def enter(self, *others: str, status: str = "here") -> None:
-        """Have the client register, and serve it the first roster, with others in it."""
+        """Let the client register, and send it the first roster, with others in it."""
         register = self.register(status)
         self.serve(self.roster(*others, status=register.status))
         self.tells(OnlineUsers)
@@ -255,26 +255,26 @@ class Stage:
         self.tells(Invitation)
 
     def join(self, id: str) -> None:
-        """Invite the client, and have it join."""
+        """Invite the client, and let it join."""
         self.invite(id)
         self.ask(Join(id))
         self.sends(Join)
         self.conversations[id] += (self.name,)
 
     def asks_for_list(self, conversations: Mapping[str, tuple[str, ...]]) -> None:
-        """Have the user ask for the list, and serve this one."""
+        """Let the user ask for the list, and send this one."""
         self.ask(ListConversations())
         self.sends(ListConversations)
         self.conversations = dict(conversations)
         self.serve_list()
 
     def serve_list(self) -> None:
-        """Serve the list of the conversations that there are."""
+        """Send the list of the conversations that there are."""
         self.serve(Conversations(self.conversations))
         self.tells(Conversations)
 
     def finish(self) -> None:
-        """End the stream, and wait for all that the client still has to tell and to send."""
+        """End the stream, and wait for everything that the client still has to tell and to send."""
         if self._link is None:
             return
         if self._open and not self.driven:
@@ -291,7 +291,7 @@ class Stage:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let go of everything; Stuck if the driver does not answer any more."""
+        """Release everything; Stuck if the driver does not answer any more."""
         try:
             if self._begun and kind is not NoDriver:
                 self._command({"do": "reset"})
@@ -303,7 +303,7 @@ class Stage:
             self._subject.over()
 
     def _see_it_stay(self) -> None:
-        """Complain of a client that has closed by itself, as far as it has read.
+        """Complain about a client that has closed by itself, as far as it has read.
 
         It tells nobody what it reads, and is not waited for: it is served more than may be on its way instead.
         """
@@ -372,7 +372,7 @@ class Stage:
             self._answers.append(told)
 
     def _flush(self) -> None:
-        """Send what is held: at the latest when the suite waits, for whatever, a driver's lines too."""
+        """Send what is held back; this happens at the latest when the suite waits for anything, even for lines of the driver."""
         data, self._held = self._held, b""
         if data and self._link is not None:
             for piece in self._way.pieces(data, self._random) if self._way is not None else [data]:

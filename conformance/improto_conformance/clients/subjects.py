@@ -22,12 +22,14 @@ from improto_conformance.links import Link, SocketLink
 
 __all__ = ["Accept", "Driven", "Lone", "Subject"]
 
-_START: Final = 10.0  # seconds that a program may take to start, however little it is waited for later
+_START: Final = 10.0  # seconds that a program may take to start, even if the time-out is shorter
 _STOP: Final = 5.0  # … and to end
 _LOOK: Final = 0.05  # … between two looks whether a program that has not connected has ended
-_LINE: Final = 128 * 1024 * 1024  # characters of an event: the longest message of a server, all of it escaped
+_LINE: Final = (
+    128 * 1024 * 1024
+)  # characters of an event: the longest message of a server, with every character escaped
 _SAID: Final = 4096  # characters of standard error that are kept
-# Bytes that the system keeps of what comes from and goes to the client, so that both soon have to wait.
+# Bytes that the system buffers in each direction: so few that both ends soon have to wait.
 _FROM_CLIENT: Final = 16 * 1024
 _ROOM: Final = 4 * 1024 * 1024  # what Linux lets the client's end grow to, where nobody has changed it
 _TO_CLIENT: Final = 64 * 1024
@@ -36,7 +38,7 @@ _TO_CLIENT: Final = 64 * 1024
 Accept = Callable[[float], Link]
 """Waits for the client's connection, for at most so many seconds; TimeoutError if it does not come.
 
-A program that is the client itself may take its time to start; Inconclusive if it does not connect then.
+For a client without a driver, Inconclusive if it does not connect in the time that a program may take to start.
 """
 
 
@@ -46,12 +48,12 @@ class Subject(Protocol):
     driven: bool
     """Whether it can be told what to do."""
     room: int
-    """Bytes, more than may be on their way from the client to somebody who does not read."""
+    """A number of bytes that is larger than what can be on its way from the client while nobody reads."""
     closed: bool
     """Whether it has been closed, so that it cannot be used any more."""
 
     def begin(self, codec: str, name: str) -> Accept:
-        """Get ready for one check, and give what accepts the client's connection."""
+        """Get ready for one check, and give the function that accepts the client's connection."""
         ...
 
     def address(self) -> tuple[str, int]:
@@ -67,11 +69,11 @@ class Subject(Protocol):
         ...
 
     def now(self) -> float:
-        """Give the time by which it goes, in seconds."""
+        """Give the time on the clock of this subject, in seconds."""
         ...
 
     def ending(self) -> str:
-        """Say how it ended: what is to stand behind its name."""
+        """Say how it ended, as words that can follow its name."""
         ...
 
     def over(self) -> None:
@@ -79,7 +81,7 @@ class Subject(Protocol):
         ...
 
     def close(self) -> bool:
-        """End for good, and tell whether it ended in order."""
+        """End the program, and tell whether it ended in an orderly way."""
         ...
 
 
@@ -157,7 +159,7 @@ class _Program:
         return process
 
     def _keep(self, process: "subprocess.Popen[str]") -> None:
-        """Keep the last of standard error."""
+        """Keep the end of standard error."""
         assert process.stderr is not None
         with process.stderr as pipe:
             while line := pipe.readline(_SAID):
@@ -188,7 +190,7 @@ class Driven(_Program):
         return self._listener.accept
 
     def ask(self, line: str) -> None:
-        """Have the line written as soon as the driver reads."""
+        """Write the line as soon as the driver reads."""
         self._asked.put(line)
 
     def hear(self, timeout: float) -> str | None:
@@ -201,7 +203,7 @@ class Driven(_Program):
         return line
 
     def close(self) -> bool:
-        """End the driver's input, upon which it has to end; if it does not, end it, and tell so."""
+        """End the driver's input, whereupon it must end; if it does not, end it, and return False."""
         self.closed = True
         self.over()
         self._asked.put(None)
@@ -239,7 +241,7 @@ class Lone(_Program):
     driven = False
 
     def __init__(self, words: Sequence[str]) -> None:
-        """Take a command in which `{host}`, `{port}`, `{user}` and `{codec}` stand for what the client has to know."""
+        """Take a command in which `{host}`, `{port}`, `{user}` and `{codec}` stand for values that the client needs."""
         super().__init__()
         self._words = words
 
@@ -263,18 +265,18 @@ class Lone(_Program):
         return self._listener.accept(timeout)
 
     def start(self, address: tuple[str, int], codec: str, name: str) -> None:
-        """Start the program for a server of somebody else's; NoDriver if that fails."""
+        """Start the program for a given server; NoDriver if that fails."""
         host, port = address
         known = {"{host}": host, "{port}": str(port), "{user}": name, "{codec}": codec}
         words = [_filled(word, known) for word in self._words]
-        # Its input stays open and silent: many a client ends with it.
+        # Its input stays open without any bytes, since many clients end when it ends.
         self._start(words, stdout=subprocess.DEVNULL)
 
     def ask(self, line: str) -> None:
-        """Do nothing: nobody would understand."""
+        """Do nothing, since there is no driver."""
 
     def hear(self, timeout: float) -> str | None:
-        """Give nothing: nobody tells."""
+        """Give None, since there is no driver."""
         return None
 
     def over(self) -> None:

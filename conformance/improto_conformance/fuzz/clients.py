@@ -38,7 +38,7 @@ _IDS: Final = ("7", "8", "x y")
 
 
 def rounds(seed: int, numbers: Iterable[int]) -> list[ClientCheck]:
-    """Give the rounds of these numbers; one that no driver works is only served."""
+    """Give the rounds of these numbers; a client without a driver is only sent messages."""
     return [
         ClientCheck(
             f"CLIENT-18/client/fuzz-{seed}-{number}",
@@ -74,7 +74,7 @@ def _play(seed: int, number: int, stage: Stage) -> None:
 
 
 def _catches_up(stage: Stage, move: int) -> bool:
-    """Have the client read all that it was served: until then it is not certain what it may ask for."""
+    """Let the client read everything that it was sent, since before that it is not certain what it may ask for."""
     mark = f"user-{move}"
     stage.serve(stage.roster(*_NAMES, mark))
     while not stage.astray and mark not in stage.online:
@@ -83,7 +83,7 @@ def _catches_up(stage: Stage, move: int) -> bool:
 
 
 def _request(chance: Random, stage: Stage) -> Request:
-    """Make what a user may ask for, and a client has to send or has to refuse."""
+    """Make a request that a user may ask for, and that a client must send or must refuse."""
     members = stage.conversations
     some: list[Callable[[], Request]] = [
         lambda: Invite((chance.choice(_NAMES),)),
@@ -99,14 +99,14 @@ def _request(chance: Random, stage: Stage) -> Request:
 
 
 def _has_to_be_sent(request: Request, stage: Stage) -> bool:
-    """Tell whether a client that does not refuse it sends it; what it must not send it may drop."""
+    """Tell whether a client that does not refuse a request must send it; it may drop what it must not send."""
     return not isinstance(request, SendMessage) or stage.name in stage.conversations.get(
         request.conversation, ()
     )
 
 
 def _take_effect(request: Request, stage: Stage) -> None:
-    """Serve the list that was asked for; it tells the truth, by which a client may put its own picture right."""
+    """Send the list that was asked for; it is true, so that a client may correct its own state by it."""
     members = stage.conversations
     match request:
         case ListConversations():
@@ -120,7 +120,7 @@ def _take_effect(request: Request, stage: Stage) -> None:
 
 
 def _serve(chance: Random, stage: Stage) -> None:
-    """Say something that a client takes, or has to ignore."""
+    """Send something that a client must accept or must ignore."""
     for _ in range(chance.choice((1, 1, 1, 2, 5))):
         message = _response(chance, stage)
         stage.serve(message)
@@ -129,7 +129,7 @@ def _serve(chance: Random, stage: Stage) -> None:
 
 
 def _response(chance: Random, stage: Stage) -> AnyMessage:
-    """Make what a server may say uncalled for, whether it makes sense or not."""
+    """Make a response that nobody has asked for, whether it makes sense or not."""
     id, name = chance.choice(_IDS), chance.choice(_NAMES)
     some: Sequence[Callable[[], AnyMessage]] = (
         lambda: stage.roster(*chance.sample(_NAMES, chance.randint(0, 3))),
@@ -141,6 +141,6 @@ def _response(chance: Random, stage: Stage) -> AnyMessage:
 
 
 def _serve_noise(chance: Random, stage: Stage) -> None:
-    """Send what was a stream of a server once."""
+    """Send a damaged stream of a server."""
     inputs = (made(stage.codec.name, chance.getrandbits(32), number) for number in count())
     stage.serve_bytes(next(each for each in inputs if each.sender is Role.SERVER).data)

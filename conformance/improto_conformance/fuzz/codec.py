@@ -26,7 +26,7 @@ __all__ = ["Finding", "Tally", "fault", "fuzz", "shrunk"]
 
 _SECONDS: Final = 1.0  # of the processor's time for one input; the longest has some ten thousand bytes
 _MEMORY: Final = 2**30  # bytes of address space of a process
-_BATCH: Final = 2_000  # inputs between two words of a process
+_BATCH: Final = 2_000  # inputs between two reports of a process
 _PATIENCE: Final = 120.0  # seconds between them
 _LIMIT: Final = Limits().request
 _CODES: Final = (Code.TOO_LARGE, Code.MALFORMED, Code.UNKNOWN_COMMAND, Code.INVALID)
@@ -39,31 +39,31 @@ class Finding(NamedTuple):
     fault: str
     sender: Role
     data: bytes
-    """As short as the same kind of fault shows."""
+    """The shortest bytes that show the same kind of fault."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What came of some inputs."""
+    """The results of some inputs."""
 
     inputs: int = 0
     ends: Counter[str] = field(default_factory=Counter[str])
-    """How many inputs came to each end: what their last message or error was."""
+    """How many inputs ended in which way: what was read last, a message or an error."""
     findings: list[Finding] = field(default_factory=list[Finding])
 
     def add(self, other: "Tally") -> None:
-        """Count what another one has counted."""
+        """Add the counts of another tally."""
         self.inputs += other.inputs
         self.ends += other.ends
         self.findings += other.findings
 
 
 class _Fault(Exception):
-    """What is wrong with what came of an input."""
+    """What is wrong with how an input was read."""
 
 
 class _TooLong(BaseException):
-    """An input has taken all its time; nothing that it goes through must catch this."""
+    """An input has used up its time; no code that reads it may catch this."""
 
 
 def fuzz(codec: str, seed: int, numbers: range, jobs: int) -> Iterator[Tally]:
@@ -112,7 +112,7 @@ def _finding(codec: Codec, number: int, tried: Input, words: str) -> Finding:
 
 
 def fault(codec: Codec, sender: Role, data: bytes) -> str | None:
-    """Say what is wrong with what a codec makes of a stream, cut into single bytes; None if nothing is."""
+    """Say what is wrong with how a codec reads a stream, as a whole and in single bytes; None if nothing is wrong."""
     try:
         with _clock():
             _ends(codec, Input(sender, data, [data[at : at + 1] for at in range(len(data))]))
@@ -122,7 +122,7 @@ def fault(codec: Codec, sender: Role, data: bytes) -> str | None:
 
 
 def shrunk(data: bytes, again: Callable[[bytes], bool]) -> bytes:
-    """Leave out what can be left out, large parts first, as long as the fault shows again."""
+    """Leave out as much as possible, large parts first, as long as the same fault shows."""
     size = max(1, len(data) // 2)
     while size:
         at = 0
@@ -140,7 +140,7 @@ def shrunk(data: bytes, again: Callable[[bytes], bool]) -> bytes:
 
 
 def _ends(codec: Codec, tried: Input) -> str:
-    """Read an input in both ways; give what its last message or error was."""
+    """Read an input in both ways, and give what was read last, a message or an error."""
     signal.setitimer(signal.ITIMER_PROF, _SECONDS)
     try:
         whole = _read(codec, tried.sender, [tried.data])

@@ -17,7 +17,7 @@ from improto_conformance.vectors.values import read_bytes
 __all__ = ["Input", "made"]
 
 _EACH: Final = 25  # messages of each command
-_LONGEST: Final = 2048  # bytes of what inputs are made from: they are to be many
+_LONGEST: Final = 2048  # most bytes of a source of inputs, so that inputs are short and many
 _NUMBERS: Final = (
     b"\0",
     b"\1",
@@ -51,7 +51,7 @@ _TOKENS: Final = {
         *(b"\x80\2", b"\x80\4\x95" + bytes(8), b"X\1\0\0\0x", b"\x8c\1x", b"U\1x", b"\\x41", b"\\u0041"),
     ],
 }
-"""What means something in a codec, besides the names of commands; of one that is not here, chance has to find it."""
+"""Byte sequences with a meaning in a codec, besides command names; for other codecs, chance has to find them."""
 
 
 class Input(NamedTuple):
@@ -67,7 +67,7 @@ def made(name: str, seed: int, number: int) -> Input:
     chance = Random(seed << 40 | number)
     sender = chance.choice((Role.CLIENT, Role.SERVER))
     codec, payloads, streams, tokens = _material(name, sender)
-    if chance.random() < 0.5:  # framed as it should be, so that the damage is not to the frame
+    if chance.random() < 0.5:  # framed correctly, so that only the payload is damaged
         data = codec.frame(_damaged(chance, chance.choice(payloads), payloads, tokens))
     else:
         whole = b"".join(chance.choice(streams) for _ in range(chance.choice((1, 1, 2, 3))))
@@ -102,7 +102,7 @@ class _Material(NamedTuple):
 
 @cache
 def _material(name: str, sender: Role) -> _Material:
-    """Collect what there is of a codec."""
+    """Collect the material for a codec."""
     codec = load(name)
     payloads = [codec.encode(message) for message in _drawn() if message.FROM is sender]
     streams: list[bytes] = []
@@ -124,7 +124,7 @@ _CHARACTERS: Final = "abcXYZ_019 \"'\\/,=()[]{}.|#:\t\r\n\0\x7f\x85\u2028\u00e9\
 
 @cache
 def _drawn() -> list[AnyMessage]:
-    """Make messages of all commands, always the same ones."""
+    """Make random messages of all commands, always the same ones."""
     chance = Random(0)
 
     def text() -> str:

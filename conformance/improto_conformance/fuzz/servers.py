@@ -38,7 +38,7 @@ _TEXTS: Final = ("", " ", "hi", "a b", '"', "\\", "\n", "\0", "=,", "é", "\U000
 
 
 def rounds(seed: int, numbers: Iterable[int]) -> list[Check]:
-    """Give the rounds of these numbers; in each other one somebody sends nonsense, and ends its stream then."""
+    """Give the rounds of these numbers; in every second round some connections send nonsense, and then end their stream."""
     return [
         Check(
             f"ORDER-1/fuzz-{seed}-{number}",
@@ -68,12 +68,14 @@ def _play(seed: int, number: int, stage: Stage) -> None:
         else:
             _act(chance.choice(users), names, chance, stage)
     living = [user for user in users if user.roster and not _is_over(user, stage)]
-    for user in living * 2:  # the first time all is handled, the second time it has arrived
+    for user in (
+        living * 2
+    ):  # after the first barrier everything is handled, after the second one it has arrived
         _wait(user, user.barrier, stage)
 
 
 def _act(user: Party, names: Sequence[str], chance: Random, stage: Stage) -> None:
-    """Have a user send something, and wait for an answer if it is one that has to come."""
+    """Let a user send something, and wait for the answer if there must be one."""
     if _is_over(user, stage):
         return
     if not user.roster and chance.random() < 0.8:
@@ -116,7 +118,7 @@ def _text(chance: Random) -> str:
 
 
 def _make_noise(party: Party, chance: Random, stage: Stage) -> None:
-    """Send what was a stream of a client once, and end; a server takes what is still good in it."""
+    """Send a damaged stream of a client, and end; a server reads what is still good in it."""
     if chance.random() < 0.7:
         stage.register(party)
     inputs = (made(stage.codec.name, chance.getrandbits(32), number) for number in count())
@@ -128,7 +130,7 @@ def _make_noise(party: Party, chance: Random, stage: Stage) -> None:
 
 
 def _wait(user: Party, wait: Callable[[], object], stage: Stage) -> None:
-    """Wait, unless the server closes the connection first, or says what cannot be read: the judge says whether it may."""
+    """Wait, unless the server closes the connection first, or sends something unreadable; the judge decides whether it may."""
     try:
         wait()
     except Stuck:

@@ -24,7 +24,7 @@ VERSION: Final = 1
 
 
 def data(runs: Sequence[Run]) -> str:
-    """Give runs as the text of a report.json."""
+    """Give the text of a report.json for these runs."""
     return json.dumps({"report": VERSION, "runs": [_run(run) for run in runs]}, indent=1) + "\n"
 
 
@@ -43,7 +43,7 @@ def read(folder: Path) -> list[Run]:
         raise UsageError(f"{folder / 'transcripts'}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UsageError(
-            f"{path} is no report ({error!r}); name a folder that --report has written"
+            f"{path} is not a report ({error!r}); name a folder that --report has written"
         ) from None
 
 
@@ -113,7 +113,7 @@ def _read_run(found: Mapping[str, Any], folder: Path) -> Run:
             entry["seconds"],
             entry["expired"],
         )
-        # The path is made here, not taken from the file, which may be anybody's.
+        # The path is made here and not taken from the file, which may come from anywhere.
         with (folder / run.transcript(bare)).open(encoding="utf-8") as lines:
             results.append(replace(bare, transcript=records.read(lines).transcript))
     return run

@@ -21,7 +21,7 @@ _SUMMARY: Final = "summary.md"
 
 
 def clear(folder: Path) -> None:
-    """Make the folder, and remove what an earlier report left in it; OSError if that cannot be done."""
+    """Make the folder, and remove an earlier report from it; OSError if that fails."""
     folder.mkdir(parents=True, exist_ok=True)
     transcripts = folder / "transcripts"
     old = [*transcripts.glob("*.jsonl"), *transcripts.glob("*/*.jsonl")]
@@ -30,7 +30,7 @@ def clear(folder: Path) -> None:
 
 
 def keep(run: Run, result: Result, folder: Path) -> Path:
-    """Write the transcript of a result at once, so that it is there whatever becomes of the run; give its path."""
+    """Write the transcript of a result at once, so that it is kept even if the run ends early; give its path."""
     path = folder / run.transcript(result)
     record = Record(
         result.transcript,
@@ -46,7 +46,7 @@ def keep(run: Run, result: Result, folder: Path) -> Path:
 
 
 def write(runs: Sequence[Run], folder: Path, clauses: Mapping[str, Clause]) -> None:
-    """Write what is said of whole runs."""
+    """Write the files about whole runs."""
     (folder / data.NAME).write_text(data.data(runs), encoding="utf-8")
     (folder / _PAGE).write_text(page(runs, clauses), encoding="utf-8")
     (folder / _JUNIT).write_bytes(junit(runs, clauses))

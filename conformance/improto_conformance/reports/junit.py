@@ -21,7 +21,7 @@ _ELEMENTS = {
 
 
 def junit(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> bytes:
-    """Give the document: a suite for each codec and cut of each run, a case for each check."""
+    """Give the document: one suite for each codec and cut of each run, and one case for each check."""
     root = ElementTree.Element("testsuites", name="improto")
     for run in runs:
         for name, results in run.columns().items():

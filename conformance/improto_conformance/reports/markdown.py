@@ -12,7 +12,7 @@ from improto_spec import Clause
 
 __all__ = ["markdown"]
 
-_MOST: Final = 30  # failures that are told at length
+_MOST: Final = 30  # failures that are shown in detail
 
 
 def markdown(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> str:
@@ -60,7 +60,7 @@ def _failure(group: Group, clauses: Mapping[str, Clause]) -> Iterator[str]:
         yield ""
         yield f"{clause.id} ({clause.level}): {_plain(clause.text)}"
     yield ""
-    # An indented block is the one place where nothing that a peer has said means anything.
+    # Only in an indented block does nothing that a peer has sent count as markup.
     for complaint in result.complaints:
         expected, actual = sides(complaint, result.check.title)
         yield f"    expected: {escaped(expected)}"
@@ -68,5 +68,5 @@ def _failure(group: Group, clauses: Mapping[str, Clause]) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Write a text so that nothing in it is markup."""
+    """Write a text so that nothing in it counts as markup."""
     return "".join(f"\\{letter}" if letter in r"\`*_[]<>|#~&" else letter for letter in escaped(text))

@@ -11,7 +11,7 @@ __all__ = ["Element", "el", "html"]
 
 
 def el(tag: str, *children: Element | str, **attributes: str | float) -> Element:
-    """Make an element; in the names of attributes `_` stands for `-`, and is left out at the end."""
+    """Make an element; in the names of attributes, `_` stands for `-`, and a `_` at the end is left out."""
     made = Element(tag)
     for name, value in attributes.items():
         made.set(
@@ -33,5 +33,5 @@ def html(root: Element) -> str:
 
 
 def _shown(text: str) -> str:
-    """Escape what no text shows as it is, all but line ends."""
+    """Escape characters that cannot be shown, except line ends."""
     return "\n".join(map(escaped, text.split("\n")))

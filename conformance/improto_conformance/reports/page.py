@@ -17,7 +17,7 @@ from improto_spec import Clause
 
 __all__ = ["page"]
 
-_DRAWN: Final = 60  # failures with a diagram; the transcripts of all are there
+_DRAWN: Final = 60  # failures with a diagram; the report has the transcripts of all failures
 
 
 def page(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> str:

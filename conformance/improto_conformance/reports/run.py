@@ -51,19 +51,19 @@ class Run:
 
     results: Sequence[Result]
     role: str = "server"
-    """What was checked: a server, or a client."""
+    """What was checked: `server` or `client`."""
     target: str = ""
     command: Sequence[str] = ()
-    """The words of the command that was given, without those that choose checks and reports."""
+    """The words of the command, without those that choose checks and reports."""
     profile: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What the target declares of itself."""
+    """What the target declares."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stale: Sequence[str] = ()
-    """Known failures of the baseline that are none any more, each with what became of it."""
+    """Entries of the baseline that are stale, each with the reason."""
     interrupted: bool = False
     """Whether it ended before all checks had run."""
     name: str = ""
-    """What tells it from others that it is merged with."""
+    """A name that distinguishes it from other runs in a merged report."""
     date: str = field(default_factory=_now)
     """When it began, in UTC."""
     suite: str = field(default_factory=lambda: version("improto"))
@@ -77,7 +77,7 @@ class Run:
         return "/".join(["transcripts", *([self.name.replace("/", "_")] if self.name else []), result.file])
 
     def columns(self) -> dict[str, list[Result]]:
-        """Give the results by codec and cut, under what tells them from those of other runs."""
+        """Give the results by codec and cut, with the name of the run before it if there is one."""
         found: dict[str, list[Result]] = {}
         for result in self.results:
             found.setdefault(f"{self.name} {result.how}".strip(), []).append(result)
@@ -89,14 +89,14 @@ class Run:
 
 
 def replay(run: Run, path: Path) -> str:
-    """Give the command that sends again to the target what is in a transcript."""
+    """Give the command that replays a transcript on the target."""
     options = [word for word in run.command[3:] if word not in (run.target, "--shared")]
     return shlex.join(["improto", "replay", *options, str(path), run.target])
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Results that say the same: one check, one verdict, and one reason, in some codecs, cuts and runs."""
+    """Results with the same check, verdict and reason, in some codecs, cuts and runs."""
 
     run: Run
     result: Result
@@ -106,7 +106,7 @@ class Group:
 
 
 def groups(runs: Sequence[Run]) -> list[Group]:
-    """Group all results that did not pass, what the target is to blame for first."""
+    """Group all results that did not pass; those for which the target is to blame come first."""
     found: dict[object, Group] = {}
     for run in runs:
         for column, results in run.columns().items():
@@ -119,7 +119,7 @@ def groups(runs: Sequence[Run]) -> list[Group]:
 
 
 SEVERITY: Final = [Verdict.FAILED, Verdict.BROKEN, Verdict.INCONCLUSIVE, Verdict.KNOWN, Verdict.PASSED]
-"""The verdicts, the gravest first."""
+"""The verdicts, the worst first."""
 
 
 def again(run: Run, result: Result) -> str:
@@ -130,13 +130,13 @@ def again(run: Run, result: Result) -> str:
 
 
 def told_of(result: Result, clauses: Mapping[str, Clause]) -> list[Clause]:
-    """Give the clauses that a failure is about: the check's, and those that are violated."""
+    """Give the clauses that a failure is about: that of the check, and the violated ones."""
     ids = dict.fromkeys([result.check.clause, *sorted(result.violated)])
     return [clauses[id] for id in ids if id in clauses]
 
 
 def worst(codes: Iterable[int]) -> int:
-    """Give the gravest of the exit codes of runs."""
+    """Give the worst of the exit codes of several runs."""
     return max(codes, key=_GRAVITY.index)
 
 

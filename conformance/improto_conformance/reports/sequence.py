@@ -25,7 +25,7 @@ _LANE: Final = 9
 _VALUE: Final = 60  # characters of one field
 
 ASIDE: Final = (Event.ASKED, Event.TOLD)
-"""What passes between a client and its user, not on the connection."""
+"""The events between a client and its user, which are not on the connection."""
 _PHRASES: Final = {
     Event.HALF_CLOSED: "(sends no more)",
     Event.RESET: "(leaves the connection)",
@@ -60,7 +60,7 @@ def parties(entries: Sequence[Entry]) -> list[str]:
 
 
 def label(entry: Entry) -> str:
-    """Say what an entry is, escaped and with long values cut."""
+    """Describe an entry, escaped, and with long values shortened."""
     match entry.item:
         case bytes(data):
             return f"bytes {cut(ascii(data[: 2 * _VALUE]), _VALUE)}"

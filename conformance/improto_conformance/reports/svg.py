@@ -19,7 +19,7 @@ _HEAD: Final = 34
 _TIME: Final = 64  # the column of times
 _LANES: Final = 620  # for the columns of the parties, at most
 _LANE: Final = 96
-_TEXT: Final = 760  # for what is said
+_TEXT: Final = 760  # for the messages
 _LETTERS: Final = 100  # of it
 
 _TO_CLIENT: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)

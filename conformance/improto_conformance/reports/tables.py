@@ -36,7 +36,7 @@ def head(text: str, scope: str = "col") -> Element:
 
 
 def prose(text: str) -> Iterator[Element | str]:
-    """Give a sentence of the specification, in which `code` and *words* are marked."""
+    """Give a sentence of the specification, with markup for its `code` and *words*."""
     for number, part in enumerate(re.split(r"`([^`]*)`", text)):
         if number % 2:
             yield el("code", part)
@@ -55,7 +55,7 @@ def columns(runs: Sequence[Run]) -> dict[str, dict[str, Verdict]]:
 
 
 def matrix(runs: Sequence[Run], found: Sequence[Group]) -> Iterator[Element]:
-    """Give checks by codecs, cuts and runs, if there is more than one column; `found`: where a cell leads to."""
+    """Give checks by codecs, cuts and runs, if there is more than one column; `found`: where the link of a cell leads."""
     if len(columns(runs)) < 2:
         return
     places = {
@@ -103,7 +103,7 @@ def _cell(verdict: Verdict | None, place: str | None) -> Element:
 
 
 def tried(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> Element:
-    """Give each clause that was tried, and the worst that came of it."""
+    """Give each clause that was tried, with its worst verdict."""
     found: dict[str, list[tuple[str, Verdict]]] = {}
     for run in runs:
         for result in run.results:
@@ -123,7 +123,7 @@ def tried(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> Element:
 
 
 def _verdicts(result: Result) -> dict[str, Verdict]:
-    """Give what a result says of which clauses: nothing of the check's own, if it failed for another one."""
+    """Give the verdict of a result on each clause: none on the check's own, if the check failed for another one."""
     own = result.verdict if result.verdict is Verdict.PASSED else Verdict.INCONCLUSIVE
     if result.verdict in (Verdict.INCONCLUSIVE, Verdict.BROKEN):
         return {result.check.clause: result.verdict}

@@ -18,7 +18,7 @@ _ADVICE = (
 
 
 def failure(result: Result, clauses: Mapping[str, Clause], *again: str) -> Iterator[str]:
-    """Tell of a failure: the clause with its text, what is wrong, what happened last, and how to see it again.
+    """Describe a failure: the clause with its text, what is wrong, what happened last, and how to run it again.
 
     `again`: the commands for that.
     """
@@ -38,7 +38,7 @@ def failure(result: Result, clauses: Mapping[str, Clause], *again: str) -> Itera
 
 
 def summary(run: Run) -> Iterator[str]:
-    """Give a line for each codec and cut, the time waited in vain, and the verdict."""
+    """Give a line for each codec and cut, the time of waiting in vain, and the verdict."""
     for name, mine in run.columns().items():
         counts = Counter(result.verdict for result in mine)
         seconds = sum(result.seconds for result in mine)

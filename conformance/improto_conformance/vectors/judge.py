@@ -31,7 +31,7 @@ Seen = AnyMessage | str
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a receiver made of a stream: all that it read, and whether it closed."""
+    """How a receiver read a stream: everything that it read, and whether it closed."""
 
     items: tuple[Seen, ...]
     closed: bool
@@ -49,14 +49,14 @@ def conforming(vector: Vector) -> list[Seen]:
 
 
 def judge_message(vector: Vector, seen: Seen) -> Iterator[str]:
-    """Complain unless a receiver made of the payload what the vector says."""
+    """Complain unless a receiver read the payload as the vector says."""
     wanted = conforming(vector)
     if seen not in wanted:
         yield f"{vector.id} is {' or '.join(map(_shown, wanted))}, and was read as {_shown(seen)}"
 
 
 def judge_stream(vector: Vector, read: Read) -> Iterator[str]:
-    """Complain unless a receiver made of the stream what the vector says."""
+    """Complain unless a receiver read the stream as the vector says."""
     wanted = _wanted(vector)
     if read.items != wanted.items:
         yield f"{vector.id} has {_listed(wanted.items)}, and was read as {_listed(read.items)}"
@@ -65,7 +65,7 @@ def judge_stream(vector: Vector, read: Read) -> Iterator[str]:
 
 
 def take_message(vector: Vector) -> Seen:
-    """Read a message vector's payload with our own codec, with the default bounds for a client's (LIMIT-26)."""
+    """Read the payload of a message vector with our own codec; one from a client with the default bounds (LIMIT-26)."""
     data = vector.data
     sender = Role(data["from"])
     try:
@@ -99,7 +99,7 @@ def take_stream(vector: Vector, pieces: Sequence[bytes]) -> Read:
 
 
 def segmentations(data: bytes) -> Iterator[list[bytes]]:
-    """Cut bytes in ways that readers get wrong: not at all, in two at each of many places, into single bytes."""
+    """Cut bytes in ways that often show faults: not at all, in two at each of many places, into single bytes."""
     yield [data]
     if len(data) <= 4096:
         yield [data[at : at + 1] for at in range(len(data))]

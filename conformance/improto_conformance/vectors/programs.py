@@ -31,11 +31,11 @@ _PATIENCE: Final = 30.0
 
 
 class NoProgram(ImprotoError):
-    """The program cannot be started, or does not answer as it should."""
+    """The program cannot be started, or does not answer as README.md demands."""
 
 
 class Tally:
-    """What came of running vectors through a program."""
+    """The results of running vectors through a program."""
 
     def __init__(self) -> None:
         """Begin with nothing done."""
@@ -44,7 +44,7 @@ class Tally:
         self.failed: list[tuple[Vector, str]] = []
 
     def count(self, vector: Vector, answer: Tagged, complaints: Iterable[str]) -> None:
-        """Count one answer, and what there is to complain of it."""
+        """Count one answer, with the complaint about it if there is one."""
         if answer.get("unsupported") is True:
             self.unsupported += 1
             return
@@ -63,7 +63,7 @@ def check_decoder(command: str, vectors: Iterable[Vector]) -> Tally:
 
 
 def check_encoder(command: str, vectors: Iterable[Vector]) -> Tally:
-    """Have an encoder write the canonical message vectors, and read them back; NoProgram if it cannot be run."""
+    """Let an encoder write the canonical message vectors, and read them back; NoProgram if it cannot be run."""
     with _running(command) as program:
         return judge_encoder(program.ask, vectors)
 
@@ -71,7 +71,7 @@ def check_encoder(command: str, vectors: Iterable[Vector]) -> Tally:
 def judge_decoder(
     ask: Ask, vectors: Iterable[Vector], cuts: Callable[[bytes], Iterable[list[bytes]]] = segmentations
 ) -> Tally:
-    """Ask for what a decoder makes of the message and stream vectors among these, streams in some cuts."""
+    """Ask how a decoder reads the message and stream vectors among these, with streams cut in several ways."""
     tally = Tally()
     for vector in vectors:
         if vector.kind == "message":
@@ -86,7 +86,7 @@ def judge_decoder(
 
 
 def judge_encoder(ask: Ask, vectors: Iterable[Vector]) -> Tally:
-    """Ask for what an encoder makes of the messages of the canonical vectors among these."""
+    """Ask how an encoder writes the messages of the canonical vectors among these."""
     tally = Tally()
     for vector in vectors:
         if vector.kind == "message" and vector.data["result"] == "canonical":
@@ -141,7 +141,7 @@ def _doubled_keys(data: bytes) -> bool:
 
 
 def _error_in_a_list(data: bytes) -> bool:
-    """Tell whether an ERROR's text is not bare (ERROR-1, PICKLE-28)."""
+    """Tell whether the text of an ERROR is in a list (ERROR-1, PICKLE-28)."""
     command, _, pickled = data.partition(b" ")
     if command != Error.COMMAND.encode():
         return False
@@ -183,11 +183,11 @@ class _Program:
         if not line:
             raise NoProgram(
                 f"{self._command} did not answer {request['id']}: it ended, or was silent for {_PATIENCE} s; "
-                "it has to answer each line, and to end with its input"
+                "it must answer each line, and end when its input ends"
             )
         if not isinstance(answer, dict):
             raise NoProgram(
-                f"{self._command} answers {request['id']} with {line[:200]!r}; it has to answer each line "
+                f"{self._command} answers {request['id']} with {line[:200]!r}; it must answer each line "
                 f"with a JSON object on one line, within {_PATIENCE} s"
             )
         return cast(Tagged, answer)
@@ -210,4 +210,4 @@ def _running(command: str) -> Generator[_Program, None, None]:
         finally:
             with suppress(OSError, subprocess.TimeoutExpired):
                 process.communicate(timeout=_PATIENCE)
-            process.kill()  # what does not end with its input is ended
+            process.kill()  # a program that does not end with its input is ended

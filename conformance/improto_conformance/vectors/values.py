@@ -26,7 +26,7 @@ def read_bytes(digits: str | Sequence[tuple[str, int]]) -> bytes:
 
 
 def read_message(tagged: Tagged, resolve: Resolve = _no_names) -> AnyMessage:
-    """Make the message; InvalidMessage, KeyError or TypeError if a vector's message is none."""
+    """Make the message; InvalidMessage, KeyError or TypeError if the value does not describe one."""
     fields = {name: _read(value, resolve) for name, value in tagged["fields"].items()}
     return cast("Callable[..., AnyMessage]", COMMANDS[tagged["command"]])(**fields)
 
