@@ -207,7 +207,7 @@ def stall(ground: Ground) -> None:
 
 @fault(
     "many readers that stall",
-    "Not more than the bound, here 1 MB, waits for all of them together: those for whom the most waits are closed.",
+    "Together they never have more waiting than the bound, here 1 MB: the connections with the most waiting are closed.",
     bounds={"flush": 0.1, "events": 1 << 30, "all_queues": 1_000_000},
 )
 def many_stall(ground: Ground) -> None:

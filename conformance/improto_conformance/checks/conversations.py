@@ -83,7 +83,7 @@ def _(seen: Transcript) -> Complaints:
         yield from seen.expect(party, [Invitation(seen.conversation, seen.name("ann"))])
 
 
-@check("INVITE-5", "who invites only oneself is refused")
+@check("INVITE-5", "an INVITE of only oneself is refused")
 def only_oneself(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     ann.send(Invite((ann.name,)), deliberate=True)
@@ -127,7 +127,7 @@ def _(seen: Transcript) -> Complaints:
                 yield f"before a JOIN the conversation was to stand in the list of {party} without members"
 
 
-@check("JOIN-4", "who was not invited may JOIN", policy="open")
+@check("JOIN-4", "a user who was not invited may JOIN", policy="open")
 def uninvited(stage: Stage) -> None:
     ann, _bo = stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
@@ -170,7 +170,7 @@ def _(seen: Transcript) -> Complaints:
         yield f"after a second JOIN bo was to hear the message once, and heard {heard}"
 
 
-@check("JOIN-10", "JOIN is not replied to, and nobody is notified")
+@check("JOIN-10", "JOIN has no reply, and nobody is notified")
 def silent_join(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     id = stage.invite(ann, bo)
@@ -185,7 +185,7 @@ def _(seen: Transcript) -> Complaints:
         yield from seen.expect(party, [], since="invited")
 
 
-@check("LEAVE-2", "who has left receives no more messages")
+@check("LEAVE-2", "a user who has left receives no more messages")
 def left(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("left")
@@ -269,7 +269,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("bo", [Code.NOT_MEMBER], since="leave")
 
 
-@check("LEAVE-7", "who has left may JOIN again while the conversation lives")
+@check("LEAVE-7", "a user who has left may JOIN again while the conversation lives")
 def come_back(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("leave")
@@ -339,7 +339,7 @@ def _(seen: Transcript) -> Complaints:
         yield f"five conversations were to have five ids, and had {len(seen.conversations)}"
 
 
-@check("LIST-4", "the list goes to nobody but who asked")
+@check("LIST-4", "the list goes only to the user who asked for it")
 def list_for_one(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     ann.barrier()
@@ -370,7 +370,7 @@ def _(seen: Transcript) -> Complaints:
         yield "cy was to see the conversation of ann and bo"
 
 
-@check("LIST-8", "members are listed in the order of joining, who joins again at the end")
+@check("LIST-8", "members are listed in the order of joining; a user who joins again comes last")
 def order_of_members(stage: Stage) -> None:
     ann, _bo, _cy = stage.talk("ann", "bo", "cy")
     ann.send(Leave(stage.transcript.conversation), Join(stage.transcript.conversation))
@@ -465,7 +465,7 @@ def _(seen: Transcript) -> Complaints:
         yield from _nothing_at_all(seen, party, "joins")
 
 
-@check("LEAVE-8", "no list comes for a LEAVE, nor a word to those who stay")
+@check("LEAVE-8", "a LEAVE causes no list, and no message to those who stay")
 def no_list_for_a_leave(stage: Stage) -> None:
     ann, bo, _cy = stage.talk("ann", "bo", "cy")
     stage.mark("leaves")
@@ -501,7 +501,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("bo", [seen.said("bo", "still here")], since="left")
 
 
-@check("LEAVE-6", "LEAVE by who was never invited is refused", policy="open")
+@check("LEAVE-6", "LEAVE by a user who was never invited is refused", policy="open")
 def leave_of_an_outsider(stage: Stage) -> None:
     stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
@@ -514,7 +514,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("cy", [Code.NOT_MEMBER])
 
 
-@check("LIST-7", "the list has who asks for it, and nobody who has left")
+@check("LIST-7", "the list has the user who asks for it, and no user who has left")
 def members_only(stage: Stage) -> None:
     ann, bo, cy = stage.talk("ann", "bo", "cy")
     bo.send(Leave(stage.transcript.conversation))
@@ -531,7 +531,8 @@ def _(seen: Transcript) -> Complaints:
 
 
 @check(
-    "ORDER-6", "each list shows what was done by oneself or others just before, though one came before that"
+    "ORDER-6",
+    "each list shows what was done just before it, by oneself or by others, even if another list came shortly before",
 )
 def fresh_lists(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
@@ -558,7 +559,9 @@ def _(seen: Transcript) -> Complaints:
         yield f"ann was to be shown {wanted} one after the other, and was shown {shown}"
 
 
-@check("CONV-1", "a conversation lives as long as somebody is in it who was not invited", policy="open")
+@check(
+    "CONV-1", "a conversation lives as long as it has a member, even one who was not invited", policy="open"
+)
 def kept_by_who_came_uninvited(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     id = stage.invite(ann, bo)

@@ -62,7 +62,7 @@ def _(seen: Transcript) -> Complaints:
 
 @check(
     "JOIN-6",
-    "a server that declares to be private lets nobody join uninvited",
+    "a server that declares to be private lets no user join without an invitation",
     policy="private",
     name="declared",
 )
@@ -109,7 +109,7 @@ def repeat(stage: Stage) -> None:
 
 @check(
     "CONN-17",
-    "who does not register is told so, and closed, at the time that is declared",
+    "a client that does not register is told so, and its connection is closed, at the declared time",
     name="declared",
     seconds="register",
 )

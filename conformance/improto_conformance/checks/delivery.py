@@ -50,7 +50,7 @@ def _(seen: Transcript) -> Complaints:
         yield from seen.expect(party, [seen.said("ann", "hello")], since="said")
 
 
-@check("SEND-2", "who only listens, and sends nothing, is sent all messages")
+@check("SEND-2", "a member who sends nothing receives all messages")
 def to_listeners(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("said")
@@ -76,7 +76,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [seen.said("ann", "hello")], since="said")
 
 
-@check("SEND-4", "a message goes to nobody who is no member, invited or not")
+@check("SEND-4", "a message goes only to members, not to users who are only invited")
 def to_nobody_else(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     cy, di = stage.enter("cy", "di")
@@ -106,7 +106,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION])
 
 
-@check("SEND-6", "who is no member cannot send", policy="open")
+@check("SEND-6", "a user who is not a member cannot send", policy="open")
 def from_outside(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
@@ -207,7 +207,7 @@ def _(seen: Transcript) -> Complaints:
         yield f"60 messages were to be heard, and {len(heard['ann'])} were"
 
 
-@check("JOIN-11", "who joins late does not hear what was said before")
+@check("JOIN-11", "a user who joins late does not receive what was said before")
 def no_history(stage: Stage) -> None:
     ann, bo, cy = stage.enter("ann", "bo", "cy")
     id = stage.invite(ann, bo, cy)
@@ -223,7 +223,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("cy", [], since="late")
 
 
-@check("SEND-3", "the only member hears what it says")
+@check("SEND-3", "the only member receives its own messages")
 def alone(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     id = stage.invite(ann, bo)
@@ -241,7 +241,7 @@ def _(seen: Transcript) -> Complaints:
 
 @check(
     "SEND-4",
-    "a message goes neither to who only invited, nor to who has left, nor to members of another conversation",
+    "a message goes neither to a user who only invited, nor to one who has left, nor to members of another conversation",
 )
 def to_no_former_member(stage: Stage) -> None:
     ann, bo, cy, di = stage.enter("ann", "bo", "cy", "di")
@@ -264,7 +264,7 @@ def _(seen: Transcript) -> Complaints:
         yield from seen.expect(party, [], since="said")
 
 
-@check("SEND-4", "a message goes to nobody who holds an invitation to its conversation")
+@check("SEND-4", "a message does not go to users who hold an invitation to its conversation")
 def to_no_invited_user(stage: Stage) -> None:
     ann, bo, cy = stage.enter("ann", "bo", "cy")
     id = stage.invite(ann, bo, cy)
@@ -298,7 +298,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("bo", [], since="said")
 
 
-@check("MESSAGE-6", "who has left and joined again hears each message once")
+@check("MESSAGE-6", "a user who has left and joined again receives each message once")
 def once_after_coming_back(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     bo.send(Leave(stage.transcript.conversation), Join(stage.transcript.conversation))

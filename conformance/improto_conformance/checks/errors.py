@@ -59,7 +59,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", codes)
 
 
-@check("ERROR-5", "an ERROR goes to nobody but who sent the request")
+@check("ERROR-5", "an ERROR goes only to the sender of the request")
 def to_nobody_else(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     ann.send(Join("no-such-id"), deliberate=True)
@@ -126,7 +126,7 @@ def _(seen: Transcript) -> Complaints:
 
 @check(
     "CONN-24",
-    "after a malformed pickle, whose end nobody knows, the connection is closed",
+    "after a malformed pickle, whose end is unknown, the connection is closed",
     codecs=("pickle",),
     transport="stream",
 )
@@ -142,7 +142,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect_closed("ann")
 
 
-@check("CONN-25", "what is malformed on one connection does not touch another one", codecs=_WRITTEN)
+@check("CONN-25", "a malformed message on one connection does not affect another one", codecs=_WRITTEN)
 def others_unharmed(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     [bad] = stage.enter("bad")
@@ -160,9 +160,7 @@ def _(seen: Transcript) -> Complaints:
             yield f"{party} was to hear the message after somebody else's malformed one"
 
 
-@check(
-    "CODEC-5", "what is no text where a text is due is invalid, and the connection goes on", codecs=_WRITTEN
-)
+@check("CODEC-5", "another value in place of a text is invalid, and the connection goes on", codecs=_WRITTEN)
 def wrong_type(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     ann.send_bytes(_WRONG_TYPE[ann.codec.name])
@@ -399,7 +397,10 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Code.NO_SUCH_USER, Code.INVALID, Code.TOO_MANY], since="full")
 
 
-@check("ERROR-6", "a status that is too long counts before a name in use, and that before all else")
+@check(
+    "ERROR-6",
+    "a status that is too long is refused before a name in use, and a name in use before everything else",
+)
 def invalid_before_name_in_use(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     other = stage.connect("other")
@@ -434,7 +435,7 @@ _UNKNOWN_AND_MALFORMED = {
 }
 
 
-@check("ERROR-6", "what is malformed is so under an unknown command too", codecs=_FRAMED)
+@check("ERROR-6", "a malformed message is malformed, even if its command is unknown", codecs=_FRAMED)
 def malformed_before_unknown(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     ann.send_bytes(_UNKNOWN_AND_MALFORMED[ann.codec.name])
@@ -471,7 +472,7 @@ def _(seen: Transcript) -> Complaints:
 
 @check(
     "ERROR-8",
-    "nothing follows the `timeout` of who does not register, whatever is asked then",
+    "nothing follows the `timeout` of a client that does not register, whatever it asks then",
     seconds="register",
 )
 def asked_after_the_end(stage: Stage) -> None:

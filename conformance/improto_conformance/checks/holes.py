@@ -19,7 +19,7 @@ from improto_conformance.stage import Stage
 from improto_conformance.transcript import Transcript
 
 
-@check("GOODBYE-8", "who has joined uninvited and goes offline is a member no more", policy="open")
+@check("GOODBYE-8", "a user who has joined uninvited and goes offline is no longer a member", policy="open")
 def uninvited_member_goes(stage: Stage) -> None:
     ann, _bo = stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
@@ -40,7 +40,7 @@ def _(seen: Transcript) -> Complaints:
         yield f"after cy's GOODBYE the members were to be {members}"
 
 
-@check("GOODBYE-2", "who goes offline after all conversations have ended is offline")
+@check("GOODBYE-2", "a user who goes offline after all conversations have ended is offline")
 def conversations_ended_before(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     second = stage.invite(ann, bo)
@@ -85,7 +85,7 @@ def _(seen: Transcript) -> Complaints:
 
 
 @check(
-    "CONN-17", "who has registered, or gone, in time is not asked for a REGISTER any more", seconds="register"
+    "CONN-17", "a client that has registered, or ended, in time gets no `timeout` later", seconds="register"
 )
 def in_time(stage: Stage) -> None:
     stranger = stage.connect("stranger")
@@ -133,7 +133,7 @@ def _(seen: Transcript) -> Complaints:
         yield from seen.expect(party, said, since="said")
 
 
-@check("GOODBYE-5", "who says something and then GOODBYE in one write is heard, and hears it")
+@check("GOODBYE-5", "a text sent in one write with a GOODBYE after it is delivered, also to its sender")
 def last_words(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("said")

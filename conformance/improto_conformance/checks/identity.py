@@ -29,7 +29,12 @@ def _other_spellings(id: str) -> Iterator[str]:
         yield id.swapcase()
 
 
-@check("JOIN-8", "what is only like the id of a conversation is no id of one", defaults=True, varies=True)
+@check(
+    "JOIN-8",
+    "a text that is only similar to the id of a conversation is not its id",
+    defaults=True,
+    varies=True,
+)
 def other_spellings(stage: Stage) -> None:
     [ann] = stage.talk("ann", "bo")[:1]
     stage.mark("spelled")
@@ -45,7 +50,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION] * 3 * len(tried), since="spelled")
 
 
-@check("JOIN-8", "what each object has in some languages, and a place from the end, are no conversations")
+@check("JOIN-8", "names that every object has in some languages, and negative indexes, are not conversations")
 def inherited_ids(stage: Stage) -> None:
     [ann] = stage.talk("ann", "bo")[:1]
     stage.mark("inherited")
@@ -59,7 +64,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION] * 3 * (len(_INHERITED) + 1), since="inherited")
 
 
-@check("INVITE-6", "what each object has in some languages is nobody who is online", alone=True)
+@check("INVITE-6", "names that every object has in some languages are not users who are online", alone=True)
 def inherited_names(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     for name in _INHERITED:
@@ -80,7 +85,9 @@ def _register_as(stage: Stage, label: str, name: str) -> Party:
     return party
 
 
-@check("PRESENCE-2", "who is called what each object has in some languages is in the roster", alone=True)
+@check(
+    "PRESENCE-2", "a user with a name that every object has in some languages is in the roster", alone=True
+)
 def inherited_names_in_rosters(stage: Stage) -> None:
     for number, name in enumerate(_INHERITED):
         _register_as(stage, str(number), name)

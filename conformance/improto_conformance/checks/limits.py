@@ -317,7 +317,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("cy", made, since="ended")
 
 
-@check("LIMIT-18", "who takes a freed name may begin as many conversations as anybody")
+@check("LIMIT-18", "a user who takes a freed name may begin as many conversations as others")
 def not_inherited(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     for _ in range(stage.profile.limits.living):

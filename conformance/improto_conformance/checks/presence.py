@@ -47,7 +47,7 @@ def _(seen: Transcript) -> Complaints:
             yield f"{party} received a roster without itself"
 
 
-@check("PRESENCE-4", "who was there before is told of who comes and goes")
+@check("PRESENCE-4", "users who are online are shown who comes and goes")
 def come_and_go(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     [bo] = stage.enter("bo")
@@ -133,7 +133,7 @@ def _(seen: Transcript) -> Complaints:
             return
 
 
-@check("PRESENCE-4", "a STATUS is shown to everybody, who sends it and who sends nothing")
+@check("PRESENCE-4", "a STATUS is shown to everybody, also to its sender and to users who send nothing")
 def status_is_shown(stage: Stage) -> None:
     ann, bo, cy = parties = stage.enter("ann", "bo", "cy")
     for party in parties:
@@ -199,7 +199,7 @@ def _(seen: Transcript) -> Complaints:
             yield f"{party} was to receive no CONVERSATIONS for a STATUS"
 
 
-@check("STATUS-4", "the same STATUS again is no fault")
+@check("STATUS-4", "the same STATUS again is allowed")
 def same_again(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     ann.send(Status("here"), Status("busy"), Status("busy"))

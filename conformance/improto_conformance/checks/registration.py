@@ -52,7 +52,7 @@ def _(seen: Transcript) -> Complaints:
             yield "after a refused second REGISTER the roster was to have the old name and not the new one"
 
 
-@check("REGISTER-4", "the name of somebody who is online is not given again")
+@check("REGISTER-4", "the name of a user who is online is not given to another user")
 def name_in_use(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     other = stage.connect("other")
@@ -153,7 +153,7 @@ def _(seen: Transcript) -> Complaints:
         yield "the freed name was to be registered again"
 
 
-@check("GOODBYE-6", "what follows GOODBYE has no effect and no answer")
+@check("GOODBYE-6", "whatever follows GOODBYE has no effect and no reply")
 def after_goodbye(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("goodbye")
@@ -185,7 +185,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect_closed("ann")
 
 
-@check("GOODBYE-8", "who goes offline is a member no more, and conversations that nobody is in end")
+@check("GOODBYE-8", "a user who goes offline is no longer a member, and conversations without users end")
 def memberships_end(stage: Stage) -> None:
     ann, bo, cy = stage.talk("ann", "bo", "cy")
     bo.send(Goodbye())
@@ -210,7 +210,7 @@ def _(seen: Transcript) -> Complaints:
         yield "a conversation whose members have all gone offline was to end"
 
 
-@check("GOODBYE-9", "who takes a freed name inherits no membership")
+@check("GOODBYE-9", "a user who takes a freed name inherits no membership")
 def no_inheritance(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     bo.send(Goodbye())
@@ -247,7 +247,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect_open("bo")
 
 
-@check("CONN-16", "who is not registered receives no roster, whatever the others do")
+@check("CONN-16", "a client that is not registered receives no roster, whatever others do")
 def nothing_before_register(stage: Stage) -> None:
     stranger = stage.connect("stranger")
     ann, bo = stage.enter("ann", "bo")
@@ -292,7 +292,7 @@ def first_roster_stays(stage: Stage) -> None:
 first_roster_stays.judge(_first_is_the_roster)
 
 
-@check("REGISTER-3", "who sends a second REGISTER stays a member and keeps the status")
+@check("REGISTER-3", "a user who sends a second REGISTER stays a member and keeps the status")
 def stays_a_member(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("again")
@@ -315,7 +315,7 @@ def _(seen: Transcript) -> Complaints:
         yield "the status of ann was to stay 'here'"
 
 
-@check("REGISTER-6", "a REGISTER with somebody's name changes nothing for who has it")
+@check("REGISTER-6", "a REGISTER with the name of a user changes nothing for this user")
 def nothing_changes(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("taken")
@@ -344,7 +344,7 @@ nothing_changes.judge(_ann_as_before)
 status_of_who_has_the_name.judge(_ann_as_before)
 
 
-@check("GOODBYE-8", "all memberships and invitations of who goes offline end")
+@check("GOODBYE-8", "all memberships and invitations of a user who goes offline end")
 def all_of_them_end(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     second, _third = stage.invite(ann, bo), stage.invite(ann, bo)
@@ -369,7 +369,7 @@ def _(seen: Transcript) -> Complaints:
         yield f"ann was to be alone in two conversations after bo had gone, and all three to end with her LEAVE; {left!a}"
 
 
-@check("GOODBYE-9", "who takes a freed name inherits no invitation", policy="private")
+@check("GOODBYE-9", "a user who takes a freed name inherits no invitation", policy="private")
 def no_inherited_invitation(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     ann.barrier()
@@ -385,7 +385,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("heir", [Code.NOT_INVITED])
 
 
-@check("CONN-16", "who was refused, and is not registered, receives no roster")
+@check("CONN-16", "a client that was refused, and is not registered, receives no roster")
 def nothing_after_a_refusal(stage: Stage) -> None:
     stranger = stage.connect("stranger")
     stranger.send(ListConversations(), deliberate=True)
@@ -404,7 +404,7 @@ def _(seen: Transcript) -> Complaints:
         yield "stranger, who is not registered, was to receive neither rosters nor lists"
 
 
-@check("REGISTER-6", "who was refused a name, and goes, takes nobody offline")
+@check("REGISTER-6", "a client that was refused a name, and ends, takes no user offline")
 def refused_ones_go(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     for label in ("leaver", "breaker"):
@@ -436,7 +436,9 @@ def _expect_shown(seen: Transcript, party: str, shown: str, status: str) -> Comp
         yield f"{party} was to be shown {shown} as {status!r}, and was shown {first.users.get(seen.name(shown))!r}"
 
 
-@check("GOODBYE-4", "the last of a connection takes nobody offline who has the freed name by then")
+@check(
+    "GOODBYE-4", "the end of an old connection does not take a user offline who has the freed name by then"
+)
 def old_connection_ends(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     ann.send(Goodbye())
@@ -457,7 +459,7 @@ def _(seen: Transcript) -> Complaints:
     yield from _expect_shown(seen, "cy", "ann", "back")
 
 
-@check("REGISTER-4", "of several who ask for one name at a time one gets it", varies=True)
+@check("REGISTER-4", "if several ask for one name at the same time, one gets it", varies=True)
 def asked_for_at_once(stage: Stage) -> None:
     parties = [stage.connect(label) for label in _RIVALS]
     for party in parties:

@@ -184,9 +184,7 @@ def _(seen: Transcript) -> Complaints:
     yield from _expect_all(seen, "late", said)
 
 
-@check(
-    "FLOW-3", "a roster that replaces a waiting one does not take its place before what was said meanwhile"
-)
+@check("FLOW-3", "a roster that replaces a waiting one does not come before what was said meanwhile")
 def newest_at_the_end(stage: Stage) -> None:
     _while_it_waits(stage)
 
@@ -226,7 +224,11 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("cy", [])
 
 
-@check("FLOW-5", "a member and a stranger who stop in mid-message delay nobody", transport="stream")
+@check(
+    "FLOW-5",
+    "a member, and a client that is not registered, that stop within a message delay nobody",
+    transport="stream",
+)
 def in_mid_message(stage: Stage) -> None:
     ann, slow = stage.talk("ann", "slow")
     said = SendMessage(stage.transcript.conversation, "whole")
@@ -246,7 +248,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("cy", [])
 
 
-@check("MESSAGE-7", "who reads is sent all, however much it is, and not taken for slow")
+@check("MESSAGE-7", "a client that reads gets everything, however much it is, and is not closed as slow")
 def however_much(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("said")

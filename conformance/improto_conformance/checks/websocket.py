@@ -113,7 +113,11 @@ def _(seen: Transcript) -> Complaints:
     yield from _faults(seen, "WS-1")
 
 
-@check("WS-2", "the server's messages are text in ascii and json, else binary", transport="websocket")
+@check(
+    "WS-2",
+    "the server's messages are text in ascii and json, and binary in the other codecs",
+    transport="websocket",
+)
 def kind_of_message(stage: Stage) -> None:
     _speak(stage)
 
@@ -140,7 +144,7 @@ def _(seen: Transcript) -> Complaints:
             yield "ann was to be shown with the status of the REGISTER that came in many frames"
 
 
-@check("WS-1", "a ping is answered, and is no message of this protocol", transport="websocket")
+@check("WS-1", "a ping is answered, and is not a message of this protocol", transport="websocket")
 def ping(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     _link(ann).ping()
@@ -162,7 +166,7 @@ def _judge_malformed(seen: Transcript) -> Complaints:
     yield from seen.expect_open("ann")
 
 
-@check("WS-9", "what is malformed is answered, and the connection goes on", transport="websocket")
+@check("WS-9", "a malformed message is answered, and the connection goes on", transport="websocket")
 def malformed(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     nonsense = {
@@ -202,7 +206,7 @@ def _expect_gone(seen: Transcript) -> Complaints:
         yield "bo was to be shown that ann is gone"
 
 
-@check("WS-8", "who closes with a close frame goes offline", transport="websocket")
+@check("WS-8", "a user whose client sends a close frame goes offline", transport="websocket")
 def close_frame(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     ann.send(Status("leaving"))
@@ -212,7 +216,7 @@ def close_frame(stage: Stage) -> None:
     stage.mark("gone")
 
 
-@check("WS-8", "who breaks off without a close frame goes offline", transport="websocket")
+@check("WS-8", "a user whose connection ends without a close frame goes offline", transport="websocket")
 def no_close_frame(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     bo.wait_to_see(ann.name, "here")

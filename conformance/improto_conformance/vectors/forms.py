@@ -133,7 +133,7 @@ def _check(name: str, group: list[Vector]) -> Check:
     return Check(
         name,
         clause,
-        f"{'a stream' if 'streams' in kind else 'a payload'} is taken for what the vectors say",
+        f"{'streams' if 'streams' in kind else 'payloads'} are read as the vectors say",
         partial(_play, group),
         codecs=(available()[0],) if auto else tuple(sorted(codecs)),
         needs=tuple(available()) if auto else (),

@@ -50,7 +50,7 @@ def _there_and_back(id: str, stage: Stage) -> None:
 
 
 for _name, _id in _IDS.items():
-    check("CLIENT-9", f"the id {_id!a} goes back exactly as it came", name=f"id-{_name}")(
+    check("CLIENT-9", f"the id {_id!a} goes back to the server unchanged", name=f"id-{_name}")(
         partial(_there_and_back, _id)
     )
 
@@ -97,7 +97,10 @@ def send_to_nowhere(stage: Stage) -> None:
     stage.join("8")
 
 
-@check("CLIENT-10", "nothing is said in a conversation that is called what each object has, before JOIN")
+@check(
+    "CLIENT-10",
+    "nothing is sent before JOIN to a conversation whose id is an attribute that every object has",
+)
 def send_to_what_objects_have(stage: Stage) -> None:
     stage.enter("bo")
     for id in ("constructor", "toString", "__proto__", "__class__"):
@@ -106,13 +109,16 @@ def send_to_what_objects_have(stage: Stage) -> None:
     stage.join("8")
 
 
-@check("CONN-8", "a list is told of whose conversations are called what each object has")
+@check(
+    "CONN-8",
+    "the client tells of a list in which ids and names are those of attributes that every object has",
+)
 def list_of_what_objects_have(stage: Stage) -> None:
     stage.enter("bo")
     stage.asks_for_list({"__proto__": ("constructor", "bo"), "constructor": (), "__class__": ("__proto__",)})
 
 
-@check("CLIENT-10", "what an earlier connection has joined is not joined on the next one")
+@check("CLIENT-10", "conversations that were joined on an earlier connection are not joined on the next one")
 def nothing_is_left_over(stage: Stage) -> None:
     stage.after_another(_stay_in_a_conversation)
     stage.ask(Join("7"))
@@ -288,7 +294,7 @@ def _listed(conversations: dict[str, tuple[str, ...]], stage: Stage) -> None:
 
 
 for _name, _list in _LISTS.items():
-    check("LIST-2", f"a list {_name.replace('-', ' ')} is told of as it is", name=f"list-{_name}")(
+    check("LIST-2", f"the client tells of a list unchanged: {_name.replace('-', ' ')}", name=f"list-{_name}")(
         partial(_listed, _list)
     )
 

@@ -133,7 +133,7 @@ def both_buffers_full(stage: Stage) -> None:
 
 @check(
     "CLIENT-17",
-    "while nobody reads what it writes a roster is told of; then all is there that was sent, whole",
+    "while nobody reads what it writes, it tells of a roster; later everything that it sent is there, complete",
 )
 def nothing_is_cut(stage: Stage) -> None:
     count = _fill(stage)

@@ -49,7 +49,7 @@ def invite_again(stage: Stage) -> None:
         stage.tells(Error)
 
 
-@check("CLIENT-14", "a JOIN that is refused keeps nobody from another one")
+@check("CLIENT-14", "a JOIN that is refused does not prevent another one")
 def join_another(stage: Stage) -> None:
     stage.enter("bo")
     for id in ("7", "8"):
@@ -104,7 +104,7 @@ def _worded(text: str, stage: Stage) -> None:
 for _name, _text in _TEXTS.items():
     check(
         "CLIENT-15",
-        f"an ERROR {_name.replace('-', ' ')} is told of as it is",
+        f"the client tells of an ERROR unchanged: {_name.replace('-', ' ')}",
         name=f"error-{_name}",
         alone=True,
     )(partial(_worded, _text))
@@ -150,7 +150,7 @@ _CODES = {
 for _name, _text in _CODES.items():
     check(
         "ERROR-11",
-        f"the code of {_text!a} is what stands before the first colon",
+        f"the code of {_text!a} is the text before the first colon",
         name=f"code-{_name}",
         alone=True,
     )(partial(_worded, _text))

@@ -5,7 +5,7 @@ from improto_conformance.clients.check import check
 from improto_conformance.clients.stage import Stage
 
 
-@check("CLIENT-10", "who is a member says something after a list too")
+@check("CLIENT-10", "a member can still send after a list")
 def send_after_list(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")

@@ -83,7 +83,7 @@ def _between_rosters(data: _Bytes, times: int, stage: Stage) -> None:
 for _name, _data in _UNKNOWN.items():
     check(
         "CLIENT-6",
-        f"an unknown command {_name.replace('-', ' ')} is ignored and told of",
+        f"the client ignores an unknown command {_name.replace('-', ' ')}, and tells its user",
         name=f"unknown-{_name}",
         alone=True,
     )(partial(_between_rosters, _data, 1))
@@ -200,7 +200,7 @@ _MALFORMED: dict[str, _Bytes] = {
 for _name, _data in _MALFORMED.items():
     check(
         "CLIENT-18",
-        f"{_name.replace('-', ' ')} is malformed: told of, and the next message is read",
+        f"{_name.replace('-', ' ')} is malformed: the client tells its user, and reads the next message",
         name=_name,
         codecs=tuple(_data),
         alone=True,
@@ -250,7 +250,7 @@ _WRONG: dict[str, _Bytes] = {
 for _name, _data in _WRONG.items():
     check(
         "CODEC-5",
-        f"{_name.replace('-', ' ')} makes a message without effect, which is told of; the next one is read",
+        f"{_name.replace('-', ' ')} makes a message without effect: the client tells its user, and reads the next one",
         name=_name,
         codecs=tuple(_data),
         alone=True,
@@ -283,7 +283,7 @@ def _wrong_reply(data: _Bytes, stage: Stage) -> None:
 for _name, _data in _WRONG_LISTS.items():
     check(
         "CODEC-5",
-        f"{_name.replace('-', ' ')} makes a reply without effect, which is told of; the next message is read",
+        f"{_name.replace('-', ' ')} makes a reply without effect: the client tells its user, and reads the next message",
         name=_name,
         codecs=tuple(_data),
     )(partial(_wrong_reply, _data))
@@ -343,9 +343,12 @@ def _senseless(
 
 
 for _name, _messages in _SENSELESS.items():
-    check("CLIENT-19", f"a {_name.replace('-', ' ')} is ignored and told of", name=_name, alone=True)(
-        partial(_senseless, _messages)
-    )
+    check(
+        "CLIENT-19",
+        f"the client ignores a {_name.replace('-', ' ')}, and tells its user",
+        name=_name,
+        alone=True,
+    )(partial(_senseless, _messages))
 
 _BEFORE: dict[str, Message | Conversations | OnlineUsers] = {
     "message": Message("7", "bo", "x"),
@@ -364,7 +367,7 @@ def _before_the_roster(message: Message | Conversations | OnlineUsers, stage: St
 for _name, _early in _BEFORE.items():
     check(
         "CLIENT-19",
-        f"a {_name.replace('-', ' ')} before the first roster is ignored and told of",
+        f"the client ignores a {_name.replace('-', ' ')} before the first roster, and tells its user",
         name=f"early-{_name}",
         alone=True,
     )(partial(_before_the_roster, _early))

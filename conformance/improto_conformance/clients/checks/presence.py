@@ -28,13 +28,13 @@ def _changed(others: dict[str, str], stage: Stage) -> None:
 for _name, _others in _CHANGES.items():
     check(
         "CLIENT-7",
-        f"a roster replaces what was known: {_name.replace('-', ' ')}",
+        f"a roster replaces the one before: {_name.replace('-', ' ')}",
         name=f"roster-{_name}",
         alone=True,
     )(partial(_changed, _others))
 
 
-@check("CLIENT-7", "who went and comes back is there again")
+@check("CLIENT-7", "a user who went and comes back is shown again")
 def back_again(stage: Stage) -> None:
     stage.enter("bo")
     for others in ((), ("bo",), (), ("bo", "cy")):

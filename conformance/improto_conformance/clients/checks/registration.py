@@ -113,7 +113,7 @@ def refused_twice(stage: Stage) -> None:
     stage.enter()
 
 
-@check("CLIENT-4", "a refused client is not registered: nothing else goes out")
+@check("CLIENT-4", "a refused client is not registered, and sends nothing else")
 def refused_is_not_registered(stage: Stage) -> None:
     stage.register()
     stage.serve(Error("forbidden: no"))
@@ -147,7 +147,8 @@ def a_crowd_is_there_already(stage: Stage) -> None:
 
 
 @check(
-    "CLIENT-4", "an invitation before the first roster is no success, and what comes with the roster counts"
+    "CLIENT-4",
+    "an invitation before the first roster does not count as success, and what comes with the roster counts",
 )
 def invitation_before_roster(stage: Stage) -> None:
     stage.register()
@@ -210,7 +211,7 @@ for _word, _request in {**_EARLY, "register": Register("ann", "back"), "goodbye"
     )(partial(_asked_after_goodbye, _request))
 
 
-@check("CLIENT-21", "what still comes in after GOODBYE has no answer")
+@check("CLIENT-21", "whatever still arrives after GOODBYE has no answer")
 def served_after_goodbye(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")

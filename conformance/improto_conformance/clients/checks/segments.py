@@ -56,7 +56,7 @@ def a_thousand(stage: Stage) -> None:
         stage.serve(*(Message("7", "bo", str(100 * part + number)) for number in range(100)))
 
 
-@check("CLIENT-5", "messages beyond what one read brings are read whole")
+@check("CLIENT-5", "messages that are longer than one read are read completely")
 def beyond_one_read(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
@@ -132,7 +132,7 @@ def handled_before_a_part(stage: Stage) -> None:
     stage.tells(OnlineUsers)
 
 
-@check("CONN-5", "what comes right before the end of the stream is handled", alone=True)
+@check("CONN-5", "whatever comes right before the end of the stream is handled", alone=True)
 def handled_before_the_end(stage: Stage) -> None:
     stage.enter("bo")
     stage.serve(Invitation("7", "bo"), Error("shutting-down: good night"))
@@ -220,7 +220,7 @@ _FORMS: dict[tuple[str, str, str, str], tuple[bytes, AnyMessage]] = {
         b"\r\n\nERROR S'plain'\n.\r\n",
         Error("plain"),
     ),
-    ("pickle", "PICKLE-9", "byte-strings", "byte strings are UTF-8, else Latin-1"): (
+    ("pickle", "PICKLE-9", "byte-strings", "byte strings are read as UTF-8, or else as Latin-1"): (
         b"INVITATION (S'\\xc3\\xa9'\nS'b\\xe4'\nl.",
         Invitation("\u00e9", "b\u00e4"),
     ),

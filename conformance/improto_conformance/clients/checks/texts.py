@@ -105,7 +105,7 @@ for _name, _text in _NAMES.items():
     check("CLIENT-13", f"a name passes unchanged: {_name}", name=f"name-{_name}")(partial(_named, _text))
 
 
-@check("CLIENT-13", "the own copy of what one has said is told of like any other message")
+@check("CLIENT-13", "the client tells of the copy of its own text as of any other message")
 def own_copy(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
@@ -140,14 +140,14 @@ def two_conversations(stage: Stage) -> None:
     stage.serve(*(Message("78"[number % 2], f"user-{number}", str(number)) for number in range(20)))
 
 
-@check("MESSAGE-1", "a message of somebody who is in no roster is told of")
+@check("MESSAGE-1", "the client tells of a message from a sender who is in no roster")
 def said_by_a_stranger(stage: Stage) -> None:
     stage.enter()
     stage.join("7")
     stage.serve(Message("7", "who-is-that", "boo"))
 
 
-@check("MESSAGE-1", "a message beyond the bounds is told of as it is")
+@check("MESSAGE-1", "the client tells of a message beyond the bounds unchanged")
 def said_at_length(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
