@@ -352,6 +352,16 @@ def test_nonsense_between_messages(programs: Programs, fake: FakeServer) -> None
     assert ann.end(stdin=False)[0] == 0
 
 
+def test_quit_behind_a_question(programs: Programs) -> None:
+    """What was asked for just before /quit is still told."""
+    _, url = programs.serve()
+    ann = programs.registered(url, "ann")
+    ann.type("/list", "/quit")
+    code, lines = ann.end(stdin=False)
+    assert code == 0
+    assert lines[-1].startswith("* there are no conversations; ")
+
+
 def test_too_fast(programs: Programs, fake: FakeServer) -> None:
     """A list that the server has no time for leaves no later one without its answer, nor does a list too many."""
     ann = programs.chat(fake.url, "ann")

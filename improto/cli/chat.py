@@ -196,11 +196,11 @@ class Chat:
 
     async def _obey(self) -> None:
         typed = _typed()
-        while (line := await typed.get()) is not None:
-            if not self._do(line):
-                return
+        while (line := await typed.get()) is not None and self._do(line):
             await self._session.drain()
             await asyncio.sleep(0)  # so that a long file as input does not keep us from listening (CLIENT-17)
+        if line is not None and not self._lists:  # it is /quit, and nothing is still to be told
+            return
         self._ask(self._settled.set)
         await self._session.drain()
         await asyncio.wait([asyncio.create_task(self._settled.wait())], timeout=_LAST_REPLIES)
