@@ -57,6 +57,27 @@ def test_end_without_its_path(programs: Programs, tmp_path: Path) -> None:
     assert server.end(stdin=False) == (0, [f"improto: listening on {url} unix:{folder / 'socket'}"])
 
 
+def test_end_while_it_begins(programs: Programs, tmp_path: Path) -> None:
+    """A server that is told to end as soon as it listens somewhere, but not everywhere yet, ends in order, too."""
+    path = tmp_path / "socket"
+    server = programs.start("serve", "--port", "0", "--unix", str(path), "--websocket", "0")
+    while not path.exists():
+        assert server.process.poll() is None
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end(stdin=False)[0] == 0
+    assert not path.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_nothing_is_left_where_nothing_can_be_printed(programs: Programs, tmp_path: Path) -> None:
+    """A server that cannot say where it listens ends, and removes its Unix socket."""
+    path = tmp_path / "socket"
+    server = programs.run("sh", "-c", '"$0" serve --port 0 --unix "$1" >/dev/full', IMPROTO, path)
+    code, lines = server.end()
+    assert (code, len(lines)) == (141, 1)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(("option", "shown"), [("-v", False), ("--log-texts", True)])
 def test_log(programs: Programs, option: str, shown: bool) -> None:
     """-v logs and counts commands and refusals, --log-texts also what messages hold, both escaped (CONN-30)."""

@@ -260,26 +260,27 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
     server = Server(
         service, connections=arguments.connections, per_address=arguments.per_address, gap=arguments.gap
     )
-    urls: list[str] = []
-    for address, tls in listeners:
-        try:
-            urls.append(str(await _listen(server, address, tls, arguments.origin)))
-        except OSError as error:
-            strange = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
-            option = "--host" if strange else _OPTIONS[address.scheme]
-            print(f"improto: {cannot_listen(address, error)}; choose another {option}", file=sys.stderr)
-            await server.close()
-            return 3
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in (signal.SIGTERM, signal.SIGINT):  # before anybody can connect
         loop.add_signal_handler(signum, stop.set)
     context = next((tls for _, tls in listeners if tls is not None), None)
     if context is not None:
         loop.add_signal_handler(signal.SIGHUP, _renew, context, arguments)
-    print(f"improto: listening on {' '.join(urls)}", flush=True)
-    await stop.wait()
-    await server.close()
+    urls: list[str] = []
+    try:
+        for address, tls in listeners:
+            try:
+                urls.append(str(await _listen(server, address, tls, arguments.origin)))
+            except OSError as error:
+                strange = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+                option = "--host" if strange else _OPTIONS[address.scheme]
+                print(f"improto: {cannot_listen(address, error)}; choose another {option}", file=sys.stderr)
+                return 3
+        print(f"improto: listening on {' '.join(urls)}", flush=True)
+        await stop.wait()
+    finally:
+        await server.close()
     if log is not None:
         log.summarize()
     return 0
