@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from improto.cli import UNREAD, USAGE, main
+from improto.cli import INTERRUPTED, UNREAD, USAGE, main
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +46,18 @@ def test_no_output() -> None:
         ["sh", "-c", '"$0" -c "$1" >&-', sys.executable, program], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_interrupted_while_it_begins(tmp_path: Path) -> None:
+    """Ctrl-C while a command is still being imported, which takes most of the time until it runs, ends it without a word."""
+    (tmp_path / "slow.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    about = tmp_path / "slow-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[improto.commands]\nslow = slow\n")
+    program = f"sys.path.insert(0, {str(tmp_path)!r})\nsys.exit(main(['slow']))"
+    done = run(program)
+    assert (done.returncode, done.stderr) == (INTERRUPTED, "")
 
 
 def test_all_commands() -> None:

@@ -44,19 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     with suppress(AttributeError):  # a StringIO has no encoding
         cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")  # Latin-1 has no "…"
-    parser = argparse.ArgumentParser(prog="improto", description="A small instant-messaging protocol.")
-    parser.add_argument("--version", action="version", version=f"improto {version('improto')}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-    wanted = (sys.argv[1:] if argv is None else argv)[:1]
-    # Only the command that is wanted is imported: to import all takes longer than to start a server.
-    for point in [point for point in points if point.name in wanted] or points:
-        command = cast(_Command, point.load())
-        subparser = commands.add_parser(point.name, help=command.HELP, description=command.HELP)
-        command.configure(subparser)
-        subparser.set_defaults(run=command.run)
-    arguments = parser.parse_args(argv)
     try:
+        arguments = _arguments(argv)
         code = int(arguments.run(arguments))
         sys.stdout.flush()
         return code
@@ -75,3 +64,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # takes what is still flushed at the end
         return UNREAD
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="improto", description="A small instant-messaging protocol.")
+    parser.add_argument("--version", action="version", version=f"improto {version('improto')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+    wanted = (sys.argv[1:] if argv is None else argv)[:1]
+    # Only the command that is wanted is imported: to import all takes longer than to start a server.
+    for point in [point for point in points if point.name in wanted] or points:
+        command = cast(_Command, point.load())
+        subparser = commands.add_parser(point.name, help=command.HELP, description=command.HELP)
+        command.configure(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser.parse_args(argv)
