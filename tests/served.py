@@ -15,7 +15,7 @@ import resource
 import signal
 import ssl
 import sys
-from contextlib import suppress
+import threading
 from functools import partial
 from typing import Any
 
@@ -95,6 +95,8 @@ async def serve(scheme: str, options: dict[str, Any]) -> None:
 
 def serve_threads(scheme: str, options: dict[str, Any]) -> None:
     """Serve with threads until SIGTERM."""
+    # A handler could run just before something is waited for that nothing else ends.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     server = threads.Server(service(options), **limits(options))
     if scheme == "unix":
         server.listen_unix(options["path"])
@@ -102,12 +104,14 @@ def serve_threads(scheme: str, options: dict[str, Any]) -> None:
     else:
         host, port = server.listen(options["host"], 0, tls=secure(options) if scheme == "tls" else None)
         url = f"{scheme}://{host}:{port}"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt):
-        listening(url, options.get("spare"))
+
+    def answer() -> None:
         while os.read(0, 1000):
             print(held(), flush=True)
-        signal.pause()
+
+    listening(url, options.get("spare"))
+    threading.Thread(target=answer, daemon=True).start()
+    signal.sigwait({signal.SIGTERM})
     server.close()
 
 
