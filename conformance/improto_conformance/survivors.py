@@ -68,14 +68,14 @@ class Tried:
 EQUIVALENT: Final = "equivalent"
 
 REASONS: Final[Mapping[str, str]] = {
-    EQUIVALENT: "it does the same",
-    "performance": "it does the same with more work or memory",
-    "guard": "it takes away what no peer reaches, because something else holds",
+    EQUIVALENT: "it behaves the same",
+    "performance": "it behaves the same, with more work or memory",
+    "guard": "it removes a safeguard that no peer can trigger, because another one acts first",
     "embedder": "only the program around the server or client sees it: an option, a log, a snapshot",
     "freedom": "the specification allows it",
-    "wording": "it changes words that do not bind",
-    "size": "it shows only with more bytes or users than a check should take",
-    "unchecked": "it violates only what cannot be seen from outside, or is the server's choice; `clauses.toml` says why",
+    "wording": "it changes words that the specification does not fix",
+    "size": "it only shows with more bytes or users than a check should use",
+    "unchecked": "it only violates what cannot be seen from outside, or what the server may choose; `clauses.toml` says why",
     "hole": "a check is missing",
 }
 """Why a mutant may survive."""

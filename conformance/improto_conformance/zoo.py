@@ -126,7 +126,7 @@ def _client(clients: Mapping[str, Broken]) -> Callable[[str, Sequence[ClientChec
 
 
 EXCUSED: Final[Mapping[str, str]] = {
-    "WS-*": "it takes a WebSocket, and broken servers are met in memory; `tests/test_websocket.py` has faulty ones for it",
+    "WS-*": "they need WebSocket, but broken servers run in memory; `tests/test_websocket.py` has faulty WebSocket servers for them",
 }
 """Why checks, by pattern of their names, can fail no beast here."""
 
