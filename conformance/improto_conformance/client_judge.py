@@ -35,7 +35,7 @@ _LIMIT: Final = 16 * 1024 * 1024
 
 
 def judge_clients(seen: Transcript) -> list[Complaint]:
-    """Complain of what no client may send.
+    """Complain about what no client may send.
 
     All that a client sent counts, also what stands in the transcript as bytes (RAW), which is right for live traffic
     and for checks of clients; a check of a server sends some of it on purpose.
@@ -176,7 +176,7 @@ def _lines(entries: _Entries) -> Iterator[tuple[int, bytes]]:
 
 
 def _doubtful(party: str, index: int, line: bytes) -> Iterator[Complaint]:
-    """Complain of an object with a key twice (JSON-14), or with members that its command does not have (CONN-12)."""
+    """Complain about an object with a key twice (JSON-14), or with members that its command does not have (CONN-12)."""
     try:
         pairs: Any = json.loads(line, object_pairs_hook=list)
         keys = [str(key) for key, _ in pairs]

@@ -30,12 +30,12 @@ class Cover:
     """What covers one clause."""
 
     checks: list[str] = field(default_factory=list[str])
-    """Names of checks of servers and of clients; those made of scenario vectors too."""
+    """Names of checks of servers and of clients, including those that are made from scenario vectors."""
     vectors: list[str] = field(default_factory=list[str])
     """Ids of message and stream vectors."""
 
     def __bool__(self) -> bool:
-        """Whether anything does."""
+        """Whether anything covers it."""
         return bool(self.checks or self.vectors)
 
 

@@ -20,11 +20,11 @@ _FORESEEN: Final = frozenset(Code) - {
     Code.FORBIDDEN,
     Code.TOO_MANY,
 }
-"""What says that a request was wrong, and not that the server had no room for it or did not like its user."""
+"""Codes that say that a request was wrong, and not that the server had no room for it or refused its user."""
 
 
 def unmarked(seen: Transcript) -> Iterator[str]:
-    """Tell of parties that sent more in vain than was marked, in a transcript that is all right."""
+    """Name the parties that sent more without effect than was marked, in a transcript without faults."""
     for party in seen.codecs:
         mine = seen.of(party)
         if any(entry.event is Event.RAW for entry in mine):

@@ -21,7 +21,7 @@ Members = dict[str, Any]
 
 
 class _Json(JsonCodec):
-    """JSON by the writer that is given, and lines that end in `end`."""
+    """JSON from the given writer, in lines that end in `end`."""
 
     def __init__(self, write: Callable[[Members], str], end: bytes = b"\n") -> None:
         self._write = write
@@ -53,7 +53,7 @@ class FirstJson(JsonCodec):
 
     def decode(self, payload: bytes, sender: Role) -> AnyMessage:
         try:
-            # Numbers may be of any size; what they are does not matter.
+            # Numbers may be of any size; their value does not matter.
             first = json.loads(payload.decode(), object_pairs_hook=_first, parse_int=len, parse_float=len)
         except (ValueError, RecursionError):
             return super().decode(payload, sender)
@@ -72,7 +72,7 @@ def _unique(pairs: list[tuple[str, object]]) -> Members:
 
 
 class _Ascii(AsciiCodec):
-    """Lines of items in quotes, with `gap` between them and `end` behind."""
+    """Lines of quoted items, with `gap` between them and `end` at the end."""
 
     def __init__(self, gap: str = " ", end: bytes = b"\n") -> None:
         self._gap = gap
@@ -97,7 +97,7 @@ class _Ascii(AsciiCodec):
 
 
 class _Pickle(PickleCodec):
-    """Pickles by Python's own pickler."""
+    """Pickles from Python's own pickler."""
 
     def __init__(self, protocol: int, shape: Callable[[Iterable[object]], object] = list) -> None:
         super().__init__()

@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the differences, a line each; 0 if there are none, else 1."""
+    """Print one line for each difference; 0 if there are none, otherwise 1."""
     before, after = arguments.before, arguments.after
     if before.is_dir() != after.is_dir():
         raise UsageError("compare a report with a report, or a transcript with a transcript")
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def of_reports(before: list[Run], after: list[Run]) -> Iterator[str]:
-    """Give a line for each check whose verdict, or whose failure's reason, is not the same in a codec and cut."""
+    """Give a line for each check whose verdict or reason differs, for each codec and cut."""
     old, new = _results(before), _results(after)
     for key in dict.fromkeys([*old, *new]):
         was, now = old.get(key), new.get(key)
@@ -93,7 +93,7 @@ def _reasons(result: Result) -> set[str]:
 
 
 def _traffic(seen: Transcript) -> Transcript:
-    """Give what went over connections, without what a client's user did and saw."""
+    """Give what passed on connections, without what a client's user did and saw."""
     return replace(
         seen, entries=[entry for entry in seen.entries if entry.event not in (Event.ASKED, Event.TOLD)]
     )

@@ -43,7 +43,7 @@ JUDGES: Final[Mapping[str, Callable[[Transcript, Profile], list[Complaint]]]] = 
     "client": lambda seen, profile: judge_clients(seen),
     "": _live,
 }
-"""Who judges, by whom a transcript says that it is about."""
+"""The judges, by the role that a transcript is about."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +79,7 @@ class _Kept:
 
 
 def _records(names: Sequence[str]) -> Iterator[_Kept]:
-    """Read what is named; UsageError, which names the file, if one cannot be read."""
+    """Read the named files; UsageError, which names the file, if one cannot be read."""
     for name in names:
         path = Path(name)
         paths = sorted(path.rglob("*.jsonl")) if name != "-" and path.is_dir() else [path]
@@ -97,7 +97,7 @@ def _records(names: Sequence[str]) -> Iterator[_Kept]:
 
 
 def _judge(kept: _Kept, arguments: argparse.Namespace) -> bool | None:
-    """Judge one and tell of it; give whether there was a violation, None if that is not certain."""
+    """Judge one transcript, and print the result; return whether there was a violation, None if that is not certain."""
     record, role = kept.record, kept.record.about.get("role", "")
     of = ", ".join(filter(None, (record.check, record.codec)))
     name = escaped(f"{kept.name} ({of})" if of else kept.name)

@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read all, write one, and say of each run what its verdict was; the exit code is that of the worst one."""
+    """Read all reports, write one, and print the verdict of each run; give the exit code of the worst run."""
     if arguments.report.resolve() in [folder.resolve() for folder in arguments.folders]:
         raise UsageError(
             f"{arguments.report} is one of the folders that are read; name another one for --report"
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def merged(folders: list[Path]) -> list[Run]:
-    """Read the runs of reports, each by the name of its folder unless it has one; UsageError if one is none."""
+    """Read the runs of reports; a run without a name gets that of its folder.  UsageError if a folder is not a report."""
     runs: list[Run] = []
     for folder in folders:
         for found in reports.read(folder):

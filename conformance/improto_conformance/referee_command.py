@@ -120,7 +120,7 @@ async def _watch(
 
 
 class _Bench:
-    """Where transcripts are judged, one after the other, while traffic goes on."""
+    """Judges transcripts, one after the other, while traffic goes on."""
 
     def __init__(self, profile: Profile, folder: Path | None, *, alone: bool) -> None:
         self._profile, self._folder, self._alone = profile, folder, alone
@@ -133,7 +133,7 @@ class _Bench:
         self._broken = False
 
     def take(self, seen: Transcript, full: bool) -> None:
-        """Take in a transcript."""
+        """Take a transcript to be judged."""
         if full:
             self._doubt(
                 "too much traffic at once: until nobody is connected, it is passed on without being judged"
@@ -144,7 +144,7 @@ class _Bench:
             self._doubt("too many transcripts wait to be judged: one is dropped")
 
     def close(self) -> None:
-        """Judge what still waits."""
+        """Judge the transcripts that still wait."""
         self._pool.shutdown()
 
     def verdict(self) -> tuple[int, str]:
@@ -178,7 +178,7 @@ class _Bench:
 
     def _done(self, work: "Future[None]") -> None:
         error = work.exception()
-        if error is not None:  # a judge that is broken must not look like a verdict
+        if error is not None:  # a fault of the judge must not look like a verdict
             self._broken = True
             traceback.print_exception(error)
 

@@ -27,7 +27,7 @@ _PARTS: Final = 100  # of one message that are put together
 
 
 def translated(old: Transcript, codec: str) -> Transcript:
-    """Give a transcript whose parties speak another codec; UsageError if what they sent makes sense in their own alone."""
+    """Give the transcript in another codec; UsageError if what the parties sent makes sense only in their own codec."""
     entries: list[Entry] = []
     for entry in old.entries:
         if entry.event is not Event.RAW or old.codecs.get(entry.party) == codec:
@@ -45,7 +45,7 @@ def translated(old: Transcript, codec: str) -> Transcript:
 
 
 def _read(data: bytes, codec: Codec) -> list[AnyMessage] | None:
-    """Take bytes apart into whole messages of a client; None if that cannot be done."""
+    """Split bytes into whole messages of a client; None if that is not possible."""
     reader, messages = codec.reader(Role.CLIENT), list[AnyMessage]()
     reader.feed(data)
     behind = len(data)
@@ -91,7 +91,7 @@ def pieces(seen: Transcript) -> dict[int, Piece]:
 
 
 class Names:
-    """What the names and ids of a transcript are in another run."""
+    """The names and ids that those of a transcript have in another run."""
 
     def __init__(self, old: str, new: str) -> None:
         """Replace one end of usernames by another one."""
@@ -99,11 +99,11 @@ class Names:
         self._ids: dict[str, str] = {}
 
     def may_be(self, old: str, new: str) -> bool:
-        """Tell whether two ids may be those of one conversation."""
+        """Tell whether two ids may belong to the same conversation."""
         return self._ids[old] == new if old in self._ids else new not in self._ids.values()
 
     def bind(self, old: str, new: str) -> None:
-        """Take two ids for those of one conversation."""
+        """Note that two ids belong to the same conversation."""
         self._ids[old] = new
 
     def user(self, name: str) -> str:

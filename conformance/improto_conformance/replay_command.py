@@ -76,27 +76,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one replay."""
+    """The result of one replay."""
 
     record: Record
     verdict: Verdict
     complaints: tuple[str, ...]
     difference: str
-    """The first thing that happened otherwise than in the old transcript, if so."""
+    """The first difference from the old transcript; empty if there is none."""
 
 
 def again(
     record: Record, target: Target, profile: Profile, codec: str | None, timeout: float, number: int = 0
 ) -> Outcome:
-    """Replay a record, in a codec if it is not to be its own, and judge what comes of it.
+    """Replay a record, in `codec` instead of its own if one is given, and judge what happens.
 
-    `number` tells it from the others of one run.  UsageError if it makes no sense in that codec; OSError if the
-    server cannot be reached.
+    `number` distinguishes it from the others of one run.  UsageError if it makes no sense in that codec; OSError if
+    the server cannot be reached.
     """
     old = record.transcript
     new = replace(record, codec=codec or record.codec, private=record.private or profile.private)
     connect = cutting(target.begin(), new.cut if target.stream else "whole", f"{new.check} {new.codec}")
-    # A server in this process is a new one each time; elsewhere somebody may have the names.
+    # A server in this process is new each time; on another one, the names may be in use.
     suffix = old.suffix if target.virtual else fresh(old.suffix, number)
     replayed = replay(old, connect, Waits(timeout), suffix=suffix, codec=codec)
     complaints, doubt = _complaints(new, replayed, replace(profile, private=new.private))
@@ -118,7 +118,7 @@ def fresh(suffix: str, number: int) -> str:
 
 
 def _complaints(record: Record, replayed: Replayed, profile: Profile) -> tuple[list[str], list[str]]:
-    """Give what is wrong, and why it cannot be told if so: by the check that the record is of, and by the judge."""
+    """Give what is wrong, by the check of the record and by the judge; and why something cannot be judged, if so."""
     made = list(replayed.failures)
     for check in CHECKS:
         if check.name == record.check and (check.codecs is None or record.codec in check.codecs):

@@ -46,7 +46,7 @@ class Variant:
     clause: str
     make: Callable[[], Service]
     profile: Profile = field(default_factory=Profile)
-    """What it declares of itself."""
+    """What it declares."""
     host: Callable[[Service], Host] = _prompt
     """What it runs in."""
 
@@ -60,14 +60,14 @@ _ONE_BY_ONE: Final = 40  # bytes of each moment's: all of them would make a run 
 
 
 class _Other:
-    """A server's link on which what it sends arrives in another way."""
+    """A link on which the server's bytes arrive in another way."""
 
     def __init__(self, server: Server, receive: "Receive") -> None:
         self._server = server
         self._link = server.connect()
         self._receive = receive
         self.kept = bytearray()
-        """What has arrived and is to be received later."""
+        """Bytes that have arrived and are to be received later."""
 
     def now(self) -> float:
         return self._link.now()
@@ -94,7 +94,7 @@ class _Other:
         return data
 
     def piece(self, timeout: float) -> bytes:
-        """Receive the last bytes of what has come one by one, after all before them."""
+        """Receive everything that has come, its last bytes one by one."""
         if not self.kept:
             self.kept += self._link.receive(timeout)
         size = max(1, len(self.kept) - _ONE_BY_ONE)
@@ -107,7 +107,7 @@ Receive = Callable[[_Other, float], bytes]
 
 
 class _Arriving:
-    """Hands out links on which what the service sends arrives in another way."""
+    """Gives links on which the service's bytes arrive in another way."""
 
     def __init__(self, receive: Receive, service: Service) -> None:
         self._server = Server(service, prompt=True)
@@ -118,9 +118,9 @@ class _Arriving:
 
 
 class _Crossing:
-    """Hands out links on which what is sent is under way until somebody waits for an answer, so that requests cross.
+    """Gives links on which sent bytes stay under way until somebody waits for an answer, so that requests cross.
 
-    With `own_first`, what others have sent arrives only if there is no answer without it; else it arrives before.
+    With `own_first`, what others have sent arrives only if there is no answer without it; otherwise it arrives first.
     """
 
     def __init__(self, own_first: bool, service: Service) -> None:
@@ -150,7 +150,7 @@ class _Crossed:
         self._under_way: list[bytes] = []
 
     def arrive(self) -> None:
-        """Have what was sent here arrive."""
+        """Let what was sent here arrive."""
         pieces, self._under_way = self._under_way, []
         for piece in pieces:
             self._link.send(piece)
@@ -192,7 +192,7 @@ def _serve(hub: Callable[[], Hub], bounds: Bounds | None = None) -> Callable[[],
 
 
 def _speaking(dialect: Codec) -> Callable[[], Service]:
-    """Serve with another codec in the place of that of its name."""
+    """Serve with another codec in place of the one with the same name."""
     return lambda: Service(Hub(), [dialect if codec.name == dialect.name else codec for codec in _codecs()])
 
 
@@ -202,7 +202,7 @@ def _arriving(receive: Receive) -> Callable[[Service], Host]:
 
 @cache
 def _crowd(policy: Policy) -> Mapping[str, object]:
-    """Give the snapshot of a hub with many users and conversations; nobody reads what they are sent."""
+    """Give the snapshot of a hub with many users and conversations, whose messages nobody reads."""
     hub = Hub(policy)
     for stranger in range(1, 201):
         hub.receive(-stranger, Register(f"stranger {stranger}", "away" if stranger % 2 else ""), 0.0)

@@ -13,10 +13,10 @@ from improto.messages import Role
 __all__ = ["CHUNK", "MESSAGE", "NOTHING", "Attack", "in_chunks", "repeated"]
 
 CHUNK: Final = 64 * 1024
-"""How many bytes a chunk has at most, about what one read of a socket brings."""
+"""The most bytes in a chunk; about as many as one read of a socket gives."""
 
 MESSAGE: Final = "message"
-"""The outcome of what is legal after all."""
+"""The outcome of bytes that are legal after all."""
 NOTHING: Final = "nothing"
 """The outcome of a stream that ends before its first message does."""
 
@@ -33,16 +33,16 @@ class Attack:
     chunks: Callable[[], Iterable[bytes]]
     """Makes what arrives, as it arrives; framed, since it is a stream."""
     outcome: str
-    """The code of the first error; `MESSAGE` if there is none, or `NOTHING` if nothing is complete."""
+    """The code of the first error; `MESSAGE` if there is no error, `NOTHING` if nothing is complete."""
     fatal: bool = False
-    """Whether the stream is over with this error.  If it is not, a legal message that follows has to be read."""
+    """Whether the stream is over after this error.  If it is not, a legal message that follows must be read."""
     sender: Role = Role.CLIENT
     limit: int = Limits().request
     """The limit of payloads, in bytes."""
 
     @property
     def id(self) -> str:
-        """Its name with that of its codec, unique."""
+        """Its name together with that of its codec, which is unique."""
         return f"{self.codec}/{self.name}"
 
 
@@ -55,7 +55,7 @@ def repeated(piece: bytes, times: int) -> Iterator[bytes]:
 
 
 def in_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Join pieces, each of them short, to chunks."""
+    """Join short pieces into chunks."""
     chunk = bytearray()
     for piece in pieces:
         chunk += piece

@@ -28,12 +28,12 @@ _WAYS: Final[Mapping[str, Sequence[str]]] = {
     "without improto[fast]": ("ascii", "json", "msgpack"),
     "without improto[fast], msgpack without its extension": ("msgpack",),
 }
-"""What an interpreter is to do without, and the codecs for which it makes a difference."""
+"""What an interpreter has to work without, and the codecs for which that makes a difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """An interpreter, and what it is to do without: one of `_WAYS`."""
+    """An interpreter, and what it has to work without: one of `_WAYS`."""
 
     python: str
     without: str = ""
@@ -96,7 +96,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run attacks in each interpreter, with and without what is optional; 0 if all stayed in their bounds, else 1."""
+    """Run attacks in each interpreter, with and without optional packages; 0 if all stayed in their bounds, otherwise 1."""
     patterns: list[str] = arguments.only or ["*"]
     ids = [id for id in ATTACKS if any(fnmatchcase(id, pattern) for pattern in patterns)]
     if not ids:
@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def table(results: Mapping[str, Sequence[Measured]]) -> Iterator[str]:
-    """Give the lines of a page about what became of attacks, by setting."""
+    """Give the lines of the page about the results of attacks, by setting."""
     yield "# How the codecs withstand attacks"
     yield ""
     yield "Made by `bash .ci/run attacks`."

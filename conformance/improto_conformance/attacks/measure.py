@@ -35,7 +35,7 @@ class Bounds:
     """What reading in a codec may cost."""
 
     memory: int
-    """Bytes of memory for each byte of what a reader holds, which is one message up to the limit and one chunk."""
+    """Bytes of memory for each byte that a reader holds: one message up to the limit, and one chunk."""
     time: float
     """Microseconds of the processor's time for each byte that is read."""
 
@@ -54,33 +54,33 @@ BOUNDS: Final[Mapping[str, Bounds]] = {
     "msgpack": Bounds(memory=96, time=4.0),
     "pickle": Bounds(memory=128, time=4.0),
 }
-"""What each codec may cost; tests hold it to that.
+"""What each codec may cost; tests enforce it.
 
-An empty list of Python's takes some 70 bytes, and one byte of msgpack or pickle or three of JSON make one; so does an
+An empty Python list takes some 70 bytes, and one byte of msgpack or pickle or three of JSON make one; so does an
 entry of a pickle's memo.
 """
 
-_SPARE: Final = 2**21  # bytes of memory that the interpreter takes now and then
+_SPARE: Final = 2**21  # bytes of memory that the interpreter takes from time to time
 _ROOM: Final = 2**27  # bytes of address space that allocators reserve without using it
 _PATIENCE: Final = 600.0  # seconds until an attack that neither ends nor takes time is given up
 _TEXTS: Final = ("latin-1", "raw-unicode-escape", "utf-8", "utf-16-le")
 _EXTENSION: Final = 1
-_HARMLESS: Final = "builtins.id"  # an audit event that tells of no action
+_HARMLESS: Final = "builtins.id"  # an audit event that is not an action
 _FOLLOWING: Final[Mapping[Role, AnyMessage]] = {Role.CLIENT: Join("7"), Role.SERVER: Error("invalid: x")}
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What became of an attack."""
+    """The result of an attack."""
 
     id: str
     outcome: str
     """As in `Attack`; or an exception that no codec may raise, or the signal that ended the process."""
     fatal: bool = False
     explanation: str = ""
-    """In words, if the outcome is an error."""
+    """The explanation, if the outcome is an error."""
     intact: bool = True
-    """Whether a message that follows was read; or behind a fatal error, whether nothing was."""
+    """Whether a message that follows was read; after a fatal error, whether nothing was read."""
     executed: tuple[str, ...] = ()
     """What the interpreter was made to do: audit events such as `import`, `exec`, `open`, `os.system`."""
     fed: int = 0
@@ -91,7 +91,7 @@ class Measured:
     """Of the processor's time, with the making of the bytes."""
 
     def complaints(self, attack: Attack) -> Iterator[str]:
-        """Say what is not as it has to be."""
+        """Say what is not as it must be."""
         if (self.outcome, self.fatal) != (attack.outcome, attack.fatal):
             due, seen = _described(attack.outcome, attack.fatal), _described(self.outcome, self.fatal)
             yield f"{self.id} has to be {due}, and was {seen} ({self.explanation})"
@@ -124,9 +124,7 @@ def _run(id: str) -> Iterator[Measured]:
     receiving, sending = os.pipe()
     child = os.fork()
     if not child:
-        with suppress(
-            BaseException
-        ):  # there is nobody to tell but the parent, who sees that there is no answer
+        with suppress(BaseException):  # only the parent could be told, and it sees that there is no answer
             os.write(sending, pickle.dumps(_attacked(codec, attack)))
         os._exit(1)
     os.close(sending)
@@ -141,7 +139,7 @@ def _run(id: str) -> Iterator[Measured]:
 
 @cache
 def _prepare() -> None:
-    """Have the interpreter do what it does once, and be as careless as a program can make it."""
+    """Let the interpreter do everything that it does only once, and be as careless as a program can make it."""
     for name in _TEXTS:
         codecs.lookup(name)
     # Of a registered extension that has been loaded before, a pickle gets the object without an import.
@@ -154,7 +152,9 @@ def _attacked(codec: Codec, attack: Attack) -> Measured:
     """Read the attack as it arrives, up to its end or a fatal error, and what follows."""
     following = _FOLLOWING[attack.sender]
     frame = codec.frame(codec.encode(following))
-    read(codec.reader(attack.sender), [frame], attack.limit)  # so that what is used once is there
+    read(
+        codec.reader(attack.sender), [frame], attack.limit
+    )  # so that everything that is loaded once is there
     fed = sum(map(len, attack.chunks()))
     memory, began = _kibibytes("VmHWM"), time.process_time()
     _limit(resource.RLIMIT_CPU, math.ceil(began) + BOUNDS[attack.codec].seconds(fed))

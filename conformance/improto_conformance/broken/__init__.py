@@ -31,7 +31,7 @@ __all__ = ["BROKEN", "Broken", "Stale", "read", "serve"]
 
 
 class Stale(ImprotoError):
-    """An edit does not fit the reference's present text."""
+    """An edit does not fit the current text of the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Broken:
 
     @property
     def profile(self) -> Profile:
-        """What it declares of itself."""
+        """What it declares."""
         return Profile(available() if self.codec == "auto" else [self.codec], self.private)
 
     def copy(self) -> copies.Copy:
@@ -68,7 +68,7 @@ class Broken:
 
 
 async def serve(broken: Broken, port: int, ready: Callable[[int], None] = lambda port: None) -> None:
-    """Serve on loopback until cancelled; `ready` is told the port."""
+    """Serve on loopback until cancelled; `ready` gets the port."""
     copy = broken.copy()
     binding = copy.module("improto.bindings.asyncio")
     server = binding.Server(copy.service(private=broken.private, settle=0.02))
@@ -81,7 +81,7 @@ async def serve(broken: Broken, port: int, ready: Callable[[int], None] = lambda
 
 
 def read(package: str) -> Mapping[str, Broken]:
-    """Give those that the tables of a package hold, by name."""
+    """Give the broken ones in the tables of a package, by name."""
     found = sorted(files(package).iterdir(), key=lambda file: file.name)
     tables = [
         tomllib.loads(file.read_text(encoding="utf-8")) for file in found if file.name.endswith(".toml")

@@ -29,7 +29,7 @@ class Mutant:
     line: int
     operator: str
     number: int
-    """Tells it from others of the same operator in the same line."""
+    """Distinguishes it from others of the same operator in the same line."""
     function: str
     """The function or class around it, such as `Hub.tick`; empty if there is none."""
     old: str
@@ -93,7 +93,7 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
 
 
 def probed(text: str) -> str:
-    """Give a module's text that does the same and keeps the lines of all statements that it executes in `_reached`."""
+    """Give a module's text that does the same, and also collects the lines of all executed statements in `_reached`."""
     tree = ast.parse(text)
     for node in list(ast.walk(tree)):
         for field in ("body", "orelse", "finalbody"):

@@ -140,7 +140,7 @@ def _statement(place: Place) -> Iterator[Node]:
 
 
 def _condition(place: Place) -> Iterator[Node]:
-    """Make a condition hold always, or never."""
+    """Make a condition always true, or always false."""
     if place.node in _tests(place.parent) and not isinstance(place.node, ast.Constant):
         yield from (ast.Constant(True), ast.Constant(False))
 
@@ -159,7 +159,7 @@ def _tests(node: ast.AST) -> Sequence[ast.AST]:
 
 
 def _swap(place: Place) -> Iterator[Node]:
-    """Take each branch for the other."""
+    """Exchange the branches."""
     match place.parent, place.node:
         case ast.If(_, _, [_, *_]) | ast.IfExp(), ast.expr() as test if test in _tests(place.parent):
             yield ast.UnaryOp(ast.Not(), test)
@@ -181,13 +181,13 @@ def _slice(place: Place) -> Iterator[Node]:
 
 
 def _argument(place: Place) -> Iterator[Node]:
-    """Leave an argument out, if that may be allowed."""
+    """Leave an argument out, if it may be optional."""
     match place.node:
         case ast.Call(ast.Name("field" | "isinstance" | "cast")):
             pass
         case ast.Call(function, arguments, keywords):
             for index in range(len(keywords)):
-                if keywords[index].arg != "strict":  # which only makes a mistake of ours raise
+                if keywords[index].arg != "strict":  # which would only raise an exception
                     yield ast.Call(function, arguments, _without(keywords, index))
             if arguments and _takes_fewer(function, len(arguments)):
                 yield ast.Call(function, arguments[:-1], keywords)
@@ -208,7 +208,7 @@ def _takes_fewer(function: ast.expr, count: int) -> bool:
 
 
 def _function(place: Place) -> Iterator[Node]:
-    """Take a function for its opposite."""
+    """Replace a function by its opposite."""
     match place.parent, place.node:
         case ast.Call(function), ast.Name(name) if function is place.node and name in _OPPOSITES:
             yield ast.Name(_OPPOSITES[name], ast.Load())

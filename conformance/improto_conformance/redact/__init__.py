@@ -29,10 +29,10 @@ _LIMIT: Final = 16 * 1024 * 1024
 
 
 class Redactor:
-    """Takes private texts out of all results of one run, the same one alike everywhere."""
+    """Removes private texts from all results of one run; a text is replaced by the same text everywhere."""
 
     def __init__(self, masks: Masks | None = None) -> None:
-        """Begin; the masks are this run's own unless given."""
+        """Begin, with new masks unless some are given."""
         self._masks = masks or Masks()
 
     def result(self, result: Result) -> Result:
@@ -46,7 +46,7 @@ class Redactor:
         return _Pass(self._masks, seen).transcript()
 
     def complaint(self, complaint: str, seen: Transcript) -> str:
-        """Give a complaint about a transcript redacted, or a traceback, of which only what was raised is anybody's."""
+        """Give a complaint about a transcript redacted; of a traceback, only the raised exception is redacted."""
         words = _Pass(self._masks, seen)
 
         def prose(text: str) -> str:
@@ -97,7 +97,7 @@ class _Pass:
     def _stream(
         self, entries: Sequence[Entry], places: Sequence[int], codec: str, role: Role
     ) -> Iterator[bytes]:
-        """Give the bytes of one direction of a connection, in the pieces in which they were."""
+        """Give the bytes of one direction of a connection, in their original pieces."""
         pieces = [self._seen.entries[place].data for place in places]
         whole = b"".join(pieces)
         items = _items(whole, codec, role)

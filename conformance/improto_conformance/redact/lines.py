@@ -48,7 +48,7 @@ def in_json(quoted: str, mask: _Mask) -> str:
 
 
 def rest(data: bytes, mask: _Mask) -> bytes:
-    """Apply `mask` to what looks like words and numbers in bytes that nobody can read."""
+    """Apply `mask` to whatever looks like words and numbers in bytes that cannot be read."""
 
     def other(found: re.Match[bytes]) -> bytes:
         word = found[0].decode("utf-8", "surrogateescape")
@@ -57,7 +57,7 @@ def rest(data: bytes, mask: _Mask) -> bytes:
     return _WORD.sub(other, data)
 
 
-# The letter behind a backslash belongs to an escape, a broken one too.
+# The letter after a backslash belongs to an escape, even if the escape is wrong.
 _WORD: Final = re.compile(
     rb"(?:\\u\w{4}|\\U\w{8})+|(?<!\\)[A-Za-z_]{3,}|[0-9]{3,}|(?:[\xc3-\xf4][\x80-\xbf]{1,3}){2,}"
 )

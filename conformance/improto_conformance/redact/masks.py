@@ -20,22 +20,22 @@ KEPT: Final = frozenset(
     {"type", "true", "false", "null", "NaN", "Infinity"}
     | {*COMMANDS, *Code, *(field.name for message in COMMANDS.values() for field in message.FIELDS)}
 )
-"""Words of the protocol, which stay as they are wherever they stand."""
+"""Words of the protocol, which are never replaced."""
 
 _TRIES: Final = 10_000
 
 
 class Masks:
-    """The replacements of one run: the same text has the same one wherever it stands."""
+    """The replacements of one run: the same text is replaced by the same text everywhere."""
 
     def __init__(self, key: bytes | None = None) -> None:
-        """Begin with none; with a key of one's own, they are the same again."""
+        """Begin without any; with a given key, they are always the same."""
         self._key = secrets.token_bytes(32) if key is None else key
         self._given: dict[str, str] = {}
         self._taken: set[str] = set()
 
     def text(self, text: str, suffix: str = "") -> str:
-        """Give what stands in place of a text; what ends in `suffix` ends in the suffix's replacement then."""
+        """Give the replacement of a text; if the text ends in `suffix`, its replacement ends in that of the suffix."""
         if suffix and text != suffix and text.endswith(suffix):
             return self.text(text.removesuffix(suffix)) + self.text(suffix)
         code, colon, rest = text.partition(": ")
@@ -74,7 +74,7 @@ _LONG: Final = "".join(map(chr, range(0x20000, 0x2A6D7)))
 
 @cache
 def _pool(letter: str) -> str:
-    """Give the letters of the kind of one; none if it is to stay."""
+    """Give the letters of the same kind; none if the letter is to be kept."""
     if letter.isascii():
         kinds = (string.ascii_lowercase, string.ascii_uppercase, _DIGITS)
         return next((kind for kind in kinds if letter in kind), "")

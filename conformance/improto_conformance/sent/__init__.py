@@ -25,7 +25,7 @@ _CODECS: Final[Mapping[str, Callable[[bytes, bool], Found]]] = {
 
 
 def sent(seen: Transcript) -> Iterator[Complaint]:
-    """Complain of what the server has written as nobody may write it."""
+    """Complain about bytes of the server that no sender may write."""
     streams: dict[str, list[bytes]] = {}
     last: dict[str, int] = {}
     ended: set[str] = set()
@@ -37,7 +37,7 @@ def sent(seen: Transcript) -> Iterator[Complaint]:
             (ended.add if entry.event is Event.FAULT else ended.discard)(entry.party)
     for party, stream in streams.items():
         whole = b"".join(stream)
-        # Whoever cannot read a codec stops, at whatever place it is by then.
+        # A client that cannot read a codec stops, wherever it is then.
         codecs = answered_in(seen, party)
         ways = [_found(name, whole, ended=party in ended and name == codecs[0]) for name in codecs]
         for clause, text in ways[0] if all(ways) else ():

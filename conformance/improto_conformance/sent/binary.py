@@ -93,7 +93,7 @@ def in_pickle(stream: bytes, ended: bool) -> Found:
 
 
 class _CutOff(Exception):
-    """More bytes have to come."""
+    """More bytes must come."""
 
 
 def _walked(stream: bytes, at: int) -> tuple[list[tuple[str, bytes]], int]:
