@@ -44,7 +44,7 @@ __all__ = [
     "try_idle",
 ]
 
-HELP: Final = "try the suite on beasts that are wrong on purpose, and on others that are right in another way"
+HELP: Final = "test the suite itself, on servers and clients that are wrong on purpose, and on lawful ones"
 
 _TIMEOUT: Final = 10.0  # seconds of the servers' own clocks
 _ROUND: Final = 40  # beasts that the checks which have failed none yet are tried on at a time
