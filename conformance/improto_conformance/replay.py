@@ -43,7 +43,7 @@ class Replayed:
     script: int
     """How many of its entries belong to the replay itself; in the others, lists are asked for."""
     failures: tuple[str, ...] = ()
-    """Where the server did not react at all: the list at the end, or a connection, was not to be had."""
+    """Where the server did not react at all: the list at the end did not come, or no connection could be made."""
 
     @property
     def own(self) -> Transcript:
@@ -117,7 +117,9 @@ class _Run:
         self._left: set[str] = set()  # parties that have ended their stream
         self._deaf: set[str] = set()  # parties that cannot read any more
         self.failures: list[str] = []
-        self._quiet: set[str] = set()  # for whom nothing came in time since anybody did anything
+        self._quiet: set[str] = (
+            set()
+        )  # parties for which nothing came in time since the last action of any party
         # Of the entry before, in the old transcript.
         self._time = old.entries[0].time if old.entries else 0.0
         self._registered = {e.item.username for e in old.entries if isinstance(e.item, Register)}
