@@ -49,7 +49,7 @@ from improto.messages import (
     Status,
 )
 
-__all__ = ["Ask", "Close", "Hub", "Output", "Policy", "Send"]
+__all__ = ["LONGEST", "Ask", "Close", "Hub", "Output", "Policy", "Send"]
 
 
 class Send(NamedTuple):
@@ -76,7 +76,8 @@ class Ask(NamedTuple):
     request: Register
 
 
-_LONGEST: Final = 1e6  # seconds, more than eleven days
+LONGEST: Final = 1e6
+"""Seconds that are too many for some clocks: more than eleven days."""
 
 Output = Send | Close | Ask
 """What follows from an input."""
@@ -106,9 +107,9 @@ class Policy:
 
     def __post_init__(self) -> None:
         """Check the numbers.  UsageError if rosters would follow each other without end, or a clock cannot take a time."""
-        if not 0 <= self.settle < _LONGEST:  # these are written so that NaN is refused, too
+        if not 0 <= self.settle < LONGEST:  # these are written so that NaN is refused, too
             raise UsageError(f"settle is from 0 to less than a million seconds, and not {self.settle}")
-        if not 0 < self.repeat < _LONGEST:
+        if not 0 < self.repeat < LONGEST:
             raise UsageError(f"repeat is more than 0 and less than a million seconds, and not {self.repeat}")
         if not self.roster_rate > 0:
             raise UsageError(f"roster_rate is more than 0 bytes per second, and not {self.roster_rate}")

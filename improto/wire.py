@@ -59,6 +59,13 @@ class Rate:
     burst: int
     patience: int = 100
 
+    def __post_init__(self) -> None:
+        """Check the numbers.  UsageError if no request would ever be allowed."""
+        if not (self.per_second > 0 and self.burst >= 1 and self.patience >= 0):
+            raise UsageError(
+                "a rate allows more than 0 requests per second, a burst of 1 or more, and 0 or more refusals"
+            )
+
 
 class _Bucket:
     __slots__ = ("_at", "_rate", "_tokens", "refused")

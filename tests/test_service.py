@@ -1,6 +1,7 @@
 """Tests of `improto.service`: a whole server, driven as a binding drives it."""
 
 import gc
+import math
 from collections.abc import Callable
 from itertools import count
 from typing import cast
@@ -941,3 +942,30 @@ def test_not_steady_when_what_waits_was_counted() -> None:
     world.service.turn(world.now)
     assert not ann.steady
     assert bo.size == ann.size > 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("batch", lambda: Bounds(batch=0)),
+        ("turn", lambda: Bounds(turn=0)),
+        ("queued", lambda: Bounds(queued=0)),
+        ("events", lambda: Bounds(events=0)),
+        ("all_queues", lambda: Bounds(all_queues=-1)),
+        ("register", lambda: Bounds(register=-1.0)),
+        ("idle", lambda: Bounds(idle=math.inf)),
+        ("write", lambda: Bounds(write=1e6)),
+        ("flush", lambda: Bounds(flush=math.nan)),
+        ("linger", lambda: Bounds(linger=-0.1)),
+    ],
+)
+def test_bounds_that_cannot_be(name: str, make: Callable[[], Bounds]) -> None:
+    """Bounds under which nothing would ever be handled, or that no clock can take, are refused when they are made."""
+    with pytest.raises(UsageError, match=f"^{name} is"):
+        make()
+
+
+def test_narrowest_and_widest_bounds() -> None:
+    """Bounds may be as low as one message and no time, and times as long as a clock can tell."""
+    Bounds(batch=1, turn=1, queued=1, events=1, all_queues=1, register=0.0, flush=0.0, linger=0.0)
+    Bounds(register=999_999.0, idle=999_999.0, write=999_999.0)

@@ -1,6 +1,8 @@
 """Tests of `improto.wire`: the bytes of one connection, seen from one of its ends."""
 
 import ast
+import math
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -484,3 +486,18 @@ def test_agreeing() -> None:
     assert connection.codec is FRAMES
     connection.feed(framed(FRAMES, REGISTER))
     assert connection.next(0.0) == REGISTER
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Rate(per_second=0.0, burst=1),
+        lambda: Rate(per_second=math.nan, burst=1),
+        lambda: Rate(per_second=1.0, burst=0),
+        lambda: Rate(per_second=1.0, burst=1, patience=-1),
+    ],
+)
+def test_rates_that_cannot_be(make: Callable[[], Rate]) -> None:
+    """A rate that would never allow a request, or close whoever sends one, is refused when it is made."""
+    with pytest.raises(UsageError, match="a burst of 1 or more"):
+        make()
