@@ -321,9 +321,8 @@ async def test_answer_after_a_reset_on_asyncio() -> None:
     await server.close()
 
 
-@on_loop
-async def test_reset_while_undecided_on_asyncio() -> None:
-    """On asyncio, too, a reset is seen at once, and the decision ends then."""
+def never() -> tuple[asyncio.Queue[str], on_asyncio.Admit]:
+    """Make a hook that never decides, and what tells when it is asked and when that ends."""
     told = asyncio.Queue[str]()
 
     async def admit(peer: Peer, request: Register) -> str | None:
@@ -334,6 +333,13 @@ async def test_reset_while_undecided_on_asyncio() -> None:
             told.put_nowait("ended")
         return None
 
+    return told, admit
+
+
+@on_loop
+async def test_reset_while_undecided_on_asyncio() -> None:
+    """On asyncio, too, a reset is seen at once, and the decision ends then."""
+    told, admit = never()
     server = on_asyncio.Server(asking(PATIENT), admit=admit)
     host, port = await server.listen("127.0.0.1", 0)
     gone = socket.create_connection((host, port))
@@ -349,16 +355,7 @@ async def test_reset_while_undecided_on_asyncio() -> None:
 @on_loop
 async def test_decision_about_somebody_who_has_gone() -> None:
     """On asyncio a decision ends when its connection is gone, so that whoever comes again and again leaves nothing behind."""
-    told = asyncio.Queue[str]()
-
-    async def admit(peer: Peer, request: Register) -> str | None:
-        told.put_nowait("asked")
-        try:
-            await asyncio.Event().wait()
-        finally:
-            told.put_nowait("ended")
-        return None
-
+    told, admit = never()
     server = on_asyncio.Server(asking(BRIEF), admit=admit)
     host, port = await server.listen("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(host, port)
