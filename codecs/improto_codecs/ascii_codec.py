@@ -34,7 +34,7 @@ from improto.messages import (
     well_formed,
 )
 from improto_codecs import faster
-from improto_codecs.canonical import Writer, entries, reader, writer
+from improto_codecs.canonical import Writer, reader, roster_writer, writer
 
 __all__ = ["AsciiCodec"]
 
@@ -51,6 +51,7 @@ _NEXT: Final = re.compile(rf',(?:({_ATOM})|(?="))')
 _NONE: Final = re.compile(r"=(?![^ ])")  # ASCII-8
 _STRINGS: Final = json.JSONDecoder()
 _ASCII: Final = bytes(range(0x7F))
+_ATOMS: Final = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'",=')
 
 
 class AsciiCodec(LineCodec):
@@ -199,13 +200,7 @@ def _write_lists(message: Conversations) -> bytes:
 
 
 def _write_roster(message: OnlineUsers) -> bytes:
-    """Write a roster: in one go, if no text in it has to be quoted."""
-    users = message.users
-    if users and "" not in users and all(users.values()):  # ASCII-8
-        payload = entries(users, "ONLINE_USERS ", "=", " ", "").encode()
-        if len(payload.translate(None, _ATOMS)) == 2 * len(users):  # what stands between atoms (ASCII-7)
-            return payload
-    written = ["=".join((_item(name), _item(status))) for name, status in users.items()]
+    written = ["=".join((_item(name), _item(status))) for name, status in message.users.items()]
     return " ".join([message.COMMAND, *written]).encode()
 
 
@@ -213,7 +208,8 @@ _WRITERS: Final[Mapping[type[AnyMessage], Writer]] = {
     **{message: _writer(message) for message in COMMANDS.values()},
     Invite: _write_names,
     Conversations: _write_lists,
-    OnlineUsers: _write_roster,
+    # ASCII-7, ASCII-8
+    OnlineUsers: roster_writer("ONLINE_USERS ", "=", " ", "", _ATOMS, _write_roster, empty=False),
 }
 
 
@@ -247,7 +243,6 @@ def _bare_roster(written: str) -> dict[str, str] | None:
 
 # The last group takes all that is left where no entry begins.
 _ENTRIES: Final = re.compile(rf' ({_ATOM})=(?:({_ATOM})|"([^"]*+)")|(.++)')
-_ATOMS: Final = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'",=')
 # A table for `bytes.translate` that changes backslashes and all that is not printable ASCII.
 _ESCAPED: Final = bytes(byte if 0x20 <= byte <= 0x7E and byte != 0x5C else 0x22 for byte in range(256))
 _READERS: Final = {sender: reader(sender, _form, _canonical_roster, _ESCAPED, 2) for sender in Role}

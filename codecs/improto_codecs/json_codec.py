@@ -24,7 +24,7 @@ from improto.errors import DecodeError
 from improto.limits import DEPTH
 from improto.messages import COMMANDS, AnyMessage, Code, Kind, OnlineUsers, Role
 from improto_codecs import faster
-from improto_codecs.canonical import Writer, entries, reader, writer
+from improto_codecs.canonical import Writer, reader, roster_writer, writer
 
 __all__ = ["JsonCodec"]
 
@@ -173,21 +173,13 @@ def _text(text: str) -> str:
     return encode_basestring(text)
 
 
-def _write_roster(message: OnlineUsers) -> bytes:
-    """Write a roster: in one go, if no text in it needs an escape."""
-    users = message.users
-    if users:
-        payload = entries(users, '{"type":"ONLINE_USERS","users":{"', '":"', '","', '"}}').encode()
-        if len(payload.translate(None, _UNESCAPED)) == 4 * len(users) + 6:  # the quotes around texts
-            return payload
-    return _write_any_roster(message)
-
-
 # Made once, since making them takes longer than reading a message.
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _DECODER: Final = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_constant)
 _WRITTEN: Final = {Kind.TEXT: "long", Kind.NAMES: "any", Kind.ROSTER: "any", Kind.CONVERSATIONS: "any"}
-_write_any_roster: Final = _writer(OnlineUsers)
+_write_roster: Final = roster_writer(
+    '{"type":"ONLINE_USERS","users":{"', '":"', '","', '"}}', _UNESCAPED, _writer(OnlineUsers), empty=True
+)
 _WRITERS: Final[Mapping[type[AnyMessage], Writer]] = {
     message: faster.json_writer(message, _write_roster if message is OnlineUsers else _writer(message))
     for message in COMMANDS.values()
