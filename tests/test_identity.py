@@ -15,7 +15,7 @@ import trustme
 
 from improto.bindings import threads, websocket
 from improto.bindings.asyncio import Server, StreamLink, connect, dial
-from improto.bindings.sockets import certified_name, free_path, system_reason, unix_listener
+from improto.bindings.sockets import ServerTLS, certified_name, free_path, system_reason, unix_listener
 from improto.codec import available, load
 from improto.errors import CannotConnect, InvalidMessage, Lost, Refused, UsageError
 from improto.links import Phase
@@ -23,6 +23,7 @@ from improto.messages import Register
 from improto.server import Hub, Policy
 from improto.service import Bounds, Peer, Service
 from network import neighbours
+from programs import DEADLINE
 from test_asyncio_binding import on_loop
 
 CA = trustme.CA()
@@ -42,11 +43,11 @@ def show(context: ssl.SSLContext, certificate: trustme.LeafCert) -> ssl.SSLConte
     return context
 
 
-def server_side(*, demanding: bool = True) -> ssl.SSLContext:
-    """Make the server's end, which perhaps demands certificates."""
+def server_side(*, demanding: bool = True, trusted: trustme.CA = CA) -> ssl.SSLContext:
+    """Make the server's end, which perhaps demands certificates that an authority has signed."""
     context = show(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), CA.issue_cert("localhost"))
     if demanding:
-        context.load_verify_locations(cadata=authority(CA))
+        context.load_verify_locations(cadata=authority(trusted))
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -60,7 +61,7 @@ def client_side(name: str | None = None, ca: trustme.CA = CA) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def tls_server(tls: ssl.SSLContext) -> AsyncGenerator[tuple[Server, str]]:
+async def tls_server(tls: ServerTLS) -> AsyncGenerator[tuple[Server, str]]:
     """Run a server behind TLS, and give its URL."""
     service = Service(
         Hub(Policy(settle=0.02)), [load(name) for name in available()], bounds=Bounds(linger=0.2)
@@ -106,6 +107,24 @@ class Ending:
             while True:
                 heard += self._tls.read(65536)
         return heard
+
+
+async def resumable(
+    url: str, tls: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> ssl.SSLSession | None:
+    """Speak to a server, perhaps in a session that began before, and give one that can be resumed; None if it hangs up."""
+
+    def spoken() -> ssl.SSLSession | None:
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), DEADLINE) as tcp,
+            tls.wrap_socket(tcp, server_hostname="localhost", session=session) as connection,
+        ):
+            connection.sendall(b"LIST_CONVERSATIONS\n")
+            return connection.session if connection.recv(1000) else None
+        return None
+
+    return await asyncio.to_thread(spoken)
 
 
 async def online(url: str, name: str, tls: ssl.SSLContext | None = None) -> list[str]:
@@ -154,6 +173,24 @@ async def test_neighbours_begin_together() -> None:
         first.close()
         second.close()
         await server.close()
+
+
+@on_loop
+async def test_another_authority() -> None:
+    """A function as `tls` gives the context of each new connection, so an authority can be taken away, sessions included."""
+    other = trustme.CA()
+    contexts = [server_side()]
+    async with tls_server(lambda: contexts[-1]) as (_, url):
+        ann = client_side("ann")
+        async with connect(url, "ann", tls=ann) as before:
+            session = await resumable(url, ann)
+            assert session is not None
+            contexts.append(server_side(trusted=other))
+            assert await online(url, "bo", client_side("bo", other)) == ["ann", "bo"]
+            with pytest.raises((CannotConnect, Lost), match=r"certificate .--tls-cert FILE, or tls="):
+                await online(url, "cy", client_side("cy"))
+            assert await resumable(url, ann, session) is None
+            assert await before.list_conversations() == {}
 
 
 @pytest.mark.parametrize(

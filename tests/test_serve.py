@@ -245,15 +245,44 @@ def test_renewed_certificate(programs: Programs, tmp_path: Path) -> None:
         assert answered(before)
         key_pair(tmp_path, "server", cas[1].issue_cert("localhost"))
         server.process.send_signal(signal.SIGHUP)
-        server.expect(r".* the certificate was read again")
+        server.expect(rf".* read again: {file}")
         file.write_bytes(file.read_bytes()[:-100])
         server.process.send_signal(signal.SIGHUP)
-        server.expect(r".* the certificate stays as it was: .*server\.pem: .*; name PEM files, .*")
+        server.expect(r".* TLS stays as it was: .*server\.pem: .*; name PEM files, .*")
         with met(cas[1]) as after:
             assert answered(after)
         assert answered(before)
     with pytest.raises(ssl.SSLCertVerificationError):
         met(cas[0])
+
+
+@pytest.mark.parametrize("scheme", ["tls", "wss"])
+def test_renewed_authorities(programs: Programs, tmp_path: Path, scheme: str) -> None:
+    """On SIGHUP the authorities are read again, too: those that are no longer named let nobody in any more."""
+    old, new = trustme.CA(), trustme.CA()
+    old.cert_pem.write_to_path(tmp_path / "old.pem")
+    authorities = tmp_path / "authorities.pem"
+    old.cert_pem.write_to_path(authorities)
+    certificate = key_pair(tmp_path, "server", old.issue_cert("localhost"))
+    server = programs.start(
+        "serve", "--port", "0", "--websocket", "0", "--tls-cert", certificate, "--require-client-cert", str(authorities)
+    )  # fmt: skip
+    listening = server.expect(r"improto: listening on (?P<tls>tls://\S+) (?P<wss>wss://\S+)")
+    url = listening[scheme].replace("127.0.0.1", "localhost")
+
+    def shown(name: str, ca: trustme.CA) -> tuple[str, ...]:
+        issued = ca.issue_cert("someone@localhost", common_name=name)
+        return "--ca", str(tmp_path / "old.pem"), "--tls-cert", key_pair(tmp_path, name, issued)
+
+    ann = programs.registered(url, "ann", *shown("ann", old))
+    new.cert_pem.write_to_path(authorities)
+    server.process.send_signal(signal.SIGHUP)
+    server.expect(rf".* read again: {certificate}, {authorities}")
+    programs.registered(url, "bo", *shown("bo", new))
+    code, lines = programs.chat(url, "cy", *shown("cy", old)).end()
+    assert code != 0
+    assert "--tls-cert FILE" in lines[-1]
+    ann.expect(r"\* bo is online")  # who is there stays
 
 
 def test_idle_timeout(programs: Programs) -> None:

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import TypeVar, cast
 
 import pytest
+import trustme
 
 from improto.bindings.threads import Server, Session, connect, dial
 from improto.bindings.threads.stream import Stream
@@ -285,6 +286,22 @@ def test_certificate() -> None:
             connect(url, "ann", tls=client_side()).__enter__()
         with pytest.raises(CannotConnect, match="not trusted"):
             connect(url, "ann").__enter__()
+
+
+def test_another_authority() -> None:
+    """A function as `tls` gives the context of each new connection, so an authority can be taken away."""
+    other = trustme.CA()
+    contexts = [server_side()]
+    with serving() as (server, _):
+        _, port = server.listen("127.0.0.1", 0, tls=lambda: contexts[-1])
+        url = f"tls://localhost:{port}"
+        with connect(url, "ann", tls=client_side("ann")) as before:
+            contexts.append(server_side(trusted=other))
+            with connect(url, "bo", tls=client_side("bo", other)) as bo:
+                assert list(bo.view.online) == ["ann", "bo"]
+            with pytest.raises((CannotConnect, Lost), match=r"certificate .--tls-cert FILE, or tls="):
+                connect(url, "cy", tls=client_side("cy")).__enter__()
+            assert before.list_conversations() == {}
 
 
 def test_much_at_once_in_both_directions() -> None:

@@ -19,11 +19,13 @@ from improto.service import Credentials, Peer, Service
 __all__ = [
     "UNDECIDED",
     "WANTED",
+    "ServerTLS",
     "Shortage",
     "ask_first",
     "cannot_connect",
     "certified_name",
     "client_tls",
+    "context_now",
     "credentials",
     "file_id",
     "free_path",
@@ -58,6 +60,13 @@ UNDECIDED: Final = "nobody can decide about you now; try again later"
 """Why a user is refused if `admit` has raised, or has given a reason that no message can hold."""
 WANTED: Final = "does it want a certificate (--tls-cert FILE, or tls= in a program)?"
 """Advice for when a server breaks off while TLS begins."""
+
+ServerTLS = ssl.SSLContext | Callable[[], ssl.SSLContext]
+"""The TLS context of a listener, or a function that gives the one for each new connection.
+
+With a function, which may not raise, a new context can take the place of the old one while the server runs.  There is no
+other way to take an authority away: a context forgets none, and lets those resume their sessions whom it has let in before.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -160,6 +169,11 @@ def client_tls(url: str, tls: ssl.SSLContext | None, *, secure: bool) -> ssl.SSL
     if tls is not None:
         raise UsageError(f"at {url!r} there is no TLS: write tls:// or wss://, or leave tls= out")
     return None
+
+
+def context_now(tls: ServerTLS) -> ssl.SSLContext:
+    """Give the context for a connection that begins now."""
+    return tls if isinstance(tls, ssl.SSLContext) else tls()
 
 
 def _secure(address: Address | str) -> bool:

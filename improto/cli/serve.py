@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tls-cert",
         metavar="FILE",
-        help="use TLS, with this certificate in PEM; SIGHUP reads the file again",
+        help="use TLS, with this certificate in PEM; SIGHUP reads all files for TLS again",
     )
     parser.add_argument(
         "--tls-key", metavar="FILE", help="the key of the certificate, unless it is in the same file"
@@ -169,7 +169,7 @@ def origin(text: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; with TLS, SIGHUP reads the certificate again."""
+    """Serve until SIGTERM or SIGINT; with TLS, SIGHUP reads its files again."""
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
     _log.setLevel(logging.INFO)
     listeners = _listeners(arguments)
@@ -183,12 +183,56 @@ _OPTIONS: Final = {
     "ws": "--websocket",
     "wss": "--websocket",
 }
-_Listeners = list[tuple[Address, ssl.SSLContext | None]]
+
+
+class _TLS:
+    """Gives the TLS context for each new connection, made of some files."""
+
+    def __init__(self, certificate: str, key: str | None, authorities: str | None) -> None:
+        """Read the files.  UsageError if they cannot be used."""
+        self._files = certificate, key, authorities
+        self._context = self._read()
+
+    def __call__(self) -> ssl.SSLContext:
+        return self._context
+
+    def renew(self) -> None:
+        """Read the files again; if they cannot be used, nothing is changed."""
+        try:
+            self._context = self._read()  # a new one, since contexts forget no authority
+        except UsageError as error:
+            _log.error("TLS stays as it was: %s", error)
+        else:
+            _log.info("read again: %s", self._named)
+
+    @property
+    def _named(self) -> str:
+        return ", ".join(file for file in self._files if file)
+
+    def _read(self) -> ssl.SSLContext:
+        certificate, key, authorities = self._files
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(certificate, key)
+            if authorities is not None:
+                context.load_verify_locations(authorities)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except OSError as error:
+            raise UsageError(
+                f"{self._named}: {system_reason(error)}; name PEM files, a certificate with its key"
+            ) from None
+        return context
+
+
+_Listeners = list[tuple[Address, _TLS | None]]
 
 
 def _listeners(arguments: argparse.Namespace) -> _Listeners:
-    """Say where to listen, and with which TLS context.  UsageError if the options do not fit together."""
-    tls = _tls(arguments.tls_cert, arguments.tls_key, arguments.require_client_cert)
+    """Say where to listen, and with which TLS.  UsageError if the options do not fit together."""
+    certificate, authorities = arguments.tls_cert, arguments.require_client_cert
+    if certificate is None and authorities is not None:
+        raise UsageError("--require-client-cert needs --tls-cert")
+    tls = None if certificate is None else _TLS(certificate, arguments.tls_key, authorities)
     host, plain_port, tls_port = arguments.host, arguments.port, arguments.tls_port
     found: _Listeners = []
     if tls is None or tls_port is not None:
@@ -203,43 +247,12 @@ def _listeners(arguments: argparse.Namespace) -> _Listeners:
         raise UsageError("--origin needs --websocket")
     if tls is None and (tls_port is not None or arguments.tls_key):
         raise UsageError("TLS needs --tls-cert")
-    if arguments.require_client_cert and any(context is None for _, context in found):
+    if authorities and any(secured is None for _, secured in found):
         raise UsageError(
             "with --require-client-cert, there must be no listeners at which anybody may take any name: "
             "leave --tls-port and --unix out"
         )
     return found
-
-
-def _tls(certificate: str | None, key: str | None, authorities: str | None) -> ssl.SSLContext | None:
-    if certificate is None:
-        if authorities is not None:
-            raise UsageError("--require-client-cert needs --tls-cert")
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(certificate, key)
-        if authorities is not None:
-            context.load_verify_locations(authorities)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except OSError as error:
-        files = ", ".join(file for file in (certificate, key, authorities) if file)
-        raise UsageError(
-            f"{files}: {system_reason(error)}; name PEM files, a certificate with its key"
-        ) from None
-    return context
-
-
-def _renew(context: ssl.SSLContext, arguments: argparse.Namespace) -> None:
-    """Read the certificate again, for connections yet to come; one that cannot be used changes nothing."""
-    certificate, key = arguments.tls_cert, arguments.tls_key
-    try:
-        _tls(certificate, key, None)  # to fail half-way would leave the context without a key
-        context.load_cert_chain(certificate, key)
-    except (UsageError, OSError) as error:
-        _log.error("the certificate stays as it was: %s", error)
-    else:
-        _log.info("the certificate was read again")
 
 
 async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
@@ -264,9 +277,9 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):  # before anybody can connect
         loop.add_signal_handler(signum, stop.set)
-    context = next((tls for _, tls in listeners if tls is not None), None)
-    if context is not None:
-        loop.add_signal_handler(signal.SIGHUP, _renew, context, arguments)
+    secured = next((tls for _, tls in listeners if tls is not None), None)
+    if secured is not None:
+        loop.add_signal_handler(signal.SIGHUP, secured.renew)
     urls: list[str] = []
     try:
         for address, tls in listeners:
@@ -286,9 +299,7 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
     return 0
 
 
-async def _listen(
-    server: Server, address: Address, tls: ssl.SSLContext | None, origins: Sequence[str]
-) -> Address:
+async def _listen(server: Server, address: Address, tls: _TLS | None, origins: Sequence[str]) -> Address:
     """Listen, and give the address with the port that was taken."""
     match address.scheme:
         case "unix":

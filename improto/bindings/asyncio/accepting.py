@@ -6,14 +6,13 @@ descriptors for more connections, they try again, and report it, as many times a
 
 import asyncio
 import socket
-import ssl
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from improto.addresses import subnet
-from improto.bindings.sockets import Shortage, watch
+from improto.bindings.sockets import ServerTLS, Shortage, context_now, watch
 from improto.errors import UsageError
 from improto.links import Links
 
@@ -42,7 +41,7 @@ class Acceptor:
         if self._closing:
             raise UsageError("the server was closed and listens no more; make another one")
 
-    def add(self, sock: socket.socket, make: _Make, tls: ssl.SSLContext | None = None) -> None:
+    def add(self, sock: socket.socket, make: _Make, tls: ServerTLS | None = None) -> None:
         """Accept from a listening socket; `make` gives the protocol of each connection."""
         sock.setblocking(False)
         self._accepting[sock] = self._loop.create_task(self._accept(sock, make, tls))
@@ -62,7 +61,7 @@ class Acceptor:
         while self._accepting:
             self._accepting.popitem()[0].close()
 
-    async def _accept(self, sock: socket.socket, make: _Make, tls: ssl.SSLContext | None) -> None:
+    async def _accept(self, sock: socket.socket, make: _Make, tls: ServerTLS | None) -> None:
         count = 0
         while not self._closing:
             try:
@@ -75,7 +74,7 @@ class Acceptor:
             if count % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _begin(self, accepted: socket.socket, counted: str, make: _Make, tls: ssl.SSLContext | None) -> None:
+    def _begin(self, accepted: socket.socket, counted: str, make: _Make, tls: ServerTLS | None) -> None:
         """Make a connection.  Behind TLS that takes a handshake, and only then does it count among `links`."""
         try:
             watch(accepted, self._links.service.bounds.write)
@@ -93,7 +92,7 @@ class Acceptor:
         task.add_done_callback(self._beginning.discard)
 
     async def _connect(
-        self, accepted: socket.socket, counted: str, make: _Make, tls: ssl.SSLContext | None
+        self, accepted: socket.socket, counted: str, make: _Make, tls: ServerTLS | None
     ) -> None:
         if tls is None:
             await self._loop.connect_accepted_socket(make, accepted)
@@ -103,7 +102,7 @@ class Acceptor:
             await self._loop.connect_accepted_socket(
                 make,
                 accepted,
-                ssl=tls,
+                ssl=context_now(tls),
                 ssl_handshake_timeout=bounds.register,  # CONN-17
                 ssl_shutdown_timeout=bounds.linger,
             )

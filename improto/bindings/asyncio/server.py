@@ -6,7 +6,6 @@ with one call for each connection.
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -15,6 +14,7 @@ from improto.bindings.asyncio.accepting import Acceptor
 from improto.bindings.asyncio.link import StreamLink
 from improto.bindings.sockets import (
     UNDECIDED,
+    ServerTLS,
     ask_first,
     file_id,
     remove_socket,
@@ -74,13 +74,14 @@ class Server:
         host: str,
         port: int,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: ServerTLS | None = None,
         link: Callable[[], StreamLink] | None = None,
     ) -> tuple[str, int]:
         """Listen on TCP, with TLS if `tls` is given, and give the address and port; a `port` of 0 takes a free one.
 
         If `host` is a name, that is all of its addresses that this host has, on the same port, and the first one is
         given.  If `tls` demands certificates of its peers, each can register only under the common name in its own.
+        `tls` may also be a function that gives the context for each new connection.
         `link` makes the connections, if messages do not come as a stream on them.
 
         OSError if nothing can listen there, UsageError after `close` or if `port` is no port number.

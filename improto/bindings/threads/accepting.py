@@ -2,25 +2,24 @@
 
 import select
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
 
-from improto.bindings.sockets import Shortage
+from improto.bindings.sockets import ServerTLS, Shortage
 from improto.errors import UsageError
 
 __all__ = ["Acceptor", "start"]
 
-_Connected = Callable[[socket.socket, str, ssl.SSLContext | None], None]
+_Connected = Callable[[socket.socket, str, ServerTLS | None], None]
 
 
 class Acceptor:
     """All listening sockets of one server."""
 
     def __init__(self, connected: _Connected) -> None:
-        """Have `connected` called with each connection, the peer's host, and the TLS context of the listening socket."""
+        """Have `connected` called with each connection, the peer's host, and the `tls` of the listening socket."""
         self._connected = connected
         self._ends: list[socket.socket] = []  # closing one wakes its thread
         self._threads: list[threading.Thread] = []
@@ -31,7 +30,7 @@ class Acceptor:
         if self._closing:
             raise UsageError("the server was closed and listens no more; make another one")
 
-    def add(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+    def add(self, listener: socket.socket, tls: ServerTLS | None = None) -> None:
         """Accept from a listening socket."""
         # A pair of sockets wakes the thread; on macOS, shutting down the listening one would not.
         woken, end = socket.socketpair()
@@ -46,7 +45,7 @@ class Acceptor:
         for thread in self._threads:
             thread.join()
 
-    def _accept(self, listener: socket.socket, woken: socket.socket, tls: ssl.SSLContext | None) -> None:
+    def _accept(self, listener: socket.socket, woken: socket.socket, tls: ServerTLS | None) -> None:
         shortage = Shortage()
         listener.setblocking(False)  # a connection may be gone before it is accepted
         poll = select.poll()

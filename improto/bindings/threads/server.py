@@ -18,8 +18,10 @@ from functools import partial
 from improto.addresses import subnet
 from improto.bindings.sockets import (
     UNDECIDED,
+    ServerTLS,
     ask_first,
     certified_name,
+    context_now,
     credentials,
     file_id,
     remove_socket,
@@ -77,11 +79,12 @@ class Server:
         ask_first(service, None if admit is None else partial(self._ask, admit))
         self._thread = start(self._turns)
 
-    def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+    def listen(self, host: str, port: int, *, tls: ServerTLS | None = None) -> tuple[str, int]:
         """Listen on TCP, with TLS if `tls` is given, and give the address and port; a `port` of 0 takes a free one.
 
         If `host` is a name, that is all of its addresses that this host has, on the same port, and the first one is
         given.  If `tls` demands certificates of its peers, each can register only under the common name in its own.
+        `tls` may also be a function that gives the context for each new connection.
 
         OSError if nothing can listen there, UsageError after `close` or if `port` is no port number.
         """
@@ -174,11 +177,13 @@ class Server:
                 if self.links.closing and not self.links:
                     return
 
-    def _connected(self, connection: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
+    def _connected(self, connection: socket.socket, address: str, tls: ServerTLS | None) -> None:
         try:
             watch(connection, self.service.bounds.write)
             if tls is not None:
-                connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                connection = context_now(tls).wrap_socket(
+                    connection, server_side=True, do_handshake_on_connect=False
+                )
             stream = Stream(connection)
             seen = credentials(connection)
         except OSError:  # the peer has gone already

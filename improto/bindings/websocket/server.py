@@ -4,7 +4,6 @@ A message is put into a frame once for each codec, not once for each receiver.  
 little is looked at in each turn, so that the others are not delayed.
 """
 
-import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -22,6 +21,7 @@ from websockets.typing import Origin, Subprotocol
 
 from improto.addresses import check_origin
 from improto.bindings.asyncio import Server, StreamLink
+from improto.bindings.sockets import ServerTLS
 from improto.bindings.websocket.framing import framed, kind, messages, subprotocol
 from improto.codec import Codec
 from improto.links import Phase
@@ -62,7 +62,7 @@ async def listen(
     host: str,
     port: int,
     *,
-    tls: ssl.SSLContext | None = None,
+    tls: ServerTLS | None = None,
     origins: Collection[str] = (),
     page: Mapping[str, Response] | None = None,
     ping: float = _PING_S,
