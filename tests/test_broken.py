@@ -33,7 +33,7 @@ def test_stale(old: str) -> None:
 def verdicts(broken: Broken, clause: str) -> set[Verdict]:
     """Give what the checks of a clause say of a broken server."""
     checks = [check for check in CHECKS if check.clause == clause]
-    target = in_memory(broken.copy(), private=broken.private)
+    target = in_memory(broken.copy(), private=broken.private, limits=broken.limits)
     settings = Settings(broken.profile, jobs=1)
     return {result.verdict for result in conduct(target, checks, settings)}
 

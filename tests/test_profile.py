@@ -22,8 +22,12 @@ from programs import running
 from test_check import check
 
 DECLARED = [check for check in CHECKS if check.declared]
-SMALL = Limits(greeting=1000, request=20_000, name=40, status=20, text=1000, invited=10, living=5)
-LARGE = Limits(greeting=9000, request=99_000, name=100, status=999, text=9999, invited=99, living=99)
+SMALL = Limits(
+    greeting=1000, request=20_000, name=40, status=20, text=1000, invited=10, living=5, roster=3000
+)
+LARGE = Limits(
+    greeting=9000, request=99_000, name=100, status=999, text=9999, invited=99, living=99, roster=99_000
+)
 PAGE = Path(__file__).parent.parent / "docs/profile.md"
 
 
@@ -127,6 +131,19 @@ def test_limits_that_are_not_held(limit: str, clause: str, more: int) -> None:
     """A server that takes one less or one more than it declares fails the check of that limit, and no other one."""
     real = Limits(**{limit: getattr(Limits(), limit) + more})
     assert failed(Profile(["json"]), partial(serve, real)) == {f"{clause}/declared"}
+
+
+@pytest.mark.parametrize(("real", "names"), [(50_000, {"LIMIT-21/declared"}), (12_000, set[str]())])
+def test_rosters_that_are_not_held(real: int, names: set[str]) -> None:
+    """A server whose rosters grow larger than it declares fails; one that refuses earlier estimates, which is lawful."""
+    declared = Profile(["json"], limits=Limits(roster=16_000))
+    assert failed(declared, partial(serve, Limits(roster=real))) == names
+
+
+def test_only_rosters_that_can_be_filled() -> None:
+    """A limit on rosters that no few users reach is not tried (LIMIT-21)."""
+    checks = [check for check in CHECKS if check.clause == "LIMIT-21"]
+    assert run(in_process(partial(serve, Limits())), checks, Settings(Profile(["json"]))) == []
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from improto_conformance.targets import Target, hosted
 
 __all__ = ["Copy", "in_memory", "load", "source"]
 
+_NONE: Final[Mapping[str, int]] = {}
 _COPIED: Final = ("improto", "improto_codecs")
 _FASTER: Final = "improto_codecs/faster.py"
 
@@ -49,11 +50,14 @@ class Copy:
                 setattr(package, child, module)
         return module
 
-    def service(self, *, private: bool = False, settle: float = 1.0) -> Any:
-        """Give a new `Service` that speaks all codecs; `private` and `settle` are those of its `Policy`."""
+    def service(
+        self, *, private: bool = False, settle: float = 1.0, limits: Mapping[str, int] = _NONE
+    ) -> Any:
+        """Give a new `Service` that speaks all codecs, with these parts of its `Policy`, and these `Limits`, by name."""
         server, service = self.module("improto.server"), self.module("improto.service")
         codecs = [self.codec(name) for name in sorted(_codecs())]
-        return service.Service(server.Hub(server.Policy(private=private, settle=settle)), codecs)
+        policy = server.Policy(private=private, settle=settle)
+        return service.Service(server.Hub(policy, self.module("improto.limits").Limits(**limits)), codecs)
 
     def codec(self, name: str) -> Any:
         """Give a new codec."""
@@ -108,11 +112,10 @@ def source(path: str) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def in_memory(copy: Copy, *, private: bool = False) -> Target:
+def in_memory(copy: Copy, *, private: bool = False, limits: Mapping[str, int] = _NONE) -> Target:
     """Give a copy as a target, in this process and on a virtual clock."""
-    return hosted(
-        lambda: copy.module("improto.bindings.memory").Server(copy.service(private=private), prompt=True)
-    )
+    memory = copy.module("improto.bindings.memory")
+    return hosted(lambda: memory.Server(copy.service(private=private, limits=limits), prompt=True))
 
 
 @cache

@@ -297,6 +297,7 @@ _WIDE = Limits(
     greeting=8192, request=2**17, name=100, status=999, text=16_000, conversation=99, invited=99, living=99
 )
 _NARROW = Limits(status=200, text=7000, living=60, invited=60)
+_SHORT = Limits(roster=16_000)
 
 VARIANTS: Mapping[str, Variant] = {
     "reference": Variant("ORDER-1", _policy(Policy())),
@@ -341,6 +342,7 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     "wide-limits": Variant("LIMIT-25", _serve(lambda: Hub(limits=_WIDE)), Profile(limits=_WIDE)),
     "narrow-limits": Variant("LIMIT-25", _serve(lambda: Hub(limits=_NARROW)), Profile(limits=_NARROW)),
+    "small-rosters": Variant("LIMIT-21", _serve(lambda: Hub(limits=_SHORT)), Profile(limits=_SHORT)),
     "ten-minutes-to-register": Variant(
         "CONN-17", _serve(Hub, Bounds(register=600.0)), Profile(register=600.0)
     ),

@@ -100,7 +100,9 @@ class Met:
 
 def _broken_server(name: str, checks: Sequence[Check]) -> Iterator[Aim | Result]:
     broken = BROKEN[name]
-    return _tried(in_memory(broken.copy(), private=broken.private), checks, broken.profile)
+    return _tried(
+        in_memory(broken.copy(), private=broken.private, limits=broken.limits), checks, broken.profile
+    )
 
 
 def _lawful_server(name: str, checks: Sequence[Check]) -> Iterator[Aim | Result]:

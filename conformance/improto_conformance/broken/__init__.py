@@ -11,19 +11,21 @@ Each is the reference with one piece of its source text replaced.  The `*.toml` 
     new = 'tuple(members)[1:]'            the new text
     codec = "ascii"                       the codec in which it shows (default: json); `auto`: all codecs on one port
     private = true                        the policy under which it shows (default: open)
+    limits = { roster = 9000 }            the limits that it has and declares (default: those of the specification)
     also = [{ file = …, old = …, new = … }]   further edits
 """
 
 import asyncio
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from operator import itemgetter
 from typing import Final
 
 from improto.codec import available
 from improto.errors import ImprotoError
+from improto.limits import Limits
 from improto_conformance import copies
 from improto_conformance.profile import Profile
 
@@ -45,12 +47,15 @@ class Broken:
     new: str
     codec: str = "json"
     private: bool = False
+    limits: Mapping[str, int] = field(default_factory=dict[str, int])
     also: Sequence[Mapping[str, str]] = ()
 
     @property
     def profile(self) -> Profile:
         """What it declares."""
-        return Profile(available() if self.codec == "auto" else [self.codec], self.private)
+        return Profile(
+            available() if self.codec == "auto" else [self.codec], self.private, limits=Limits(**self.limits)
+        )
 
     def copy(self) -> copies.Copy:
         """Give the reference's copy with the edits.  Stale if one does not fit."""
@@ -71,7 +76,7 @@ async def serve(broken: Broken, port: int, ready: Callable[[int], None] = lambda
     """Serve on loopback until cancelled; `ready` gets the port."""
     copy = broken.copy()
     binding = copy.module("improto.bindings.asyncio")
-    server = binding.Server(copy.service(private=broken.private, settle=0.02))
+    server = binding.Server(copy.service(private=broken.private, settle=0.02, limits=broken.limits))
     _, taken = await server.listen("127.0.0.1", port)
     ready(taken)
     try:

@@ -3,13 +3,19 @@
 What is within a bound is taken, or refused for another reason; one more is refused by the bound.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice, product
+from typing import Final
 
 from improto.codec import Codec, load
+from improto.errors import DecodeError
 from improto.messages import (
     AnyMessage,
     Code,
+    Conversations,
     Error,
+    Goodbye,
     Invitation,
     Invite,
     Join,
@@ -17,12 +23,17 @@ from improto.messages import (
     ListConversations,
     OnlineUsers,
     Register,
+    Request,
+    Response,
+    Role,
     SendMessage,
     Status,
 )
 from improto_conformance.check import Complaints, check
+from improto_conformance.complaints import Difference
+from improto_conformance.party import Party, Unfit
 from improto_conformance.stage import Stage
-from improto_conformance.transcript import Transcript
+from improto_conformance.transcript import Event, Transcript
 
 
 @check("CODEC-17", "the server speaks each codec that it declares", name="declared")
@@ -285,3 +296,157 @@ def _(seen: Transcript) -> Complaints:
     else:
         yield from seen.expect("ann", [*invitations[:most], Code.TOO_MANY], since="invited", until="ended")
         yield from seen.expect("ann", invitations[most:], since="ended")
+
+
+_CROWD: Final = 40  # users who are to fill a roster
+_TALKERS: Final = ("ann", "bob", "cay", "dee")  # … and a list, each with so many emoji in the name:
+_LONG: Final = 16
+_EMOJI: Final = 4  # bytes: of all forms of an emoji the shortest is UTF-8
+_RATE: Final = 8 * 1024  # bytes a second, by which the presence interval grows (PRESENCE-6)
+
+
+@check(
+    "LIMIT-21",
+    "users and statuses are taken until a roster would pass the size that is declared; who leaves makes room",
+    name="declared",
+    varies=True,
+    alone=True,
+)
+def rosters(stage: Stage) -> None:
+    limits = stage.profile.limits
+    if limits.roster > _CROWD * _EMOJI * limits.status:
+        raise Unfit(f"{_CROWD} users do not fill a roster of {limits.roster} bytes")
+    stage.mark(f"{limits.roster} bytes")
+    online = list(stage.enter("000"))
+    for number in range(1, _CROWD + 1):
+        newcomer = stage.connect(f"{number:03}")
+        register = Register(newcomer.name, _status(number, limits.status))
+        newcomer.send(register)
+        if isinstance(newcomer.wait(_is_answer, "a roster or a refusal"), Error):
+            _go(online.pop())  # whose name and status are as long
+            newcomer.send(register)
+            stage.mark("room")
+            newcomer.wait_for(OnlineUsers)
+            online.append(newcomer)
+            break
+        online.append(newcomer)
+        stage.barrier(*online)  # so that all have read what waits for them
+    first, status = online[0], _status(0, limits.status)
+    if not _refused(first, Status(status)):
+        first.wait_to_see(first.name, status, within=max(stage.profile.presence, limits.roster / _RATE))
+    _go(*online)
+
+
+def _status(number: int, length: int) -> str:
+    """Give each user other emoji: a pickler may write an equal text only once."""
+    return chr(0x1F400 + number) * length
+
+
+def _is_answer(message: Response) -> bool:
+    return isinstance(message, OnlineUsers | Error)
+
+
+def _go(*parties: Party) -> None:
+    """Have parties go offline, so that the next check finds room."""
+    for party in parties:
+        party.send(Goodbye())
+        party.read_to_end()
+
+
+@check(
+    "LIMIT-21",
+    "members are taken until a list would pass the size that is declared; conversations that end make room",
+    varies=True,
+    alone=True,
+)
+def lists_up_to_their_size(stage: Stage) -> None:
+    limits = stage.profile.limits
+    if limits.roster > len(_TALKERS) ** 2 * limits.living * _EMOJI * _LONG:
+        raise Unfit(f"{len(_TALKERS)} users do not fill a list of {limits.roster} bytes")
+    stage.mark(f"{limits.roster} bytes")
+    talkers = stage.enter(*(name + "\U0001f600" * _LONG for name in _TALKERS))
+    most = len(talkers) * limits.living
+    many = min(
+        most, 1 + limits.roster // (len(talkers) * _EMOJI * _LONG)
+    )  # of which not all can have all members
+    ids = _begin(talkers, range(many))
+    joins = [(party, Join(id)) for id in ids for party in talkers]
+    joined = next((place for place, (party, join) in enumerate(joins) if _refused(party, join)), 0)
+    ids += _begin(talkers, range(many, most))
+    for party in talkers:
+        party.send(*map(Leave, ids))
+        party.barrier()
+    stage.mark("room")
+    ids = _begin(talkers, range(1 + len(ids) // 2))
+    for party, id in islice(product(talkers, ids), joined // 2):
+        _refused(party, Join(id))
+    _go(*talkers)
+
+
+def _begin(talkers: Sequence[Party], numbers: range) -> list[str]:
+    """Have them begin conversations by turns until an INVITE is refused, and give the ids."""
+    ids: list[str] = []
+    for number in numbers:
+        first = talkers[number % len(talkers)]
+        first.send(Invite(tuple(other.name for other in talkers if other is not first)))
+        answer = first.wait(partial(_is_answer_to, first.name), "an INVITATION or a refusal")
+        if not isinstance(answer, Invitation):
+            break
+        ids.append(answer.conversation)
+    return ids
+
+
+def _is_answer_to(initiator: str, message: Response) -> bool:
+    return isinstance(message, Error) or (isinstance(message, Invitation) and message.source == initiator)
+
+
+def _refused(party: Party, request: Request) -> bool:
+    """Send a request, and tell whether there is an ERROR; receive the list in any case."""
+    party.send(request, ListConversations())
+    answer = party.wait(lambda message: isinstance(message, Error | Conversations), "a list")
+    if isinstance(answer, Error):
+        party.wait_for(Conversations)
+    return isinstance(answer, Error)
+
+
+@rosters.judge
+def _(seen: Transcript) -> Complaints:
+    yield from _judge_growth(seen)
+    *_, last = seen.codecs
+    if seen.marked("room") and not seen.rosters(last, since="room"):
+        yield f"{last} was to be registered after somebody with as long a name and status had gone"
+
+
+@lists_up_to_their_size.judge
+def _(seen: Transcript) -> Complaints:
+    yield from _judge_growth(seen)
+    for party in seen.codecs:
+        if Code.TOO_MANY in seen.heard(party, since="room"):
+            yield f"{party} was to find room for half as much after all conversations had ended"
+
+
+def _judge_growth(seen: Transcript) -> Complaints:
+    """Complain about the first that is larger than declared, and about other refusals than `too-many`."""
+    most = int(seen.marks[0].split()[0])
+    for party in seen.codecs:
+        if _is_passed(seen, party, most):
+            yield Difference.of(party, f"be sent at most {most} bytes in one message", "was sent more")
+            break
+    for party in seen.codecs:
+        refusals = {each for each in seen.heard(party) if isinstance(each, str)} - {Code.TOO_MANY}
+        if refusals:
+            yield Difference.of(party, "be refused with too-many", f"was refused with {', '.join(refusals)}")
+
+
+def _is_passed(seen: Transcript, party: str, most: int) -> bool:
+    """Tell whether a party was sent a longer payload than this."""
+    reader = load(seen.codecs[party]).reader(Role.SERVER)
+    try:
+        for entry in seen.of(party):
+            if entry.event is Event.RECEIVED:
+                reader.feed(entry.data)
+                while reader.next(most) is not None:
+                    pass
+    except DecodeError as error:
+        return error.code == Code.TOO_LARGE
+    return False
