@@ -412,7 +412,7 @@ def _refused(party: Party, request: Request) -> bool:
 @rosters.judge
 def _(seen: Transcript) -> Complaints:
     yield from _judge_growth(seen)
-    *_, last = seen.codecs
+    last = next(reversed(seen.codecs), "")
     if seen.marked("room") and not seen.rosters(last, since="room"):
         yield f"{last} was to be registered after somebody with as long a name and status had gone"
 
@@ -427,7 +427,7 @@ def _(seen: Transcript) -> Complaints:
 
 def _judge_growth(seen: Transcript) -> Complaints:
     """Complain about the first that is larger than declared, and about other refusals than `too-many`."""
-    most = int(seen.marks[0].split()[0])
+    most = next((int(mark.split()[0]) for mark in seen.marks), 0)
     for party in seen.codecs:
         if _is_passed(seen, party, most):
             yield Difference.of(party, f"be sent at most {most} bytes in one message", "was sent more")
