@@ -572,6 +572,8 @@ class Service:
     def _expel(self, peer: Peer, code: Code, explanation: str, now: float) -> None:
         """End a connection from this side: the ERROR that says why is the last message (ERROR-8)."""
         self._distribute(now)
+        if peer.flush is not None:  # too much waited for it then
+            return
         self._queue(peer, Error(f"{code}: {explanation}"[: self.hub.limits.explanation]))
         hurry = code in (Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)  # FLOW-9
         self._close(peer, code, now, self.bounds.flush if hurry else self.bounds.write)
@@ -590,8 +592,8 @@ class Service:
         for registry in (self._ready, self._refuse_by, self._register_by, self._idle_by, self._write_by):
             registry.pop(peer.id, None)
         self._change(peer)
-        self._observer.closed(peer.id, reason)
         self._carry_out(self.hub.disconnect(peer.id, now), now)
+        self._observer.closed(peer.id, reason)
 
     def _let_go(self, peer: Peer) -> None:
         """Count what waits for a peer at its close, and drop what waits for others if that is too much (FLOW-8, FLOW-9)."""

@@ -461,6 +461,17 @@ def test_write_timeout() -> None:
     assert world.watch.reasons == {ann.id: Code.SLOW_CONSUMER}
 
 
+def test_too_late_and_too_much() -> None:
+    """Who is sent too much in the very turn in which the time to take it is over is closed once (CONN-28, FLOW-7)."""
+    world = World(Bounds(events=100))
+    ann, bo = talk(world, "ann", "bo")
+    world.service.block(bo, world.now)
+    world.now += 60.0
+    world.send(ann, SendMessage("1", "x" * 100))
+    assert world.watch.reasons == {bo.id: Code.SLOW_CONSUMER}
+    assert codes(world.read(bo, rosters=False)) == [Code.SLOW_CONSUMER]
+
+
 def test_register_timeout() -> None:
     """Who has not registered in a minute gets `timeout` and is closed; who has, stays (CONN-17)."""
     world = World()
@@ -661,6 +672,25 @@ def test_observer_that_raises() -> None:
     assert service.due == 0.0
     assert bo in service.turn(0.0)
     assert list(service.hub.online) == ["ann", "bo"]
+
+
+class Deaf(Observer):
+    """Fails whenever a connection is closed."""
+
+    def closed(self, peer: int, reason: str) -> None:
+        """Raise."""
+        raise ZeroDivisionError
+
+
+def test_observer_that_raises_at_a_close() -> None:
+    """A user whose connection has ended is offline, even if the observer raises when it is told."""
+    service = Service(Hub(), [ASCII], observer=Deaf())
+    ann = service.connect(0.0)
+    service.receive(ann, b"REGISTER ann x\n")
+    service.end(ann)
+    with pytest.raises(ZeroDivisionError):
+        service.turn(0.0)
+    assert service.hub.online == {}
 
 
 class Unprepared(Observer):
