@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from improto.messages import COMMANDS, AnyMessage, Kind, Role
+from improto.messages import COMMANDS, ERROR_TEXT, AnyMessage, Kind, Role
 
 __all__ = ["DEPTH", "UNSAFE_IN_NAMES", "Limits"]
 
@@ -51,7 +51,6 @@ class Limits:
     """Of a conversation id, in characters."""
     invited: int = 64
     """Names in one INVITE, counted before duplicates are dropped."""
-    explanation: int = 512
     living: int = 64
     """Living conversations that one user has begun."""
 
@@ -90,8 +89,8 @@ def _conversation(limits: Limits, value: str) -> str | None:
 
 
 def _explanation(limits: Limits, value: str) -> str | None:
-    if len(value) > limits.explanation:
-        return f"must have at most {limits.explanation} characters"
+    if len(value) > ERROR_TEXT:
+        return f"must have at most {ERROR_TEXT} characters"
     return None
 
 

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import wraps
 from itertools import chain
-from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeGuard, cast, final, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self, TypeGuard, cast, final, get_type_hints
 
 from improto.errors import InvalidMessage
 
 __all__ = [
     "COMMANDS",
     "COMMAND_NAME",
+    "ERROR_TEXT",
     "AnyMessage",
     "Code",
     "Conversations",
@@ -56,6 +57,8 @@ __all__ = [
 
 COMMAND_NAME: Final = re.compile(r"[A-Z_]{1,20}")
 """What any command name looks like, known or not; use `fullmatch`."""
+ERROR_TEXT: Final = 512
+"""The most code points that a server's ERROR may have (LIMIT-16)."""
 
 
 class Role(StrEnum):
@@ -300,6 +303,11 @@ class Error(FromServer):
     COMMAND: ClassVar[str] = "ERROR"
     DELIVERY: ClassVar[Delivery] = Delivery.EVENT
     message: _Explanation
+
+    @classmethod
+    def of(cls, code: str, explanation: str) -> Self:
+        """Make an ERROR with a code, cut to `ERROR_TEXT`: an explanation may quote something long, or be an embedder's."""
+        return cls(f"{code}: {explanation}"[:ERROR_TEXT])
 
     @property
     def code(self) -> str | None:

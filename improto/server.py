@@ -31,6 +31,7 @@ from typing import Any, Final, NamedTuple, Self, assert_never
 from improto.errors import SnapshotError, UsageError
 from improto.limits import Limits
 from improto.messages import (
+    ERROR_TEXT,
     Code,
     Conversations,
     Error,
@@ -438,7 +439,7 @@ class Hub:
     def _fitting(self, names: Iterable[str]) -> str:
         """Say that nobody has these names; list as many of them as an ERROR can hold (INVITE-7)."""
         text = "nobody is online by the name of "
-        room = self.limits.explanation - len(f"{Code.NO_SUCH_USER}: {text}") - len(", …")
+        room = ERROR_TEXT - len(f"{Code.NO_SUCH_USER}: {text}") - len(", …")
         listed = ""
         for name in names:
             addition = f", {name}" if listed else name
@@ -513,8 +514,7 @@ class Hub:
 
 
 def _error(connection: int, code: Code, explanation: str) -> Send:
-    # Cut to what LIMIT-16 allows, since an embedder's reason may be of any length.
-    return Send(Error(f"{code}: {explanation}"[:512]), (connection,))
+    return Send(Error.of(code, explanation), (connection,))
 
 
 def _no_such_conversation(connection: int) -> Send:  # JOIN-8, LEAVE-5, SEND-5

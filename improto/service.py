@@ -476,7 +476,7 @@ class Service:
             self._observer.received(peer.id, item)
             if isinstance(item, Register) and peer.certified not in (None, item.username):
                 refusal = f"your certificate is for {peer.certified!a}; register as that"
-                self._queue(peer, Error(f"{Code.FORBIDDEN}: {refusal}"[: self.hub.limits.explanation]))
+                self._queue(peer, Error.of(Code.FORBIDDEN, refusal))
                 return
             self._carry_out(self.hub.receive(peer.id, item, now), now)
 
@@ -574,7 +574,7 @@ class Service:
         self._distribute(now)
         if peer.flush is not None:  # too much waited for it then
             return
-        self._queue(peer, Error(f"{code}: {explanation}"[: self.hub.limits.explanation]))
+        self._queue(peer, Error.of(code, explanation))
         hurry = code in (Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)  # FLOW-9
         self._close(peer, code, now, self.bounds.flush if hurry else self.bounds.write)
 

@@ -45,7 +45,7 @@ class Fault:
     @property
     def error(self) -> Error:
         """The ERROR with which a server answers it."""
-        return Error(f"{self.code}: {self.explanation}"[:512])
+        return Error.of(self.code, self.explanation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import pytest
 
 from improto.limits import Limits
 from improto.messages import (
+    ERROR_TEXT,
     AnyMessage,
     Conversations,
     Error,
@@ -39,7 +40,7 @@ LEGAL: list[AnyMessage] = [
     SendMessage("7", "é" * 4096),
     SendMessage("7", " \r\n\x00\x7f "),
     Goodbye(),
-    Error("x" * 512),
+    Error("x" * ERROR_TEXT),
     OnlineUsers({"": "x" * 1000}),
     Conversations({"": ()}),
 ]
@@ -93,7 +94,6 @@ def test_out_of_bounds(message: AnyMessage, field: str) -> None:
         (Limits(text=2), SendMessage("7", "abc")),
         (Limits(conversation=2), Join("abc")),
         (Limits(invited=2), Invite(("a", "b", "c"))),
-        (Limits(explanation=2), Error("abc")),
     ],
 )
 def test_limits_are_configurable(limits: Limits, message: AnyMessage) -> None:

@@ -265,6 +265,12 @@ def test_error_code(text: str, code: str | None) -> None:
     assert Error(text).code == code
 
 
+def test_error_of() -> None:
+    """An ERROR is made of a code and an explanation, and is cut to 512 code points (ERROR-2, LIMIT-16)."""
+    assert Error.of(Code.INVALID, "no") == Error("invalid: no")
+    assert Error.of(Code.INVALID, "\U0001f600" * 600) == Error("invalid: " + "\U0001f600" * 503)
+
+
 @pytest.mark.parametrize("code", Code)
 def test_codes_have_the_specified_form(code: Code) -> None:
     """Each code of ours is read back out of an ERROR, also with an empty explanation (ERROR-2)."""

@@ -4,7 +4,7 @@ import re
 
 from improto.codec import load
 from improto.limits import DEPTH, Limits
-from improto.messages import COMMANDS, Code
+from improto.messages import COMMANDS, ERROR_TEXT, Code
 from improto.service import Bounds
 from improto.states import TRANSITIONS
 from improto_codecs import opcodes
@@ -107,7 +107,7 @@ def test_limits() -> None:
         "text": f"0 to {limits.text:,} bytes",
         "conversation id": f"1 to {limits.conversation} of U+0021\u2013007E",
         "names in an INVITE": f"1 to {limits.invited}",
-        "text of an ERROR": f"{limits.explanation} code points",
+        "text of an ERROR": f"{ERROR_TEXT} code points",
         "nesting": f"{DEPTH} levels",
         "living conversations of one initiator": str(limits.living),
         "time until REGISTER": f"{Bounds().register:.0f} s",

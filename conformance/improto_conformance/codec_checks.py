@@ -26,6 +26,7 @@ from improto.errors import DecodeError
 from improto.limits import DEPTH, Limits
 from improto.messages import (
     COMMANDS,
+    ERROR_TEXT,
     AnyMessage,
     Code,
     Conversations,
@@ -572,7 +573,7 @@ _FIELDS: Final[Mapping[Kind, Callable[[str], AnyMessage]]] = {
 
 def _worst_texts(codec: Codec) -> dict[Kind, str]:
     """Find, for each kind of text, the legal text of one repeated character that takes the most bytes."""
-    texts = [character * n for character in _CHARACTERS for n in (64, 256, 512)]
+    texts = [character * n for character in _CHARACTERS for n in (64, 256, ERROR_TEXT)]
     texts += [character * (_LIMITS.text // len(character.encode())) for character in _CHARACTERS]
     return {
         kind: max(

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from improto.limits import Limits
-from improto.messages import Error, Invitation, Join, Message, OnlineUsers, Register, SendMessage
+from improto.messages import ERROR_TEXT, Error, Invitation, Join, Message, OnlineUsers, Register, SendMessage
 from improto_conformance.asked import Hearing
 from improto_conformance.complaints import Complaint, brief
-from improto_conformance.model import DEFAULTS
 from improto_conformance.scope import Scope
 
 __all__ = ["evidence", "unsaid"]
@@ -26,7 +25,7 @@ def evidence(hearings: Sequence[Hearing], limits: Limits) -> Iterator[Complaint]
                     if error.code is None:
                         text = f"{one.party} received an ERROR without a code: {message!a}"
                         yield Complaint("ERROR-2", text, each.index)
-                    if len(message) > DEFAULTS.explanation:
+                    if len(message) > ERROR_TEXT:
                         text = f"{one.party} received an ERROR of {len(message)} code points"
                         yield Complaint("LIMIT-16", text, each.index)
                 case Invitation(id) if limits.complaint(Join(id)) is not None:

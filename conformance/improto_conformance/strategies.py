@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from improto.limits import UNSAFE_IN_NAMES, Limits
 from improto.messages import (
+    ERROR_TEXT,
     AnyMessage,
     Conversations,
     Error,
@@ -96,7 +97,7 @@ def _responses() -> st.SearchStrategy[AnyMessage]:
     explanations = st.one_of(
         st.builds("{}: {}".format, st.sampled_from(["invalid", "timeout", "new-code"]), statuses()),
         st.text(_characters(), max_size=40),
-        st.just("\U0001f600" * _LIMITS.explanation),
+        st.just("\U0001f600" * ERROR_TEXT),
     )
     return st.one_of(
         st.builds(OnlineUsers, st.dictionaries(names(), statuses(), max_size=5)),

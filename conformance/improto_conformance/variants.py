@@ -250,7 +250,7 @@ def _errors(explain: Callable[[str], str]) -> Callable[[], Service]:
     def change(hub: _Changed, output: Output) -> list[Output]:
         if isinstance(output, Send) and isinstance(output.message, Error):
             code, _, explanation = output.message.message.partition(": ")
-            return [output._replace(message=Error(f"{code}: {explain(explanation)}"[:512]))]
+            return [output._replace(message=Error.of(code, explain(explanation)))]
         return [output]
 
     return _changed(change)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from improto.messages import (
+    ERROR_TEXT,
     Code,
     Error,
     Goodbye,
@@ -99,8 +100,8 @@ def short_explanations(stage: Stage) -> None:
 def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Code.NO_SUCH_USER, Code.NO_SUCH_CONVERSATION])
     for entry in seen.of("ann"):
-        if isinstance(entry.item, Error) and len(entry.item.message) > 512:
-            yield f"an ERROR was to have at most 512 characters and has {len(entry.item.message)}"
+        if isinstance(entry.item, Error) and len(entry.item.message) > ERROR_TEXT:
+            yield f"an ERROR was to have at most {ERROR_TEXT} characters and has {len(entry.item.message)}"
 
 
 @check("LIMIT-5", "a username of 64 code points is taken, also beyond the Basic Multilingual Plane")

@@ -37,7 +37,7 @@ from dataclasses import asdict
 from typing import Final
 
 from improto.limits import DEPTH, UNSAFE_IN_NAMES, Limits
-from improto.messages import COMMAND_NAME, COMMANDS, AnyMessage, Code, Delivery, Kind
+from improto.messages import COMMAND_NAME, COMMANDS, ERROR_TEXT, AnyMessage, Code, Delivery, Kind
 from improto.states import TRANSITIONS
 
 __all__ = ["render"]
@@ -66,7 +66,7 @@ _BOUNDS: Final[Mapping[Kind, object]] = {
         "maximum": _LIMITS.conversation,
         "only": [[0x21, 0x7E]],
     },
-    Kind.EXPLANATION: {"unit": "code points", "minimum": 0, "maximum": _LIMITS.explanation},  # LIMIT-16
+    Kind.EXPLANATION: {"unit": "code points", "minimum": 0, "maximum": ERROR_TEXT},  # LIMIT-16
     Kind.NAMES: {"unit": "items", "minimum": 1, "maximum": _LIMITS.invited},  # LIMIT-14
 }
 _CONNECTION: Final = (Code.TIMEOUT, Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)  # ERROR-8
