@@ -15,23 +15,25 @@ __all__ = ["render"]
 _HEAD: Final = """\
 ; One message in the ascii codec, as a line on a byte stream: ABNF of RFC 5234 and RFC 7405.
 ;
-; A receiver tries `line`, then `other` (ASCII-10, ASCII-11):
-;   a line that fits `line`         is a message, or blank and skipped (ASCII-3)
-;   one that fits only `other`      is `invalid` if the sender has such a command, else `unknown-command`
-;   one that fits neither           is `malformed`
-; What no grammar tells: a map with a key twice is `invalid` (CODEC-10), and a command of the other end is unknown.
+; A receiver tries the rule `line` first, then the rule `other` (ASCII-10, ASCII-11):
+;   a line that fits `line` is a message, or it is blank and skipped (ASCII-3);
+;   a line that fits only `other` is `invalid` if the receiver understands its command, else `unknown-command`;
+;   a line that fits neither is `malformed`.
+; The grammar does not express two rules: a map that has a key twice is `invalid` (CODEC-10), and a command that only
+; the receiver's own side sends is `unknown-command`.
 ;
-; Of all forms that a receiver accepts, one is canonical; senders write it (ASCII-12):
-;   between two parts stands one space, around the line none, and LF ends it;
-;   a field is a `word`, and an item an `atom`, wherever its text is one; else it is `quoted`;
-;   in `quoted`, what is printable ASCII stands for itself, but for the quote and the backslash; what has a short
-;   escape takes that, and all else \\u with small hexadecimal digits, as a pair of surrogates above U+FFFF.
+; Receivers accept several forms of a message.  Senders write one of them, the canonical form (ASCII-12):
+;   there is one space between two parts, none before and after them, and LF ends the line;
+;   a field is a `word` and an item is an `atom` if the text allows it, and else `quoted`;
+;   in `quoted`, printable ASCII stands for itself, apart from the quote and the backslash.  All other characters are
+;   escaped: with a short escape such as \\n if there is one, else with \\u and lower-case hexadecimal digits, and above
+;   U+FFFF with a pair of surrogates.
 ; So empty text is `""`, an empty map is the bare command, an empty list in a map is `7=`, and an empty status in a
 ; map is `bo=""` (ASCII-8).
 
 line     = *SP [message *SP] [CR] LF
 other    = *SP command *field *SP [CR] LF
-payload  = *SP message *SP                   ; in the place of `line` on a message transport: CODEC-9, WS-1
+payload  = *SP message *SP                   ; instead of `line` on a message transport: CODEC-9, WS-1
 """
 
 _RULES: Final = r"""
