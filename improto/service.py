@@ -55,7 +55,10 @@ class Bounds:
     queued: int = 64 * 1024
     """Waiting output above which nothing more is read from the connection (FLOW-6)."""
     events: int = 1024 * 1024
-    """Waiting events above which a connection that takes nothing is closed as a slow consumer (FLOW-7)."""
+    """Waiting events above which a connection that takes nothing is closed as a slow consumer (FLOW-7).
+
+    A server that conforms lets more than 64 KiB wait; the bytes between payloads count here, too.
+    """
     all_queues: int = 64 * 1024 * 1024
     """Waiting events of all such connections together, above which the one with the most is closed (FLOW-8).
 

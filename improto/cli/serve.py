@@ -134,7 +134,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=Bounds().events,
         metavar="BYTES",
-        help="bytes that may wait for one client that does not read (default: %(default)s)",
+        help="bytes that may wait for one client that does not read (default: %(default)s; less than 65,536 violates FLOW-7)",
     )
     parser.add_argument(
         "--queues",

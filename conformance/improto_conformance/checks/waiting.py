@@ -74,6 +74,36 @@ def _(seen: Transcript) -> Complaints:
     yield from _expect_all(seen, "late", [f"{number} {'x' * 4000}" for number in range(100)])
 
 
+def _wait_a_little(stage: Stage, number: int, text: str) -> None:
+    """Have ann say a text so many times while somebody pauses, who reads it all afterwards."""
+    ann, late = stage.talk("ann", "late")
+    stage.mark("said")
+    for _ in range(number):
+        ann.send(SendMessage(stage.transcript.conversation, text))
+        ann.barrier()
+    _read_all(late)
+
+
+@check("FLOW-7", "a reader that pauses while 300 short messages come is not closed, and gets them all")
+def short_ones_wait(stage: Stage) -> None:
+    _wait_a_little(stage, 300, "x")
+
+
+@check("FLOW-7", "a reader that pauses while 7 of the longest messages come is not closed, and gets them all")
+def long_ones_wait(stage: Stage) -> None:
+    _wait_a_little(stage, 7, "x" * 8192)
+
+
+@short_ones_wait.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("late", [seen.said("ann", "x")] * 300, since="said")
+
+
+@long_ones_wait.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("late", [seen.said("ann", "x" * 8192)] * 7, since="said")
+
+
 @check("CONN-6", "one message is whole for a reader that is slower than its sender")
 def whole_for_slow_readers(stage: Stage) -> None:
     ann, slow = stage.talk("ann", "slow")
