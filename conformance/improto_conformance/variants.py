@@ -90,7 +90,9 @@ class _Other:
     def later(self, timeout: float, reply: float, end: float) -> bytes:
         """Receive what has come so many seconds ago; `end`: seconds between the last of it and the close."""
         data = self._link.receive(timeout)
-        self._server.now += reply if data else end
+        until = self.now() + (reply if data else end)
+        while self._server.wait(until):
+            self._server.run()
         return data
 
     def piece(self, timeout: float) -> bytes:

@@ -47,20 +47,23 @@ class Server:
         """
         self.service = service
         self.prompt = prompt
-        self.now = 0.0
-        """The clock, in seconds; only `Link.receive` moves it."""
+        self._now = 0.0
         self._links: dict[int, Link] = {}
 
     def connect(self) -> "Link":
         """Give a client's end of a new connection."""
-        link = Link(self, self.service.connect(self.now))
+        link = Link(self, self.service.connect(self._now))
         self._links[link.peer.id] = link
         return link
 
+    def now(self) -> float:
+        """Give the time on the server's clock, in seconds; only `wait` moves it, and `Link.receive`, which calls that."""
+        return self._now
+
     def run(self) -> None:
         """Do all the work that is due at this moment."""
-        while (due := self.service.due) is not None and due <= self.now:
-            for peer in self.service.turn(self.now):
+        while (due := self.service.due) is not None and due <= self._now:
+            for peer in self.service.turn(self._now):
                 link = self._links.get(peer.id)
                 if link is not None:
                     link.take()
@@ -69,9 +72,9 @@ class Server:
         """Let time pass to the next moment at which something is due, or to `until`; tell whether something is due then."""
         due = self.service.due
         if due is None or due > until:
-            self.now = until
+            self._now = until
             return False
-        self.now = max(self.now, due)
+        self._now = max(self._now, due)
         return True
 
 
@@ -90,7 +93,7 @@ class Link:
 
     def now(self) -> float:
         """Give the server's time, in seconds."""
-        return self._server.now
+        return self._server.now()
 
     def send(self, data: bytes) -> None:
         """Send bytes.  A server that has closed the connection does not see them."""
@@ -101,7 +104,7 @@ class Link:
 
     def receive(self, timeout: float) -> bytes:
         """Give what the server has written, or b"" at the end.  TimeoutError if nothing comes within so many seconds."""
-        until = self._server.now + timeout
+        until = self.now() + timeout
         self._server.run()
         while not self._unread and not self._over:
             if not self._server.wait(until):
@@ -134,7 +137,7 @@ class Link:
         if self.peer.flush is not None:
             self._over = True
         elif len(self._unread) > _HIGH_WATER and not self.peer.blocked:
-            self._service.block(self.peer, self._server.now)
+            self._service.block(self.peer, self.now())
         self._pass_on()
 
     def _pass_on(self) -> None:
