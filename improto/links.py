@@ -32,6 +32,7 @@ from enum import Enum
 from typing import Final
 
 from improto.addresses import subnet
+from improto.deadlines import earliest, expired
 from improto.pacing import checked_gap, gap_for
 from improto.service import Peer, Service
 
@@ -78,7 +79,6 @@ class Links:
         self._touched: list[Link] = []  # to be refreshed in the next turn, whatever the service says
         self.closing = False
         """Whether `shut_down` was called."""
-        # Deadlines.  In each dict all are set for the same number of seconds ahead, so the first entry is the earliest.
         self._gaps: dict[Link, float] = {}
         self._closes: dict[float, dict[Link, float]] = {}  # by that number of seconds
         self._deadlines = [self._gaps]  # and the values of `_closes`
@@ -91,11 +91,7 @@ class Links:
         """Have a turn of the service, and refresh each link about which something was decided."""
         self.now = now
         for deadlines in self._deadlines:
-            while deadlines:
-                link, deadline = next(iter(deadlines.items()))
-                if deadline > now:
-                    break
-                del deadlines[link]
+            for link in expired(deadlines, now):
                 link.expired(gap=deadlines is self._gaps)
         if self._touched:
             touched, self._touched = self._touched, []
@@ -121,12 +117,7 @@ class Links:
         """When `turn` has to be called even if nothing happens; None if never."""
         if self._touched:
             return 0.0
-        due = self.service.due
-        for deadlines in self._deadlines:
-            if deadlines:
-                first = next(iter(deadlines.values()))
-                due = first if due is None else min(due, first)
-        return due
+        return earliest(self.service.due, self._deadlines)
 
     def shut_down(self, now: float) -> None:
         """Tell everybody that the server goes down, and close all connections, also those that are yet to come (ERROR-9)."""

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from improto.codec import Codec
+from improto.deadlines import earliest, expired
 from improto.errors import UsageError
 from improto.messages import Code, Delivery, Error, FromClient, Message, Register, Request, Response, Role
 from improto.outbox import Outbox
@@ -239,13 +240,13 @@ class Service:
         self._changed: dict[int, Peer] = {}  # have output, or are to be closed, or may be read from again
         self._audience: _Audience | None = None  # of the last MESSAGE
         self._caused = 0  # bytes of the messages that the present turn has caused
-        # Deadlines.  In each dict all are set for the same number of seconds ahead, so the first entry is the earliest.
-        self._refuse_by: dict[int, float] = {}
-        self._register_by: dict[int, float] = {}
-        self._idle_by: dict[int, float] = {}
-        self._write_by: dict[int, float] = {}
+        self._refuse_by: dict[Peer, float] = {}
+        self._register_by: dict[Peer, float] = {}
+        self._idle_by: dict[Peer, float] = {}
+        self._write_by: dict[Peer, float] = {}
+        self._deadlines = (self._refuse_by, self._register_by, self._idle_by, self._write_by)
         # Those that took nothing when their close began, with the bytes that waited then; and the sum of these bytes.
-        self._leaving: dict[int, tuple[Peer, int]] = {}
+        self._leaving: dict[Peer, int] = {}
         self._left = 0
 
     # -- inputs -------------------------------------------------------------------------------------------
@@ -263,9 +264,9 @@ class Service:
         peer.address = address
         self._peers[peer.id] = peer
         if refusal is None:
-            self._register_by[peer.id] = now + self.bounds.register
+            self._register_by[peer] = now + self.bounds.register
         else:
-            self._refuse_by[peer.id] = now + self.bounds.linger
+            self._refuse_by[peer] = now + self.bounds.linger
             self._ready[peer.id] = peer
         self._new.append(peer)
         return peer
@@ -283,7 +284,7 @@ class Service:
             self._ready[peer.id] = peer
             peer.reading = False
             if self._idle_by:
-                self._idle_by.pop(peer.id, None)  # until all of it is handled
+                self._idle_by.pop(peer, None)  # until all of it is handled
 
     def end(self, peer: Peer, *, lost: bool = False) -> None:
         """Note the end of the peer's stream.  Requests that had arrived in full still take effect.
@@ -294,8 +295,8 @@ class Service:
         if lost:
             peer.lost = True
             peer.blocked = False
-            self._write_by.pop(peer.id, None)
-            self._forget(peer.id)
+            self._write_by.pop(peer, None)
+            self._forget(peer)
         if peer.flush is None:
             self._ready[peer.id] = peer
 
@@ -304,14 +305,14 @@ class Service:
         if peer.flush is None:
             peer.blocked = True
             peer.steady = peer.reading = False
-            self._write_by.pop(peer.id, None)  # the latest deadline stands last
-            self._write_by[peer.id] = now + self.bounds.write
+            self._write_by.pop(peer, None)  # the latest deadline stands last
+            self._write_by[peer] = now + self.bounds.write
 
     def unblock(self, peer: Peer) -> None:
         """Note that the transport takes more again."""
         peer.blocked = False
-        self._write_by.pop(peer.id, None)
-        self._forget(peer.id)
+        self._write_by.pop(peer, None)
+        self._forget(peer)
         self._change(peer)
         if peer.flush is None:
             self._ready[peer.id] = peer
@@ -362,7 +363,7 @@ class Service:
         finally:
             if late:  # else those who ask for much would come first in each turn, and nobody else ever
                 self._ready = late | self._ready
-        if self._refuse_by or self._register_by or self._idle_by or self._write_by:
+        if any(self._deadlines):
             self._enforce(now)
         due = self.hub.due
         if due is not None and due <= now:
@@ -378,12 +379,7 @@ class Service:
         """When `turn` has to be called even if nothing arrives; None if never."""
         if self._ready or self._changed or self._new:
             return 0.0
-        due = self.hub.due
-        for deadlines in (self._refuse_by, self._register_by, self._idle_by, self._write_by):
-            if deadlines:
-                first = next(iter(deadlines.values()))
-                due = first if due is None else min(due, first)
-        return due
+        return earliest(self.hub.due, self._deadlines)
 
     def _announce(self) -> None:
         """Tell the observer who has connected: in a turn, like all else, since it may raise."""
@@ -398,35 +394,24 @@ class Service:
 
     def _enforce(self, now: float) -> None:
         """Close the connections whose time is up."""
-        for peer in self._expired(self._refuse_by, now):
+        for peer in expired(self._refuse_by, now):
             self._close(peer, "refused", now)
-        for peer in self._expired(self._register_by, now):
+        for peer in expired(self._register_by, now):
             self._expel(
                 peer, Code.TIMEOUT, f"send REGISTER within {self.bounds.register:g} seconds", now
             )  # CONN-17
-        for peer in self._expired(self._idle_by, now):
+        for peer in expired(self._idle_by, now):
             if peer.reading:
                 self._expel(peer, Code.TIMEOUT, "you have sent nothing for too long; connect again", now)
             else:  # it was not read from, so it may well have sent something
                 self._wait_for(peer, now)
-        for peer in self._expired(self._write_by, now):
+        for peer in expired(self._write_by, now):
             self._expel(peer, Code.SLOW_CONSUMER, "you have read nothing for too long", now)  # CONN-28
 
     def _wait_for(self, peer: Peer, now: float) -> None:
         """Start the time for which a registered user may send nothing, unless it runs already (CONN-29)."""
         if self.bounds.idle is not None and peer.wire.state is State.REGISTERED:
-            self._idle_by.setdefault(peer.id, now + self.bounds.idle)
-
-    def _expired(self, deadlines: dict[int, float], now: float) -> Sequence[Peer]:
-        """Take out the peers whose deadline has come."""
-        expired: list[Peer] = []
-        while deadlines:
-            id, deadline = next(iter(deadlines.items()))
-            if deadline > now:
-                break
-            del deadlines[id]
-            expired.append(self._peers[id])
-        return expired
+            self._idle_by.setdefault(peer, now + self.bounds.idle)
 
     def _handle(self, peer: Peer, now: float) -> None:
         """Handle messages that a peer has sent, until there are no more or it is the turn of others."""
@@ -462,9 +447,9 @@ class Service:
 
     def _relieve(self, now: float) -> None:
         """Close connections that take nothing, the one with the most first, while too much waits for all (FLOW-8)."""
-        waiting = sum(self._peers[id].events for id in self._write_by)
+        waiting = sum(peer.events for peer in self._write_by)
         while waiting > self.bounds.all_queues:
-            slowest = max((self._peers[id] for id in self._write_by), key=lambda peer: peer.events)
+            slowest = max(self._write_by, key=lambda peer: peer.events)
             waiting -= slowest.events
             self._expel(slowest, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
 
@@ -569,7 +554,7 @@ class Service:
         peer.wire.sent(message)
         peer.put(data, delivery)
         if delivery is Delivery.REPLY:
-            self._register_by.pop(peer.id, None)
+            self._register_by.pop(peer, None)
         self._change(peer)
 
     def _expel(self, peer: Peer, code: Code, explanation: str, now: float) -> None:
@@ -592,21 +577,21 @@ class Service:
             self._let_go(peer)
         peer.wire.close()
         del self._peers[peer.id]
-        for registry in (self._ready, self._refuse_by, self._register_by, self._idle_by, self._write_by):
-            registry.pop(peer.id, None)
+        self._ready.pop(peer.id, None)
+        for deadlines in self._deadlines:
+            deadlines.pop(peer, None)
         self._change(peer)
         self._carry_out(self.hub.disconnect(peer.id, now), now)
         self._observer.closed(peer.id, reason)
 
     def _let_go(self, peer: Peer) -> None:
         """Count what waits for a peer at its close, and drop what waits for others if that is too much (FLOW-8, FLOW-9)."""
-        self._leaving[peer.id] = peer, peer.size
+        self._leaving[peer] = peer.size
         self._left += peer.size
         while self._left > self.bounds.all_queues and len(self._leaving) > 1:
-            first, _ = next(iter(self._leaving.values()))
+            first = next(iter(self._leaving))
             first.take()
-            self._forget(first.id)
+            self._forget(first)
 
-    def _forget(self, id: int) -> None:
-        if id in self._leaving:
-            self._left -= self._leaving.pop(id)[1]
+    def _forget(self, peer: Peer) -> None:
+        self._left -= self._leaving.pop(peer, 0)

@@ -61,6 +61,7 @@ WAYS: Final[Mapping[str, Sequence[Way]]] = {
     "improto/limits.py": (*_CORE, *_CLIENT, Way("vectors", "bounds")),
     "improto/messages.py": (*_CORE, *_CLIENT, Way("vectors", "json"), Way("vectors", "msgpack")),
     "improto/outbox.py": _CORE,
+    "improto/deadlines.py": _CORE,
     "improto/codec.py": (*_CORE, Way("server", "msgpack"), Way("server", "ascii"), *_FRAMING),
     "improto_codecs/ascii_codec.py": (Way("server", "ascii"), Way("vectors", "ascii")),
     "improto_codecs/json_codec.py": (Way("server", "json"), Way("vectors", "json")),
