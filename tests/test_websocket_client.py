@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import cast
@@ -97,6 +98,28 @@ async def test_reconnect() -> None:
             await upto(ann, Reconnected)
             assert await ann.list_conversations() == {}
             await again.close()
+
+
+@on_loop
+async def test_reconnect_after_a_reset() -> None:
+    """With `reconnect` the session outlives a connection that is reset, too."""
+    connected: list[ServerConnection] = []
+
+    async def converse(accepted: ServerConnection) -> None:
+        connected.append(accepted)
+        await accepted.recv()
+        await accepted.send(ROSTER)
+        if len(connected) == 1:
+            tcp = cast(socket.socket, accepted.transport.get_extra_info("socket"))
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.transport.abort()
+        await accepted.wait_closed()
+
+    protocols = [Subprotocol("improto.v1.json")]
+    async with serve(converse, "127.0.0.1", 0, subprotocols=protocols, compression=None) as server:
+        [port] = [cast(tuple[str, int], each.getsockname())[1] for each in server.sockets]
+        async with connect(f"ws://127.0.0.1:{port}", "ann", reconnect=Backoff(first=0.01, most=0.01)) as ann:
+            await upto(ann, Reconnected)
 
 
 @on_loop

@@ -73,7 +73,8 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._transport = cast(asyncio.Transport, transport)
+        # Not `_transport`, which the class of asyncio forgets when the connection is lost.
+        self._connected = cast(asyncio.Transport, transport)
         self.websocket.send_request(self.websocket.connect())
         self.flush()
 
@@ -86,11 +87,11 @@ class _Protocol(asyncio.StreamReaderProtocol):
             if not isinstance(event, Response) and not self._take_in(cast(Frame, event)):
                 break
         self._see_whether_agreed()
-        if self._transport.get_write_buffer_size() <= _UNTAKEN:
+        if self._connected.get_write_buffer_size() <= _UNTAKEN:
             self.flush()
         else:
             websocket.data_to_send()
-        if websocket.state is not State.OPEN and not self._transport.is_closing():
+        if websocket.state is not State.OPEN and not self._connected.is_closing():
             self._reader.failure = self._failure()
             super().eof_received()
 
@@ -139,7 +140,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
     def flush(self) -> None:
         """Write what the package has to say."""
-        self._transport.write(b"".join(self.websocket.data_to_send()))
+        self._connected.write(b"".join(self.websocket.data_to_send()))
 
 
 class _Writer(Writer):
