@@ -14,6 +14,7 @@ from improto_conformance.checks import (
     presence,
     registration,
     sending,
+    values,
     waiting,
     websocket,
 )
@@ -31,6 +32,7 @@ _TOPICS = (
     errors,
     limits,
     identity,
+    values,
     framing,
     holes,
     declared,
