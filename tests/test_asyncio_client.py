@@ -15,7 +15,9 @@ from improto.messages import Invitation, Join, Message, OnlineUsers
 from improto.states import State
 from improto.user import Backoff, Item, Reconnected
 from improto.wire import Rate
+from programs import DEADLINE
 from test_asyncio_binding import on_loop, serving
+from test_threads_binding import serving as serving_elsewhere
 
 T = TypeVar("T", bound=Item)
 
@@ -240,3 +242,21 @@ async def test_lost() -> None:
             await upto(ann, Reconnected)
         with pytest.raises(Lost):
             ann.request(Join("1"))
+
+
+def test_after_its_loop() -> None:
+    """A session ends with its loop, also if nobody has closed it: what had arrived can be taken, and nobody waits for more."""
+
+    async def begin(url: str) -> Session:
+        session = await dial(url)
+        await session.register("ann")
+        return session
+
+    async def go_on(session: Session) -> None:
+        assert isinstance(await session.receive(DEADLINE), OnlineUsers)
+        assert await session.receive(DEADLINE) is None
+        with pytest.raises(UsageError, match="a connection that is closed"):
+            await session.list_conversations()
+
+    with serving_elsewhere() as (_, port):
+        asyncio.run(go_on(asyncio.run(begin(f"tcp://127.0.0.1:{port}"))))

@@ -44,7 +44,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._run())
-        self._task.add_done_callback(self._failed)
+        self._task.add_done_callback(self._done)
 
     # The requests with a reply.  The others are in `Calls`.
 
@@ -175,10 +175,11 @@ class Session(Calls[Coroutine[Any, Any, None]]):
             else:
                 self._writer.write(self._user.connected(self._loop.time()))
 
-    def _failed(self, task: asyncio.Task[None]) -> None:
-        """Tell those who wait if reading has raised something; nobody else looks at the task."""
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """Tell those who wait if reading has raised something, or was cancelled; nobody else looks at the task."""
+        if task.cancelled():  # by `close`, or with everything else at the end of the loop
+            self.close()
+        elif isinstance(error := task.exception(), Exception):
             self._user.failed_to_read(error)
             self._writer.transport.abort()
             self._tell()
