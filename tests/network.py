@@ -2,15 +2,17 @@
 
 import json
 import os
+import socket
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Address
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-__all__ = ["Network", "neighbours", "network"]
+__all__ = ["Network", "link_local", "named", "neighbours", "network", "silent"]
 
 _TESTING: Final = IPv4Network("198.18.0.0/15")  # the addresses for tests of networks (RFC 2544)
 _CABLE: Final = 4  # so many addresses of them are one cable's
@@ -108,3 +110,32 @@ def neighbours() -> Generator[tuple[str, str]]:
             subprocess.run(
                 ["ip", "addr", "del", f"{address}/128", "dev", "lo"], capture_output=True, check=False
             )
+
+
+def link_local() -> str:
+    """Give an address of this host that needs its interface; the test is skipped where there is none."""
+    table = Path("/proc/net/if_inet6")
+    for line in table.read_text().splitlines() if table.exists() else ():
+        number, _, _, scope, _, interface = line.split()
+        if scope == "20":
+            return f"{IPv6Address(bytes.fromhex(number))}%{interface}"
+    pytest.skip("no link-local address: it needs IPv6 and an interface")
+
+
+def named(patch: pytest.MonkeyPatch, name: str, hosts: Sequence[str]) -> None:
+    """Let a name stand for some IPv4 addresses: no name is like that everywhere."""
+    found = socket.getaddrinfo
+
+    def faked(host: str, port: int, *rest: int, **options: int) -> list[object]:
+        if host != name:
+            return [*found(host, port, *rest, **options)]
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, port)) for each in hosts]
+
+    patch.setattr(socket, "getaddrinfo", faked)
+
+
+@contextmanager
+def silent(host: str, port: int) -> Generator[None]:
+    """Have an address of this host at which nobody answers, since too many wait there to be accepted."""
+    with socket.create_server((host, port), backlog=0), socket.create_connection((host, port)):
+        yield

@@ -152,6 +152,24 @@ async def test_no_port() -> None:
             await server.listen("127.0.0.1", 99_999)
 
 
+@pytest.mark.parametrize("host", ["chat..example", "x" * 64])
+@on_loop
+async def test_no_host(host: str) -> None:
+    """What can be no host is refused."""
+    async with serving() as (server, _):
+        with pytest.raises(UsageError, match="neither an address nor a name"):
+            await server.listen(host, 0)
+
+
+@pytest.mark.parametrize("path", ["", "\0abstract"])
+@on_loop
+async def test_no_path(path: str) -> None:
+    """What is no path of a Unix socket is refused."""
+    async with serving() as (server, _):
+        with pytest.raises(UsageError, match="no path of a Unix socket"):
+            await server.listen_unix(path)
+
+
 @on_loop
 async def test_half_close() -> None:
     """After a half-close the replies to what came before it still arrive (CONN-20)."""

@@ -15,6 +15,7 @@ import trustme
 from improto.addresses import Address
 from improto.bindings.asyncio import connect
 from improto.cli.serve import cannot_listen
+from network import link_local
 from programs import DEADLINE, IMPROTO, Programs
 
 
@@ -123,6 +124,23 @@ def test_host_of_somebody_else(programs: Programs, host: str) -> None:
     code, lines = programs.start("serve", "--port", "0", "--host", host).end()
     assert code == 3
     assert re.fullmatch(rf"improto: cannot listen on tcp://{host}:0 \(.*\); choose another --host", lines[-1])
+
+
+@pytest.mark.parametrize("host", ["fe80::1", "::ffff:127.0.0.1"])
+def test_host_that_no_socket_takes(programs: Programs, host: str) -> None:
+    """Where the system finds fault with the host, the message names the option for it."""
+    code, lines = programs.start("serve", "--port", "0", "--host", host).end()
+    assert code == 3
+    assert lines[-1].endswith("; choose another --host")
+
+
+def test_host_with_an_interface(programs: Programs) -> None:
+    """The address that is told is one at which clients can connect, with the interface if it needs one."""
+    host = link_local()
+    server = programs.start("serve", "--port", "0", "--host", host)
+    url = server.expect(r"improto: listening on (.*)")[1]
+    assert url.startswith(f"tcp://[{host}]:")
+    programs.registered(url, "ann")
 
 
 def test_host_without_address() -> None:
@@ -363,6 +381,8 @@ def test_tls_port(programs: Programs, tmp_path: Path) -> None:
         ),
         ("--websocket 0 --origin https://chat.example:x", "no origin"),
         ("--connections 0", "not a whole number"),
+        ("--port 0 --host chat..example", "'chat..example' is neither an address nor a name of a host"),
+        ("--port 0 --unix ", "'' is no path of a Unix socket"),
         ("--tls-cert missing.pem", "missing.pem: No such file or directory"),
     ],
 )

@@ -24,11 +24,13 @@ __all__ = [
     "ask_first",
     "cannot_connect",
     "certified_name",
+    "check_place",
     "client_tls",
     "context_now",
     "credentials",
     "file_id",
     "free_path",
+    "place",
     "remove_socket",
     "system_reason",
     "tcp_listeners",
@@ -208,14 +210,22 @@ def certified_name(certificate: Mapping[str, Any] | None) -> str | None:
     return names[0] if len(names) == 1 else ""
 
 
+def check_place(host: str, port: int) -> None:
+    """UsageError if `port` is no port number, of which `getaddrinfo` would take some bits, or `host` can be no name."""
+    if not 0 <= port < 2**16:
+        raise UsageError(f"a port is a number from 0 to 65535, and not {port}")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise UsageError(f"{host!a} is neither an address nor a name of a host") from None
+
+
 def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]], port: int) -> list[socket.socket]:
     """Listen on all addresses that `getaddrinfo` has found, on the same port.
 
     Addresses that this host does not have are left out: `localhost` stands for ::1 even where there is no IPv6.  OSError
-    if nothing can listen there.  UsageError if `port` is no port number; `getaddrinfo` would take some bits of it.
+    if nothing can listen there.
     """
-    if not 0 <= port < 2**16:
-        raise UsageError(f"a port is a number from 0 to 65535, and not {port}")
     made: list[socket.socket] = []
     failures: list[OSError] = []
     for family, _, _, _, (host, _, *rest) in dict.fromkeys(found):
@@ -233,8 +243,17 @@ def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]], port: int) ->
     return made
 
 
+def place(listener: socket.socket) -> tuple[str, int]:
+    """Give the address and port of a listener; the address with its interface if it needs one, such as fe80::1%eth0."""
+    numbers = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    host, port = socket.getnameinfo(listener.getsockname(), numbers)
+    return host, int(port)
+
+
 def unix_listener(path: str) -> socket.socket:
-    """Listen on a Unix socket.  OSError if nothing can listen there."""
+    """Listen on a Unix socket.  OSError if nothing can listen there, UsageError if `path` is none."""
+    if not path or "\0" in path:
+        raise UsageError(f"{path!a} is no path of a Unix socket")
     free_path(path)
     listener = socket.socket(socket.AF_UNIX)
     try:

@@ -176,6 +176,8 @@ def run(arguments: argparse.Namespace) -> int:
     return asyncio.run(_serve(arguments, listeners))
 
 
+# What the system says of a host on which nothing here can listen; EINVAL of one like fe80::1, which needs an interface.
+_STRANGE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL)
 _OPTIONS: Final = {
     "tcp": "--port",
     "tls": "--port or --tls-port",
@@ -239,7 +241,7 @@ def _listeners(arguments: argparse.Namespace) -> _Listeners:
         found.append((Address("tcp", host, plain_port), None))
     if tls is not None:
         found.append((Address("tls", host, plain_port if tls_port is None else tls_port), tls))
-    if arguments.unix:
+    if arguments.unix is not None:
         found.append((Address("unix", path=arguments.unix), None))
     if arguments.websocket is not None:
         found.append((Address("ws" if tls is None else "wss", host, arguments.websocket), tls))
@@ -286,7 +288,7 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
             try:
                 urls.append(str(await _listen(server, address, tls, arguments.origin)))
             except OSError as error:
-                strange = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+                strange = isinstance(error, socket.gaierror) or error.errno in _STRANGE
                 option = "--host" if strange else _OPTIONS[address.scheme]
                 print(f"improto: {cannot_listen(address, error)}; choose another {option}", file=sys.stderr)
                 return 3

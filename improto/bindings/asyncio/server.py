@@ -16,7 +16,9 @@ from improto.bindings.sockets import (
     UNDECIDED,
     ServerTLS,
     ask_first,
+    check_place,
     file_id,
+    place,
     remove_socket,
     tcp_listeners,
     unix_listener,
@@ -84,20 +86,20 @@ class Server:
         `tls` may also be a function that gives the context for each new connection.
         `link` makes the connections, if messages do not come as a stream on them.
 
-        OSError if nothing can listen there, UsageError after `close` or if `port` is no port number.
+        OSError if nothing can listen there, UsageError after `close`, or if `host` or `port` can be none.
         """
+        check_place(host, port)
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self._acceptor.check()
         listeners = tcp_listeners(found, port)
         for listener in listeners:
             self._acceptor.add(listener, link or partial(StreamLink, self), tls)
-        address: tuple[str, int] = listeners[0].getsockname()[:2]
-        return address
+        return place(listeners[0])
 
     async def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which `close` removes.  Who may connect depends on the file's mode.
 
-        OSError if nothing can listen there, UsageError after `close`.
+        OSError if nothing can listen there, UsageError after `close`, or if `path` is none.
         """
         self._acceptor.check()
         self._acceptor.add(unix_listener(path), partial(StreamLink, self))

@@ -21,9 +21,11 @@ from improto.bindings.sockets import (
     ServerTLS,
     ask_first,
     certified_name,
+    check_place,
     context_now,
     credentials,
     file_id,
+    place,
     remove_socket,
     tcp_listeners,
     unix_listener,
@@ -86,20 +88,20 @@ class Server:
         given.  If `tls` demands certificates of its peers, each can register only under the common name in its own.
         `tls` may also be a function that gives the context for each new connection.
 
-        OSError if nothing can listen there, UsageError after `close` or if `port` is no port number.
+        OSError if nothing can listen there, UsageError after `close`, or if `host` or `port` can be none.
         """
         self._acceptor.check()
+        check_place(host, port)
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         listeners = tcp_listeners(found, port)
         for listener in listeners:
             self._acceptor.add(listener, tls)
-        address: tuple[str, int] = listeners[0].getsockname()[:2]
-        return address
+        return place(listeners[0])
 
     def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which `close` removes.  Who may connect depends on the file's mode.
 
-        OSError if nothing can listen there, UsageError after `close`.
+        OSError if nothing can listen there, UsageError after `close`, or if `path` is none.
         """
         self._acceptor.check()
         self._acceptor.add(unix_listener(path))
