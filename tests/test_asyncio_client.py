@@ -15,6 +15,7 @@ from improto.messages import Invitation, Join, Message, OnlineUsers
 from improto.states import State
 from improto.user import Backoff, Item, Reconnected
 from improto.wire import Rate
+from network import named, silent
 from programs import DEADLINE
 from test_asyncio_binding import on_loop, serving
 from test_threads_binding import serving as serving_elsewhere
@@ -260,3 +261,23 @@ def test_after_its_loop() -> None:
 
     with serving_elsewhere() as (_, port):
         asyncio.run(go_on(asyncio.run(begin(f"tcp://127.0.0.1:{port}"))))
+
+
+@on_loop
+async def test_address_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the addresses of a name, one that does not answer keeps none of the others from being tried."""
+    async with serving() as (_, port):
+        named(monkeypatch, "several", ["127.0.0.2", "127.0.0.1"])
+        with silent("127.0.0.2", port):
+            async with connect(f"tcp://several:{port}", "ann", timeouts=Timeouts(connect=4.0)) as ann:
+                assert list(ann.view.online) == ["ann"]
+
+
+@on_loop
+async def test_addresses_that_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody listens at any address of a name, that is told once."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    named(monkeypatch, "several", ["127.0.0.2", "127.0.0.1"])
+    with pytest.raises(CannotConnect, match=rf"^no server at tcp://several:{port} \(Connection refused\);"):
+        await dial(f"tcp://several:{port}")

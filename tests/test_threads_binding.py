@@ -18,6 +18,7 @@ import trustme
 
 from improto.bindings.threads import Server, Session, connect, dial
 from improto.bindings.threads.stream import Stream
+from improto.client import Timeouts
 from improto.codec import available, load
 from improto.errors import CannotConnect, Lost, Refused, UsageError
 from improto.messages import Error, Invitation, Join, Message, OnlineUsers, Register, Request, Status
@@ -26,6 +27,7 @@ from improto.service import Bounds, Observer, Service
 from improto.states import State
 from improto.user import Backoff, Item, Reconnected
 from improto.wire import Rate
+from network import named, silent
 from test_identity import client_side, server_side
 
 CODECS = [load(name) for name in available()]
@@ -336,6 +338,21 @@ def test_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
         for host in ("127.0.0.1", "127.0.0.2"):
             with connect(f"tcp://{host}:{port}", "ann") as ann:
                 assert list(ann.view.online) == ["ann"]
+
+
+def test_address_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the addresses of a name, one that does not answer keeps none of the others from being tried."""
+    with serving() as (_, port), silent("127.0.0.2", port):
+        named(monkeypatch, "several", ["127.0.0.2", "127.0.0.1"])
+        with connect(f"tcp://several:{port}", "ann", timeouts=Timeouts(connect=4.0)) as ann:
+            assert list(ann.view.online) == ["ann"]
+
+
+@pytest.mark.parametrize("host", ["chat..example", "x" * 64])
+def test_no_host(host: str) -> None:
+    """What can be no host is refused."""
+    with serving() as (server, _), pytest.raises(UsageError, match="neither an address nor a name"):
+        server.listen(host, 0)
 
 
 @pytest.mark.parametrize("port", [65_536, 99_999])

@@ -136,7 +136,9 @@ async def test_tls() -> None:
             await dial(f"wss://localhost:{port}")
 
 
-@pytest.mark.parametrize("url", ["tcp://localhost", "ws://", "ws://h:99999", "ws://h/#part", "ws://\udc80"])
+@pytest.mark.parametrize(
+    "url", ["tcp://localhost", "ws://", "ws://h..h", "ws://h:99999", "ws://h/#part", "ws://\udc80"]
+)
 @on_loop
 async def test_no_url(url: str) -> None:
     """What is no URL of a WebSocket is refused with one that is."""

@@ -229,7 +229,7 @@ async def dial(
     async def streams() -> _Streams:
         try:
             async with asyncio.timeout(times.connect):
-                return await open_stream(address, context, pause)
+                return await open_stream(address, context, times.connect, pause)
         except OSError as error:
             raise cannot_connect(address, error, times.connect) from error
 

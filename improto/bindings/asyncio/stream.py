@@ -1,12 +1,13 @@
 """One connection of a client on asyncio, which may leave gaps between the messages that it writes."""
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 
 from improto.addresses import Address
 
-__all__ = ["Writer", "open_stream"]
+__all__ = ["Writer", "open_stream", "reach"]
 
 
 class Writer(asyncio.StreamWriter):
@@ -62,15 +63,46 @@ class Writer(asyncio.StreamWriter):
                 self._none_waits.set()
 
 
+async def reach(host: str, port: int, seconds: float) -> socket.socket:
+    """Connect to the first address of a name at which somebody listens; OSError if that fails.
+
+    Each has its share of the seconds, so that one that does not answer does not keep the others from being tried.
+    """
+    # Asyncio gives all of the time to the first one, or else (`happy_eyeballs_delay`) loses connections when cancelled.
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure = OSError()
+    for left, (family, kind, protocol, _, place) in zip(range(len(found), 0, -1), found, strict=True):
+        try:
+            connection = socket.socket(family, kind, protocol)  # of which the system may have none
+            try:
+                connection.setblocking(False)
+                async with asyncio.timeout((until - loop.time()) / left):
+                    await loop.sock_connect(connection, place)
+            except BaseException:
+                connection.close()
+                raise
+        except OSError as error:
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
 async def open_stream(
-    address: Address, tls: ssl.SSLContext | None, gap: float
+    address: Address, tls: ssl.SSLContext | None, seconds: float, gap: float
 ) -> tuple[asyncio.StreamReader, Writer]:
-    """Connect.  OSError if that fails."""
+    """Connect, within so many seconds.  OSError if that fails."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     if address.scheme == "unix":
         transport, _ = await loop.create_unix_connection(lambda: protocol, address.path)
     else:
-        transport, _ = await loop.create_connection(lambda: protocol, address.host, address.port, ssl=tls)
+        connected = await reach(address.host, address.port, seconds)
+        named = address.host if tls is not None else None
+        transport, _ = await loop.create_connection(
+            lambda: protocol, sock=connected, ssl=tls, server_hostname=named
+        )
     return reader, Writer(transport, protocol, reader, gap)

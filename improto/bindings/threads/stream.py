@@ -102,17 +102,20 @@ class Stream:
 
 
 def _connected(address: Address, until: float) -> socket.socket:
-    """Connect to the first address of a name at which somebody listens; all tries together have until then."""
+    """Connect to the first address of a name at which somebody listens; all tries together have until then.
+
+    So each has its share of that time, and one that does not answer does not keep the others from being tried.
+    """
     places: list[tuple[int, Any]] = [(socket.AF_UNIX, address.path)]
     if address.scheme != "unix":
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         places = [(family, place) for family, _, _, _, place in found]
     failure = OSError()
-    for family, place in places:
+    for left, (family, place) in zip(range(len(places), 0, -1), places, strict=True):
         try:
             connection = socket.socket(family)  # of which the system may have none, as without IPv6
             try:
-                connection.settimeout(max(0.001, until - time.monotonic()))
+                connection.settimeout(max(0.001, (until - time.monotonic()) / left))
                 connection.connect(place)
             except OSError:
                 connection.close()

@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from improto.bindings.asyncio.client import Session, registered
-from improto.bindings.asyncio.stream import Writer
+from improto.bindings.asyncio.stream import Writer, reach
 from improto.bindings.sockets import WANTED, cannot_connect, client_tls
 from improto.bindings.websocket.framing import kind, messages
 from improto.client import Timeouts
@@ -183,6 +183,7 @@ async def dial(
     """
     try:
         uri = parse_uri(url)
+        uri.host.encode("idna")
     except (InvalidURI, ValueError):
         raise UsageError(f"{url!r} is no address; write it like ws://HOST:PORT or wss://HOST:PORT") from None
     times = timeouts or Timeouts()
@@ -195,7 +196,10 @@ async def dial(
         try:
             async with asyncio.timeout(times.connect):
                 transport, protocol = await loop.create_connection(
-                    lambda: _Protocol(reader, uri, spoken), uri.host, uri.port, ssl=context
+                    lambda: _Protocol(reader, uri, spoken),
+                    sock=await reach(uri.host, uri.port, times.connect),
+                    ssl=context,
+                    server_hostname=uri.host if uri.secure else None,
                 )
                 try:
                     await protocol.agreed
