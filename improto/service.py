@@ -392,6 +392,8 @@ class Service:
         peer.steady = False
         self._changed[peer.id] = peer
 
+    # -- deadlines ----------------------------------------------------------------------------------------
+
     def _enforce(self, now: float) -> None:
         """Close the connections whose time is up."""
         for peer in expired(self._refuse_by, now):
@@ -412,6 +414,8 @@ class Service:
         """Start the time for which a registered user may send nothing, unless it runs already (CONN-29)."""
         if self.bounds.idle is not None and peer.wire.state is State.REGISTERED:
             self._idle_by.setdefault(peer, now + self.bounds.idle)
+
+    # -- what has arrived ---------------------------------------------------------------------------------
 
     def _handle(self, peer: Peer, now: float) -> None:
         """Handle messages that a peer has sent, until there are no more or it is the turn of others."""
@@ -445,14 +449,6 @@ class Service:
         if not peer.blocked:  # a blocked one comes back with `unblock`
             self._ready[peer.id] = peer
 
-    def _relieve(self, now: float) -> None:
-        """Close connections that take nothing, the one with the most first, while too much waits for all (FLOW-8)."""
-        waiting = sum(peer.events for peer in self._write_by)
-        while waiting > self.bounds.all_queues:
-            slowest = max(self._write_by, key=lambda peer: peer.events)
-            waiting -= slowest.events
-            self._expel(slowest, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
-
     def _take_in(self, peer: Peer, item: Request | Response | Fault, now: float) -> None:
         if isinstance(item, Fault):
             self._observer.refused(peer.id, item)
@@ -480,6 +476,8 @@ class Service:
                 case Ask(connection, request):
                     if self.on_ask is not None:
                         self.on_ask(self._peers[connection], request)
+
+    # -- what is sent -------------------------------------------------------------------------------------
 
     def _send(self, output: Send, now: float) -> None:
         """Queue a message for its receivers, encoded once for each codec in use."""
@@ -538,13 +536,6 @@ class Service:
                         break
             pieces.clear()
 
-    def _ration(self, peer: Peer, now: float) -> bool:
-        """Close a connection that takes nothing if too many events wait for it (FLOW-7), and tell whether it was so."""
-        if not peer.blocked or peer.events <= self.bounds.events:
-            return False
-        self._expel(peer, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
-        return True
-
     def _queue(self, peer: Peer, message: Error) -> None:
         if peer.wire.codec is not None:  # else nobody knows how to tell the peer
             self._observer.sent((peer.id,), message)
@@ -556,6 +547,23 @@ class Service:
         if delivery is Delivery.REPLY:
             self._register_by.pop(peer, None)
         self._change(peer)
+
+    # -- slow readers, and closes -------------------------------------------------------------------------
+
+    def _relieve(self, now: float) -> None:
+        """Close connections that take nothing, the one with the most first, while too much waits for all (FLOW-8)."""
+        waiting = sum(peer.events for peer in self._write_by)
+        while waiting > self.bounds.all_queues:
+            slowest = max(self._write_by, key=lambda peer: peer.events)
+            waiting -= slowest.events
+            self._expel(slowest, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
+
+    def _ration(self, peer: Peer, now: float) -> bool:
+        """Close a connection that takes nothing if too many events wait for it (FLOW-7), and tell whether it was so."""
+        if not peer.blocked or peer.events <= self.bounds.events:
+            return False
+        self._expel(peer, Code.SLOW_CONSUMER, "you read too slowly; connect again", now)
+        return True
 
     def _expel(self, peer: Peer, code: Code, explanation: str, now: float) -> None:
         """End a connection from this side: the ERROR that says why is the last message (ERROR-8)."""
