@@ -44,15 +44,17 @@ class Limits:
     roster: int = 16 * 1024 * 1024
     """The largest roster or list that a client accepts, and up to which a server lets them grow (LIMIT-20, LIMIT-21)."""
     name: int = 64
+    """A username (LIMIT-5)."""
     status: int = 256
+    """A status (LIMIT-10)."""
     text: int = 8 * 1024
-    """Of a text in SEND_MESSAGE and MESSAGE, in bytes of UTF-8."""
+    """A text in SEND_MESSAGE and MESSAGE, in bytes of UTF-8 (LIMIT-11)."""
     conversation: int = 64
-    """Of a conversation id, in characters."""
+    """A conversation id (LIMIT-13)."""
     invited: int = 64
-    """Names in one INVITE, counted before duplicates are dropped."""
+    """Names in one INVITE, counted before duplicates are dropped (LIMIT-14)."""
     living: int = 64
-    """Living conversations that one user has begun."""
+    """Living conversations that one user has begun (LIMIT-18)."""
 
     def payload(self, sender: Role, *, registered: bool) -> int:
         """Give how many bytes a payload from `sender` may have."""

@@ -97,8 +97,9 @@ class Bounds:
 class Observer:
     """Is told what happens on the connections, for logs and counters.  Subclass it; its own methods do nothing.
 
-    Peers are named by their `Peer.id`.  Let no method raise: that would come out of `turn`, and the connection that it
-    was about might not be served any more.
+    Peers are named by their `Peer.id`.  A method is called in the middle of a turn, so let it neither raise nor call the
+    service, the hub or the server: what it raises comes out of `turn`, and the connection that it was about might not be
+    served any more.  To kick somebody, for example, have that done later.
     """
 
     def connected(self, peer: int, address: str) -> None:
