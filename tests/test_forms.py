@@ -181,3 +181,53 @@ def test_other_limits() -> None:
     names = [result.check.name for result in run(in_process(reference), form_checks(), Settings(profile))]
     assert "JSON-13/forms" in names
     assert not {"LIMIT-5/forms", "LIMIT-2/streams"} & set(names)
+
+
+PATIENT = copies.load(
+    {
+        "improto_codecs/opcodes.py": copies.source("improto_codecs/opcodes.py").replace(
+            "(len(buffer) > bound or (end > bound and not self.searched))", "len(buffer) > bound"
+        )
+    }
+)
+"""A server that refuses a pickle that is too large only when the bytes have come."""
+
+
+@pytest.mark.parametrize("registered", [True, False], ids=["registered", "stranger"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"STATUS (X\x00\x00\x00\x0dabc",
+        b"LIST_CONVERSATIONS \x80\x02]q\x00.STATUS (X\x00\x00\x00\x0dabc",
+        b"LIST_CONVERSATIONS STATUS (X\x00\x00\x00\x0dabc",
+        b" STATUS (X\x00\x00\x00\x0dabc",
+        b"LIST_CONVERSATIONSLIST_CONVERSATIONS X\x00\x00\x00\x0dabc",
+        b"STATUS (X\x00\x20\x00\x00abc",
+        b"STATUS (\x8d" + b"\xff" * 8 + b"x" * 4_000,
+        b"STATUS (\x8d" + b"\xff" * 8 + b"x" * 5_000,
+        b"STATUS (\x8d" + b"\xff" * 8 + b"x" * 70_000,
+    ],
+    ids=[
+        "long",
+        "after an empty value",
+        "after no value",
+        "after a space",
+        "of no value",
+        "between the limits",
+        "first limit",
+        "above it",
+        "above both",
+    ],
+)
+def test_declared_length_in_a_stream(data: bytes, *, registered: bool) -> None:
+    """A server may wait for a length that is too large, until bytes beyond the limit have come (chapter 11.4)."""
+
+    def play(stage: Stage) -> None:
+        [ann] = stage.enter("ann") if registered else [stage.connect("ann")]
+        ann.send_bytes(data)
+        ann.half_close()
+        ann.read_to_end()
+
+    check = Check("CONN-21/declared", "CONN-21", "", play, half_close=True, judgement=lambda seen: ())
+    [result] = conduct(copies.in_memory(PATIENT), [check], Settings(Profile(["pickle"])))
+    assert result.complaints == ()

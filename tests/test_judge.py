@@ -264,6 +264,41 @@ def test_messages_keep_apart_what_is_malformed(codec: str, data: bytes) -> None:
     assert bool(judge(stream)) is (codec == "pickle")
 
 
+def test_many_streams_in_another_codec() -> None:
+    """Each of many connections may have been read and answered in the codec that its first bytes decide (CODEC-17)."""
+    data, answer = b"GOp0\nODBYE ]q\x01.", b'ERROR "malformed: "\n'
+    names = [f"noise{number}" for number in range(8)]
+    entries = [
+        entry
+        for name in names
+        for entry in (
+            Entry(name, Event.RAW, data, data=data),
+            Entry(name, Event.FAULT, "no pickle", data=answer),
+            Entry(name, Event.CLOSED),
+        )
+    ]
+    assert judge(Transcript("", entries, dict.fromkeys(names, "pickle")), Profile(["pickle"])) == []
+
+
+def test_too_many_ways_to_read_streams() -> None:
+    """There is no verdict if none of the ways that were tried explains what happened, and there are more of them."""
+    data = b"STATUS (X\x00\x00\x00\x0dabc"  # a server may wait for so many bytes, or refuse them at once
+    names = [f"noise{number}" for number in range(5)]
+    entries = [
+        entry
+        for name in names
+        for entry in (
+            Entry(name, Event.RAW, data, data=data),
+            Entry(name, Event.HALF_CLOSED),
+            Entry(name, Event.CLOSED),
+        )
+    ]
+    codecs = dict.fromkeys(names, "pickle")
+    assert judge(Transcript("", entries[:12], codecs)) == []
+    with pytest.raises(Inconclusive, match="ways to read"):
+        judge(Transcript("", entries, codecs))
+
+
 @pytest.mark.parametrize(
     ("code", "lawful"), [("malformed", True), ("no-such-conversation", True), ("invalid", False)]
 )

@@ -15,6 +15,7 @@ from improto.codec import Codec, LineCodec, Reader, arguments, load
 from improto.errors import DecodeError
 from improto.limits import Limits
 from improto.messages import Code, Goodbye, Request, Response, Role
+from improto_codecs.opcodes import Machine, PickleValue
 from improto_conformance.dialects import FirstJson
 from improto_conformance.links import unframed
 from improto_conformance.profile import Profile
@@ -129,7 +130,8 @@ def _ways(
     if told == name and rest == pieces:
         return [hearing(asked) for asked in _readings(pieces, codec, limits)]
     # CODEC-17: a server of which one codec is known may be set to it; whatever is known, it may speak others as well.
-    ways = [hearing(_read(pieces, codec, limits))] if len(profile.codecs) == 1 else []
+    alone = len(profile.codecs) == 1
+    ways = [hearing(asked) for asked in _readings(pieces, codec, limits)] if alone else []
     if told is None:  # CODEC-16
         ways.append(hearing([]))
         return ways
@@ -137,7 +139,8 @@ def _ways(
         ways.append(hearing([Asked(rest[0][0], Flaw(None, fatal=True))]))  # CODEC-15
     if told:
         other = load(told)
-        ways.append(hearing(_read(rest, other, limits), heard if told == name else _reheard(entries, other)))
+        answers = heard if told == name else _reheard(entries, other)
+        ways += [hearing(asked, answers) for asked in _readings(rest, other, limits)]
     return ways
 
 
@@ -250,16 +253,64 @@ def _read(pieces: _Pieces, codec: Codec, limits: Limits) -> list[Asked]:
 
 
 def _readings(pieces: _Pieces, codec: Codec, limits: Limits) -> Iterator[list[Asked]]:
-    """Read a stream, and also in the way of a server that does not count the objects of a pickle (PICKLE-34)."""
+    """Read a stream, and also in the ways of servers that refuse less of a pickle, or refuse it later."""
     asked = _read(pieces, codec, limits)
     yield asked
-    if codec.name == "pickle" and asked and _is_too_large(asked[-1].item):
-        data = b"".join(data for _, data in pieces)
-        if _is_too_large_for_its_objects(data, len(asked) - 1, codec, limits.request):
-            yield list(_cut(pieces, codec, _ROOM * limits.request))
+    if codec.name != "pickle" or not asked:
+        return
+    data = b"".join(data for _, data in pieces)
+    *before, last = asked
+    large = _is_too_large(last.item)
+    if large and _is_too_large_for_its_objects(data, len(before), codec, limits.request):  # PICKLE-34
+        yield list(_cut(pieces, codec, _ROOM * limits.request))
+    size = _unfinished(data, len(before), codec, limits.request) if large or last.item is None else None
+    if size is not None and size <= limits.greeting:  # a length was declared, and so many bytes have not come
+        yield before
+    elif size is not None:
+        yield [*before, Asked(last.index, None, short=False)]
 
 
 _ROOM: Final = 4  # so many times the limit leave room for the objects of any pickle that is within it
+_ANY: Final = 1 << 65  # above each length that a pickle can declare
+
+
+_HEAD: Final = re.compile(rb"(?:[A-Z_]++ )?")
+
+
+class _Walk(Machine):
+    """Runs a pickle up to STOP, and does not ask how large the value is: that may take for ever without a limit."""
+
+    __slots__ = ()
+
+    def _height(self, root: PickleValue) -> int:
+        return 0
+
+
+def _unfinished(data: bytes, place: int, codec: Codec, limit: int) -> int | None:
+    """Tell how many bytes there are of a message of a stream, if its pickle goes on behind them."""
+    reader = codec.reader(Role.CLIENT)
+    reader.feed(data)
+    items = _items(reader, limit)
+    for _ in range(place):
+        next(items)
+    rest = data[len(data) - reader.behind :]
+    for _ in range(2):
+        rest = rest.lstrip(b" \r\n")
+        if len(rest) > limit:
+            return None
+        head = _HEAD.match(rest)
+        assert head is not None  # it may be empty
+        walk = _Walk(head.end())
+        try:
+            end = walk.run(rest, head.end(), _ANY)
+        except DecodeError:
+            return None
+        if walk.result is None:
+            return len(rest)
+        if head.end():
+            return None
+        rest = rest[end:]  # an empty value, which follows a command without fields (PICKLE-20)
+    return None
 
 
 def _is_too_large_for_its_objects(data: bytes, place: int, codec: Codec, limit: int) -> bool:

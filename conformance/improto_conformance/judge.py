@@ -61,7 +61,8 @@ def judge_case(case: Case, *, budget: int | None = None) -> list[Complaint]:
     """Do the same as `judge`, for a transcript that has been read."""
     found: list[list[Complaint]] = []
     doubt: Inconclusive | None = None
-    for way in islice(product(*case.ways), _WAYS):
+    possible = product(*(_possible(ways, case.profile) for ways in case.ways))
+    for way in islice(possible, _WAYS):
         try:
             found.append(_judged(case, way, budget or _budget(len(case.times), len(way))))
         except Inconclusive as error:
@@ -69,9 +70,16 @@ def judge_case(case: Case, *, budget: int | None = None) -> list[Complaint]:
         else:
             if not found[-1]:
                 return []
+    if doubt is None and next(possible, None) is not None:
+        doubt = Inconclusive(f"none of the first {_WAYS} ways to read the bytes explains what was received")
     if doubt is not None:
         raise doubt
     return found[0]
+
+
+def _possible(ways: Sequence[Hearing], profile: Profile) -> Sequence[Hearing]:
+    """Leave out the ways to read a connection that prove a violation by themselves, unless all of them do."""
+    return [way for way in ways if not any(evidence([way], profile.limits))] or ways
 
 
 def _budget(entries: int, parties: int) -> int:
