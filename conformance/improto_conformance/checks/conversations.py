@@ -285,6 +285,47 @@ def _(seen: Transcript) -> Complaints:
         yield "bo was to be a member again after LEAVE and JOIN"
 
 
+def _come_and_go(stage: Stage, party: Party) -> None:
+    """Have somebody leave or decline, in vain leave once more, join and say something, three times."""
+    id = stage.transcript.conversation
+    for number in range(3):
+        if number or party.label == "bo":
+            party.send(Leave(id))
+        party.barrier()
+        party.send(Leave(id), deliberate=True)
+        party.barrier()
+        party.send(Join(id), SendMessage(id, str(number)))
+        party.barrier()
+
+
+@check("LEAVE-7", "who has declined and joined may leave, and all that again")
+def comes_and_goes(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    ann.send(Join(id))
+    ann.barrier()
+    stage.mark("invited")
+    _come_and_go(stage, bo)
+
+
+@check("LEAVE-7", "who was not invited may join and leave again and again", policy="open")
+def comes_and_goes_uninvited(stage: Stage) -> None:
+    stage.talk("ann", "bo")
+    [cy] = stage.enter("cy")
+    stage.mark("invited")
+    _come_and_go(stage, cy)
+
+
+def _came_and_went(seen: Transcript) -> Complaints:
+    party = list(seen.codecs)[-1] if seen.codecs else ""
+    said = [seen.said(party, str(number)) for number in range(3)]
+    yield from seen.expect(party, [each for one in said for each in (Code.NOT_MEMBER, one)], since="invited")
+
+
+comes_and_goes.judge(_came_and_went)
+comes_and_goes_uninvited.judge(_came_and_went)
+
+
 @check("CONV-2", "a conversation that all have left has ended")
 def deserted(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
@@ -337,6 +378,25 @@ def fresh_id(stage: Stage) -> None:
 def _(seen: Transcript) -> Complaints:
     if len(seen.conversations) != 5:
         yield f"five conversations were to have five ids, and had {len(seen.conversations)}"
+
+
+@check("CONV-3", "the ids of 300 conversations, each of which ends before the next, are all different")
+def fresh_ids(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    for _ in range(300):
+        id = stage.invite(ann, bo)
+        for party in (ann, bo):
+            party.send(Leave(id))
+            party.barrier()
+
+
+@fresh_ids.judge
+def _(seen: Transcript) -> Complaints:
+    given = [entry.item.conversation for entry in seen.of("ann") if isinstance(entry.item, Invitation)]
+    for place, id in enumerate(given):
+        if id in given[:place]:
+            yield f"each conversation was to have an id of its own, and the {place + 1}th had {id!a}, as one before"
+            break
 
 
 @check("LIST-4", "the list goes only to the user who asked for it")

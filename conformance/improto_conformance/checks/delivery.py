@@ -137,6 +137,27 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [seen.said(party, "I") for party in ("bo", "ann", "cy")], since="said")
 
 
+@check("SEND-2", "each of 40 members gets each message")
+def many_members(stage: Stage) -> None:
+    parties = stage.talk(*_MANY)
+    stage.mark("said")
+    for party in (parties[0], parties[-1]):
+        party.send(SendMessage(stage.transcript.conversation, "to all"))
+        party.barrier()
+    stage.barrier(*parties)
+
+
+@many_members.judge
+def _(seen: Transcript) -> Complaints:
+    for party in _MANY:
+        yield from seen.expect(
+            party, [seen.said(each, "to all") for each in (_MANY[0], _MANY[-1])], since="said"
+        )
+
+
+_MANY = tuple(f"user {number}" for number in range(40))
+
+
 @check("MESSAGE-3", "a message bears the id of its conversation")
 def two_conversations(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
@@ -172,18 +193,21 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("bo", [seen.said("ann", text) for text in _TEXTS], since="said")
 
 
+_LONGEST = ("x" * 8192, "é" * 4096, "\x01" * 8192, '"\\' * 4096)
+
+
 @check("LIMIT-11", "a text of 8,192 bytes is delivered, a longer one refused")
 def longest_text(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     stage.mark("said")
-    for text in ("x" * 8192, "é" * 4096, "x" * 8193, "é" * 4097):
+    for text in (*_LONGEST, "x" * 8193, "é" * 4097):
         ann.send(SendMessage(stage.transcript.conversation, text), deliberate=True)
     stage.barrier(ann, bo)
 
 
 @longest_text.judge
 def _(seen: Transcript) -> Complaints:
-    said = [seen.said("ann", "x" * 8192), seen.said("ann", "é" * 4096)]
+    said = [seen.said("ann", text) for text in _LONGEST]
     yield from seen.expect("ann", [*said, Code.INVALID, Code.INVALID], since="said")
     yield from seen.expect("bo", said, since="said")
 

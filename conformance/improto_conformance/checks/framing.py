@@ -151,6 +151,31 @@ ascii_lines.judge(_status_as_sent)
 json_lines.judge(_status_as_sent)
 
 
+def _line_ends_apart(stage: Stage) -> None:
+    """Have the two characters of each line end come in two reads."""
+    [bo] = stage.enter("bo")
+    ann = stage.connect("ann")
+    for message in (Register(ann.name, "x"), ListConversations(), ListConversations()):
+        ann.send_bytes(ann.encoded(message).replace(b"\n", b"\r"))
+        bo.barrier()  # so the rest is another read
+        ann.send_bytes(b"\n")
+    ann.wait(lambda _: len(stage.transcript.lists("ann")) == 2, "two lists")
+
+
+@check("ASCII-2", "CR and LF may come in two reads", codecs=("ascii",), transport="stream")
+def ascii_line_ends_apart(stage: Stage) -> None:
+    _line_ends_apart(stage)
+
+
+@check("JSON-4", "CR and LF may come in two reads", codecs=("json",), transport="stream")
+def json_line_ends_apart(stage: Stage) -> None:
+    _line_ends_apart(stage)
+
+
+ascii_line_ends_apart.judge(_status_as_sent)
+json_line_ends_apart.judge(_status_as_sent)
+
+
 @check("CONN-1", "one connection serves its user for many requests, with and without replies")
 def many_requests(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from improto.messages import (
     Code,
     Conversations,
+    Goodbye,
     Invitation,
     Invite,
     Join,
@@ -143,3 +144,66 @@ def _(seen: Transcript) -> Complaints:
     wanted = {id: names if id == seen.conversation else () for id in seen.conversations}
     if len(wanted) != 17 or seen.lists("user0")[-1:] != [Conversations(wanted)]:
         yield f"user0 was to be shown 17 conversations, one of them with 17 members, not {seen.lists('user0')[-1:]!a}"
+
+
+_LIKE_BOB = (
+    *(
+        "bo",
+        "ob",
+        "bobb",
+        "xbob",
+        "b_b",
+        "b%",
+        "b.b",
+        "b*",
+        "b?b",
+        "[b]ob",
+        "^bob$",
+        "x|bob",
+        "bob;",
+        "'bob'",
+        "bob\\",
+    ),
+    *("bob\xa0", "\u3000bob", "bob\u200b", "\uff42ob", "b\u043eb", "b\xf3b", "bob\u0301"),
+)
+"""What is taken for `bob` where names are patterns, parts of each other, or compared by their looks."""
+
+
+@check("INVITE-6", "a name that is only similar to that of a user is not that user's", alone=True)
+def similar_names(stage: Stage) -> None:
+    bob = _register_as(stage, "bob", "bob")
+    [ann] = stage.enter("ann")
+    for name in _LIKE_BOB:
+        ann.send(Invite((name,)), deliberate=True)
+    stage.barrier(ann, bob)
+    _go(bob)
+
+
+@similar_names.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.NO_SUCH_USER] * len(_LIKE_BOB))
+    yield from seen.expect("bob", [])
+
+
+_BEGINNING = "x" * 63
+
+
+@check(
+    "LIMIT-9", "a name is free that is only similar to that of a user, or has the same beginning", alone=True
+)
+def similar_names_are_free(stage: Stage) -> None:
+    names = ("bob", *_LIKE_BOB, f"{_BEGINNING}a", f"{_BEGINNING}b", _BEGINNING)
+    _go(*[_register_as(stage, f"user {number}", name) for number, name in enumerate(names)])
+
+
+@similar_names_are_free.judge
+def _(seen: Transcript) -> Complaints:
+    for party in seen.codecs:
+        yield from seen.expect(party, [])
+
+
+def _go(*parties: Party) -> None:
+    """Have users go offline whose names the next check may want."""
+    for party in parties:
+        party.send(Goodbye())
+        party.read_to_end()

@@ -1,6 +1,6 @@
 """Checks of names, statuses and texts that programs take for something else, or alter on their way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from improto.messages import Conversations, Goodbye, Invitation, OnlineUsers, Register, SendMessage, Status
@@ -85,19 +85,37 @@ def altered_statuses(stage: Stage) -> None:
         stage.register(stage.connect(f"user {number}")).close()
 
 
+@check("STATUS-2", "newcomers are shown the status of the moment, not that of the last roster to all")
+def status_of_the_moment(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    ann.wait_to_see(bo.name, "here")
+    for number, status in enumerate(_CHANGES):
+        ann.send(Status(status))
+        ann.barrier()
+        stage.register(stage.connect(f"user {number}"))
+
+
+_CHANGES: Final = ("busy", "here", "busy", "", "here")
+
+
 @altered_first_statuses.judge
 def _(seen: Transcript) -> Complaints:
-    yield from _shown(seen, "")
+    yield from _shown(seen, "", _VALUES)
 
 
 @altered_statuses.judge
 def _(seen: Transcript) -> Complaints:
-    yield from _shown(seen, "ann")
+    yield from _shown(seen, "ann", _VALUES)
 
 
-def _shown(seen: Transcript, party: str) -> Iterator[str]:
+@status_of_the_moment.judge
+def _(seen: Transcript) -> Complaints:
+    yield from _shown(seen, "ann", _CHANGES)
+
+
+def _shown(seen: Transcript, party: str, statuses: Sequence[str]) -> Iterator[str]:
     """Complain unless each user was shown the status of its number, of this party or of itself."""
-    for number, status in enumerate(_VALUES):
+    for number, status in enumerate(statuses):
         user = f"user {number}"
         name = seen.name(party or user)
         for roster in seen.rosters(user)[:1]:
