@@ -34,6 +34,17 @@ def test_all_of_a_failure() -> None:
     ]
 
 
+def test_party_that_others_outlast() -> None:
+    """Where others went on for long, the diagram ends with the party that the complaint is about."""
+    others = tuple(Entry("bo", Event.SENT, SendMessage("7", f"{number}")) for number in range(30))
+    complaint = "SEND-3: ann was to receive a copy and received nothing"
+    text = told(complaint, entries=(*others, SENT, *others))
+    assert "    … 19 more before\n    bo       ann      server\n" in text
+    assert text.endswith("SEND_MESSAGE '7' 'hello'\n    … 30 more after\n  again: improto again")
+    assert "more after" not in told(complaint, entries=(*others, SENT, *others[:11]))
+    assert "more after" not in told("no copy came", entries=(*others, SENT, *others))
+
+
 def test_clause_that_is_violated() -> None:
     """Where another clause than the check's own is violated, its text is shown, too."""
     text = told("JOIN-2: ann was to receive a copy")

@@ -131,11 +131,15 @@ def _failure(number: int, group: Group, clauses: Mapping[str, Clause]) -> Elemen
         ),
         *_complaints(result),
         *(
-            [el("div", picture(entries), class_="sequence", tabindex="0")]
+            [el("div", picture(entries, result.complaints), class_="sequence", tabindex="0")]
             if number < _DRAWN and entries
             else []
         ),
-        el("details", el("summary", "as text"), el("pre", "\n".join(diagram(entries)))),
+        el(
+            "details",
+            el("summary", "as text"),
+            el("pre", "\n".join(diagram(entries, complaints=result.complaints))),
+        ),
         el(
             "p",
             el("a", "whole transcript", href=path),

@@ -14,7 +14,7 @@ from improto.cli.text import escaped
 from improto_conformance.complaints import cut
 from improto_conformance.transcript import Entry, Event
 
-__all__ = ["ASIDE", "SHOWN", "diagram", "label", "parties", "told_of"]
+__all__ = ["ASIDE", "SHOWN", "diagram", "label", "mattering", "parties", "told_of"]
 
 SHOWN: Final = 12
 """So many entries are shown on a terminal: the last ones."""
@@ -33,17 +33,31 @@ _PHRASES: Final = {
 }
 
 
-def diagram(entries: Sequence[Entry], server: str = "server", *, shown: int = SHOWN) -> Iterator[str]:
-    """Give the lines of the diagram of the last entries."""
+def diagram(
+    entries: Sequence[Entry], server: str = "server", *, shown: int = SHOWN, complaints: Sequence[str] = ()
+) -> Iterator[str]:
+    """Give the lines of the diagram of the last entries, or of those that matter for the complaints."""
     told = told_of(entries)
-    last = told[-shown:]
-    if len(told) > len(last):
-        yield f"… {len(told) - len(last)} more before"
+    matter = mattering(told, complaints, shown)
+    last = matter[-shown:]
+    if len(matter) > len(last):
+        yield f"… {len(matter) - len(last)} more before"
     lanes = [*(party for party in parties(told) if any(party == entry.party for entry in last)), server]
     width = max(2, min(_LANE, _LANES // len(lanes)))
     yield "".join(f"{escaped(cut(name, width - 1)):<{width}}" for name in lanes[:-1]) + server
     for entry in last:
         yield f"{_drawn(entry, lanes, width)}   {label(entry)}"[:_WIDTH]
+    if len(told) > len(matter):
+        yield f"… {len(told) - len(matter)} more after"
+
+
+def mattering(entries: Sequence[Entry], complaints: Sequence[str], shown: int) -> Sequence[Entry]:
+    """Cut entries so that the last `shown` have the party that the first complaint names, if there is one."""
+    words = complaints[0].split() if complaints else []
+    if not words or any(entry.party in words for entry in entries[-shown:]):
+        return entries
+    places = [place for place, entry in enumerate(entries) if entry.party in words]
+    return entries[: places[-1] + 1] if places else entries
 
 
 def told_of(entries: Sequence[Entry]) -> Sequence[Entry]:

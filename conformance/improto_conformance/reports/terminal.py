@@ -33,7 +33,7 @@ def failure(result: Result, clauses: Mapping[str, Clause], *again: str) -> Itera
             expected, actual = sides(complaint, result.check.title)
             yield f"  expected: {escaped(expected)}"
             yield f"  actual:   {escaped(actual)}"
-    yield from (f"    {line}" for line in diagram(result.transcript.entries))
+    yield from (f"    {line}" for line in diagram(result.transcript.entries, complaints=result.complaints))
     yield from (f"  again: {command}" for command in again)
 
 
