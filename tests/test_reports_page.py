@@ -101,6 +101,18 @@ def test_failure(failing: Run) -> None:
     assert "tcp://here:1 --only SEND-3/to-the-sender --codec json --cut whole" in made.text
 
 
+def test_clauses_that_were_not_tried(failing: Run) -> None:
+    """The clauses that were not tried are named: those of the other end, those without a check, and all others."""
+    made = shown(failing)
+    whys = ("bind the other end: ", "says why): ", "or at the other end: ")
+    others, without, rest = (made.text.split(why, 1)[1] for why in whys)
+    assert "CLIENT-1, " in others.split("Not checked")[0]
+    assert "FLOW-6, " in without.split("Checked only")[0]
+    assert "CONN-17, " in rest
+    assert "SEND-3, " not in others
+    assert f"{len(clauses()) - 3} clauses were not tried" in made.text
+
+
 def test_clauses(failing: Run) -> None:
     """Each clause that was tried has a line with its level, its checks and its verdict."""
     made = shown(failing)

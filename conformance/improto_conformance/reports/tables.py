@@ -1,7 +1,7 @@
 """The tables of the page: checks by runs, and clauses."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from improto_conformance.reports.markup import Element, el
@@ -103,7 +103,7 @@ def _cell(verdict: Verdict | None, place: str | None) -> Element:
 
 
 def tried(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> Element:
-    """Give each clause that was tried, with its worst verdict."""
+    """Give each clause that was tried, with its worst verdict, and name those that were not."""
     found: dict[str, list[tuple[str, Verdict]]] = {}
     for run in runs:
         for result in run.results:
@@ -118,8 +118,28 @@ def tried(runs: Sequence[Run], clauses: Mapping[str, Clause]) -> Element:
             el("thead", el("tr", *map(head, ("clause", "level", "text", "checks", "runs", "verdict")))),
             el("tbody", *(_clause(clause, found[id]) for id, clause in clauses.items() if id in found)),
         ),
+        *_untried({run.role for run in runs}, [clause for id, clause in clauses.items() if id not in found]),
         id="clauses",
     )
+
+
+def _untried(roles: Collection[str], missing: Sequence[Clause]) -> Iterator[Element]:
+    """Name the clauses that were not tried, so that nobody takes a verdict for more than it is."""
+    groups: dict[str, list[str]] = {_OF_OTHERS: [], _UNCHECKED: [], _NOT_HERE: []}
+    for clause in missing:
+        other = clause.role in ("server", "client") and clause.role not in roles
+        groups[_OF_OTHERS if other else _UNCHECKED if clause.unchecked else _NOT_HERE].append(clause.id)
+    told = [el("p", f"{why}: {', '.join(ids)}") for why, ids in groups.items() if ids]
+    if told:
+        yield el("h3", f"{len(missing)} clauses were not tried")
+        yield from told
+
+
+_OF_OTHERS: Final = "They bind the other end"
+_UNCHECKED: Final = "Not checked from outside (improto explain CLAUSE says why)"
+_NOT_HERE: Final = (
+    "Checked only with another codec, transport, profile, --timeout or --only, or at the other end"
+)
 
 
 def _verdicts(result: Result) -> dict[str, Verdict]:
