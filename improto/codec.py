@@ -134,6 +134,14 @@ class _FramedReader(Reader):
         self._start = 0  # where the next frame begins: frames are cut off together, not one by one
         self._over = False
 
+    def feed(self, data: bytes) -> None:
+        if self._over:
+            return
+        if self._start:
+            del self._buffer[: self._start]
+            self._start = 0
+        self._buffer += data
+
     @property
     def behind(self) -> int:
         return len(self._buffer) - self._start
@@ -152,43 +160,27 @@ class _LineReader(_FramedReader):
 
     def __init__(self, codec: LineCodec, sender: Role) -> None:
         super().__init__(codec, sender)
-        self._searched = 0  # up to here there is no line feed: a search resumes, so small reads stay linear
-
-    def feed(self, data: bytes) -> None:
-        if self._over:
-            return
-        if self._start:
-            del self._buffer[: self._start]
-            self._searched -= self._start
-            self._start = 0
-        self._buffer += data
+        self._searched = 0  # so many bytes of the line hold no line feed: small reads stay linear
 
     def next(self, limit: int) -> AnyMessage | None:
         buffer = self._buffer
-        while (end := buffer.find(b"\n", self._searched)) >= 0:
+        while (end := buffer.find(b"\n", self._start + self._searched)) >= 0:
             line = bytes(buffer[self._start : end])
-            self._start = self._searched = end + 1
+            self._start = end + 1
+            self._searched = 0
             line = line.removesuffix(b"\r")
             if len(line) > limit:
                 raise self._too_large(limit)
             if line.strip(self._codec.blank):
                 return self._codec.decode(line, self._sender)
-        self._searched = len(buffer)
-        if self._searched - self._start > limit + 1:  # one more for a carriage return
+        self._searched = len(buffer) - self._start
+        if self._searched > limit + 1:  # one more for a carriage return
             raise self._too_large(limit)
         return None
 
 
 class _LengthReader(_FramedReader):
     __slots__ = ()
-
-    def feed(self, data: bytes) -> None:
-        if self._over:
-            return
-        if self._start:
-            del self._buffer[: self._start]
-            self._start = 0
-        self._buffer += data
 
     def next(self, limit: int) -> AnyMessage | None:
         head = self._start + 4
