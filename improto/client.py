@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from improto.errors import UsageError
+from improto.deadlines import check_seconds
 from improto.messages import (
     Code,
     Conversations,
@@ -50,7 +50,6 @@ WAIT: Final = 30.0
 
 _INVITED: Final = 2 * 1024 * 1024  # bytes that invitations may take …
 _INVITATION: Final = 256  # … and that each takes, roughly, beside its texts
-_MOST: Final = 1e6  # more than eleven days
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,8 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         """Check that they are numbers that a clock can take.  UsageError if not."""
-        for seconds in (self.connect, self.reply, self.write, self.goodbye):
-            if not 0 <= seconds < _MOST:  # written so that NaN is refused, too
-                raise UsageError(f"a time-out is from 0 to less than a million seconds, and not {seconds}")
+        for name in ("connect", "reply", "write", "goodbye"):
+            check_seconds(name, getattr(self, name))
 
 
 class Liveness(Enum):

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from improto.deadlines import check_seconds
 from improto.errors import UsageError
 
 __all__ = ["checked_gap", "gap_for"]
@@ -10,8 +11,9 @@ _LEAST: Final = 0.02
 
 
 def checked_gap(gap: float) -> float:
-    """Give `gap`, in seconds, where 0 means none.  UsageError if it is less than 20 ms and not 0."""
-    if gap and not gap >= _LEAST:  # LECTURE-2
+    """Give `gap`, in seconds, where 0 means none.  UsageError if it is less than 20 ms and not 0, or no clock can take it."""
+    check_seconds("a gap", gap)
+    if 0 < gap < _LEAST:  # LECTURE-2
         raise UsageError(f"a gap needs at least {_LEAST} s, or peers like the lecture's do not notice it")
     return gap
 

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Self, assert_never
 
+from improto.deadlines import check_seconds
 from improto.errors import SnapshotError, UsageError
 from improto.limits import Limits
 from improto.messages import (
@@ -50,7 +51,7 @@ from improto.messages import (
     Status,
 )
 
-__all__ = ["LONGEST", "Ask", "Close", "Hub", "Output", "Policy", "Send"]
+__all__ = ["Ask", "Close", "Hub", "Output", "Policy", "Send"]
 
 
 class Send(NamedTuple):
@@ -76,9 +77,6 @@ class Ask(NamedTuple):
     connection: int
     request: Register
 
-
-LONGEST: Final = 1e6
-"""Seconds that are too many for some clocks: more than eleven days."""
 
 Output = Send | Close | Ask
 """What follows from an input."""
@@ -108,11 +106,9 @@ class Policy:
 
     def __post_init__(self) -> None:
         """Check the numbers.  UsageError if rosters would follow each other without end, or a clock cannot take a time."""
-        if not 0 <= self.settle < LONGEST:  # these are written so that NaN is refused, too
-            raise UsageError(f"settle is from 0 to less than a million seconds, and not {self.settle}")
-        if not 0 < self.repeat < LONGEST:
-            raise UsageError(f"repeat is more than 0 and less than a million seconds, and not {self.repeat}")
-        if not self.roster_rate > 0:
+        check_seconds("settle", self.settle)
+        check_seconds("repeat", self.repeat, zero=False)
+        if not self.roster_rate > 0:  # written so that NaN is refused, too
             raise UsageError(f"roster_rate is more than 0 bytes per second, and not {self.roster_rate}")
 
     def interval(self, roster_bytes: int) -> float:

@@ -34,11 +34,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from improto.codec import Codec
-from improto.deadlines import earliest, expired
+from improto.deadlines import check_seconds, earliest, expired
 from improto.errors import UsageError
 from improto.messages import Code, Delivery, Error, FromClient, Message, Register, Request, Response, Role
 from improto.outbox import Outbox
-from improto.server import LONGEST, Ask, Close, Hub, Output, Send
+from improto.server import Ask, Close, Hub, Output, Send
 from improto.states import State
 from improto.wire import Connection, Fault, Rate
 
@@ -86,12 +86,12 @@ class Bounds:
     def __post_init__(self) -> None:
         """Check the numbers.  UsageError if nothing would ever be handled, or a clock cannot take a time."""
         for name in ("batch", "turn", "queued", "events", "all_queues"):
-            if not getattr(self, name) >= 1:  # these are written so that NaN is refused, too
+            if not getattr(self, name) >= 1:  # written so that NaN is refused, too
                 raise UsageError(f"{name} is 1 or more, and not {getattr(self, name)}")
         for name in ("register", "idle", "write", "flush", "linger"):
             seconds: float | None = getattr(self, name)
-            if seconds is not None and not 0 <= seconds < LONGEST:
-                raise UsageError(f"{name} is from 0 to less than a million seconds, and not {seconds}")
+            if seconds is not None:
+                check_seconds(name, seconds)
 
 
 class Observer:

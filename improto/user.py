@@ -39,6 +39,7 @@ from typing import Final, Generic, TypeVar, cast
 
 from improto.client import WAIT, Liveness
 from improto.codec import Codec
+from improto.deadlines import check_seconds
 from improto.errors import ImprotoError, Lost, Refused, UsageError
 from improto.messages import (
     Code,
@@ -101,6 +102,11 @@ class Backoff:
     """The most seconds to wait before an attempt."""
     attempts: int | None = None
     """After how many attempts to give up; None to go on for ever."""
+
+    def __post_init__(self) -> None:
+        """Check the times.  UsageError if a clock cannot take one."""
+        check_seconds("first", self.first)
+        check_seconds("most", self.most)
 
     def delay(self, attempt: int, chance: float) -> float | None:
         """Give the seconds to wait before an attempt (the first is 0), or None if there is to be none.

@@ -1,6 +1,7 @@
 """Tests of `improto.bindings.asyncio` on real sockets on loopback."""
 
 import asyncio
+import math
 import socket
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -582,11 +583,14 @@ async def test_gap_before_the_last_word() -> None:
         await closing
 
 
+@pytest.mark.parametrize(
+    ("gap", "why"), [(0.01, r"0\.02"), (-1.0, "from 0"), (math.inf, "million"), (math.nan, "million")]
+)
 @on_loop
-async def test_least_gap() -> None:
-    """A gap that peers like the lecture's would not see is refused (LECTURE-2)."""
-    with pytest.raises(UsageError, match=r"0\.02"):
-        Server(Service(Hub(), CODECS), gap=0.01)
+async def test_gaps_that_cannot_be(gap: float, why: str) -> None:
+    """A gap that peers like the lecture's would not see is refused (LECTURE-2), and so is one that no clock can tell."""
+    with pytest.raises(UsageError, match=why):
+        Server(Service(Hub(), CODECS), gap=gap)
 
 
 @pytest.mark.parametrize("turns", range(6))

@@ -1,6 +1,23 @@
 """Tests of `improto.deadlines`."""
 
-from improto.deadlines import earliest, expired
+import math
+
+import pytest
+
+from improto.deadlines import check_seconds, earliest, expired
+from improto.errors import UsageError
+
+
+@pytest.mark.parametrize("seconds", [-0.1, 1e6, math.inf, math.nan])
+def test_times_that_cannot_be(seconds: float) -> None:
+    """A time that no clock can tell is refused, and so is 0 where it makes no sense."""
+    with pytest.raises(UsageError, match="idle is from 0 to less than a million seconds, and not"):
+        check_seconds("idle", seconds)
+    with pytest.raises(UsageError, match="more than 0 and less than"):
+        check_seconds("repeat", 0.0, zero=False)
+    check_seconds("idle", 0.0)
+    check_seconds("idle", 999_999.0)
+    check_seconds("repeat", 0.1, zero=False)
 
 
 def test_expired() -> None:

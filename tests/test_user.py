@@ -1,5 +1,7 @@
 """Tests of `improto.user`: what each binding's client has in common, driven as a binding drives it."""
 
+import math
+
 import pytest
 
 from improto.codec import load
@@ -28,6 +30,15 @@ ROSTER = OnlineUsers({"ann": ""})
 def line(*messages: AnyMessage) -> bytes:
     """Give messages as they are on the wire."""
     return b"".join(JSON.frame(JSON.encode(message)) for message in messages)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.inf, math.nan])
+def test_no_backoff(seconds: float) -> None:
+    """What is no time to wait is refused, before a client tries again without end, or never."""
+    with pytest.raises(UsageError, match="first"):
+        Backoff(first=seconds)
+    with pytest.raises(UsageError, match="most"):
+        Backoff(most=seconds)
 
 
 def online(backoff: Backoff | None = None) -> User:

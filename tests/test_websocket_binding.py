@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import socket
 import ssl
@@ -500,6 +501,15 @@ async def test_shutdown() -> None:
         client.writer.close()
         half.writer.close()
         await closing
+
+
+@pytest.mark.parametrize("ping", [0.0, -1.0, math.inf, math.nan])
+@on_loop
+async def test_no_time_between_pings(ping: float) -> None:
+    """Pings that would follow each other without end, or never, are refused."""
+    with pytest.raises(UsageError, match="ping is more than 0"):
+        async with serving(ping=ping):
+            pass
 
 
 @on_loop

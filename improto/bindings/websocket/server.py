@@ -24,6 +24,7 @@ from improto.bindings.asyncio import Server, StreamLink
 from improto.bindings.sockets import ServerTLS
 from improto.bindings.websocket.framing import framed, kind, messages, subprotocol
 from improto.codec import Codec
+from improto.deadlines import check_seconds
 from improto.links import Phase
 from improto.messages import Code
 
@@ -75,10 +76,12 @@ async def listen(
     ask for a file instead of a WebSocket, see `chat_page`.  Clients are pinged every `ping` seconds, and count as lost if
     nothing has come from them since the last ping (WS-7).
 
-    Raises as `Server.listen`; UsageError also if no browser would ever name one of `origins` like this.
+    Raises as `Server.listen`; UsageError also if no browser would ever name one of `origins` like this, or if `ping` is
+    no time that a clock can take.
     """
     for origin in origins:
         check_origin(origin)
+    check_seconds("ping", ping, zero=False)
     codecs = {subprotocol(codec): messages(codec, framed) for codec in server.service.codecs}
     terms = _Terms(codecs, origins, page or {}, ping)
     return await server.listen(host, port, tls=tls, link=lambda: _WebSocket(server, terms))
