@@ -80,7 +80,7 @@ class Links:
         self.closing = False
         """Whether `shut_down` was called."""
         self._gaps: dict[Link, float] = {}
-        self._closes: dict[float, dict[Link, float]] = {}  # by that number of seconds
+        self._closes: dict[float, dict[Link, float]] = {}  # by how many seconds they are set ahead
         self._deadlines = [self._gaps]  # and the values of `_closes`
 
     def __len__(self) -> int:
