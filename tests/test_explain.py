@@ -23,6 +23,18 @@ def test_clause(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no-copy-for-the-sender" in shown
 
 
+def test_chapter(capsys: pytest.CaptureFixture[str]) -> None:
+    """A clause says in which chapter it stands: the text beside it explains it."""
+    assert "Chapter: 3.3. The end" in explained(capsys, "CONN-22")
+    assert "Chapter: 8. Slow readers and floods" in explained(capsys, "FLOW-1")
+
+
+def test_several_clauses(capsys: pytest.CaptureFixture[str]) -> None:
+    """Several clauses, such as those of a verdict, are printed one after the other; a comma behind one does no harm."""
+    both = f"{explained(capsys, 'JOIN-3')} {explained(capsys, 'LIMIT-2')}"
+    assert explained(capsys, "JOIN-3,", "LIMIT-2") == both
+
+
 def test_vectors(capsys: pytest.CaptureFixture[str]) -> None:
     """The vectors of a clause are listed."""
     assert all(id in explained(capsys, "JSON-8") for id in cover()["JSON-8"].vectors)
@@ -49,7 +61,7 @@ def test_name_of_a_check(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_clause(capsys: pytest.CaptureFixture[str]) -> None:
     """A clause that does not exist is a wrong usage, answered with those that it may have meant."""
-    assert main(["explain", "JION-3"]) == USAGE
+    assert main(["explain", "JOIN-3", "JION-3"]) == USAGE
     assert "JOIN-3" in capsys.readouterr().err
     assert main(["explain", "\x1b"]) == USAGE
     assert "\x1b" not in capsys.readouterr().err

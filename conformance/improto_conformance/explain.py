@@ -11,6 +11,7 @@ from improto_conformance.broken import BROKEN
 from improto_conformance.clients.broken import CLIENTS
 from improto_conformance.coverage import Cover, cover
 from improto_spec import Clause, clauses
+from improto_spec.render.document import chapters
 
 __all__ = ["HELP", "configure", "explain", "run"]
 
@@ -22,22 +23,28 @@ _WIDTH: Final = 100
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `explain`."""
     parser.add_argument(
-        "clause",
+        "clauses",
         metavar="CLAUSE",
+        nargs="+",
         help="a clause such as JOIN-3, or the name of one of its checks; or an area such as JOIN, for all its clauses",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print one clause, or those of an area."""
-    wanted: str = arguments.clause.partition("/")[0].upper()  # what a check is named after
+    """Print clauses, or those of areas."""
+    found = [clause for name in arguments.clauses for clause in _named(name)]
+    print("\n\n".join("\n".join(explain(clause)) for clause in found))
+    return 0
+
+
+def _named(name: str) -> list[Clause]:
+    wanted = name.rstrip(",").partition("/")[0].upper()  # as in a verdict; what a check is named after
     found = [clause for id, clause in clauses().items() if id == wanted or id.rpartition("-")[0] == wanted]
     if not found:
         close = get_close_matches(wanted, clauses(), 3)
         hint = f"did you mean {' or '.join(close)}?" if close else "areas are, for example, JOIN and PICKLE"
-        raise UsageError(f"there is no clause {arguments.clause!a}; {hint}")
-    print("\n\n".join("\n".join(explain(clause)) for clause in found))
-    return 0
+        raise UsageError(f"there is no clause {name!a}; {hint}")
+    return found
 
 
 def explain(clause: Clause) -> Iterator[str]:
@@ -46,6 +53,7 @@ def explain(clause: Clause) -> Iterator[str]:
     broken = [name for name, beast in {**BROKEN, **CLIENTS}.items() if beast.clause == clause.id]
     yield f"{clause.id}  {clause.level}, {clause.role}"
     yield from _filled(clause.text)
+    yield from _filled(f"Chapter: {chapters()[clause.id]}")
     yield from _filled(f"Origin: {clause.origin}. {clause.reason}")
     if clause.elsewhere:
         yield from _filled(f"Elsewhere: {clause.elsewhere}")

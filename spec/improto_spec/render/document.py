@@ -11,6 +11,7 @@ A line of a chapter that begins with `@` is replaced:
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -39,7 +40,7 @@ from improto.states import TRANSITIONS
 from improto_spec import Clause, clauses
 from improto_spec.render import grammar
 
-__all__ = ["EXAMPLES", "render"]
+__all__ = ["EXAMPLES", "chapters", "render"]
 
 EXAMPLES: Final[Sequence[AnyMessage]] = (
     Register("ann", "at work"),
@@ -65,6 +66,18 @@ _BYTES_A_LINE: Final = 24
 def render() -> str:
     """Give the whole document, in Markdown; UsageError if a clause stands in it not once."""
     return "\n".join(_document()) + "\n"
+
+
+@cache
+def chapters() -> dict[str, str]:
+    """Give the heading under which each clause stands, with its number."""
+    found, heading = dict[str, str](), ""
+    for line in _document():
+        if line.startswith("##"):
+            heading = line.lstrip("# ")
+        elif line.startswith("- **"):
+            found[line.split("**")[1]] = heading
+    return found
 
 
 def _document() -> Iterator[str]:
