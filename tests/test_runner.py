@@ -8,13 +8,14 @@ import pytest
 
 from improto.codec import Codec, load
 from improto.limits import Limits
-from improto.messages import OnlineUsers
+from improto.messages import Conversations, OnlineUsers
 from improto.server import Hub
 from improto.service import Service
 from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
 from improto_conformance.links import Link, SocketLink
 from improto_conformance.profile import Profile
+from improto_conformance.results import Verdict
 from improto_conformance.runner import Settings, conduct, run
 from improto_conformance.stage import Stage
 from improto_conformance.targets import Target, in_process
@@ -89,6 +90,52 @@ def test_turns() -> None:
     with mine, other:
         results = conduct(Target("a pair", lambda: connect), checks, Settings(Profile(["json"]), jobs=2))
     assert [result.expired for result in results] == [0.0, 0.0]
+
+
+class Flood:
+    """A link on which rosters come without end, and no time passes."""
+
+    came = 0
+    roster = load("json").frame(load("json").encode(OnlineUsers({"ann": "x" * 2**20})))
+
+    def now(self) -> float:
+        """Give the time."""
+        return 0.0
+
+    def send(self, data: bytes) -> None:
+        """Take nothing."""
+
+    def receive(self, timeout: float) -> bytes:
+        """Give one more."""
+        self.came += len(self.roster)
+        return self.roster
+
+    def half_close(self) -> None:
+        """Do nothing."""
+
+    def reset(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def test_flooded() -> None:
+    """Of what a server sends without end only the beginning is kept, and later checks do not read as much of it."""
+    links: list[Flood] = []
+
+    def connect(timeout: float, codec: Codec) -> Link:
+        links.append(Flood())
+        return links[-1]
+
+    def stimulus(stage: Stage) -> None:
+        stage.connect("ann").wait_for(Conversations)
+
+    checks = [made(f"REGISTER-2/{number}", stimulus) for number in range(2)]
+    results = conduct(Target("a flood", lambda: connect), checks, Settings(Profile(["json"]), jobs=1))
+    assert [result.verdict for result in results] == [Verdict.FAILED] * 2
+    assert [link.came // 2**20 for link in links] == [64, 8]
+    assert all(sum(len(each.data) for each in result.transcript.entries) <= 2**18 for result in results)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)

@@ -22,7 +22,6 @@ __all__ = ["Lost", "Party", "Stuck", "Unfit", "Waits"]
 _LIMIT = 16 * 1024 * 1024
 _MOST_MESSAGES: Final = 10_000  # that a party reads: no check asks for a tenth of it …
 _MOST_A_SECOND: Final = 1000  # … but a server may send rosters as often as it likes
-_MOST_BYTES: Final = 64 * 1024 * 1024
 DEFAULTS: Final = Limits()
 _M = TypeVar("_M", bound=Response)
 _T = TypeVar("_T")
@@ -46,6 +45,10 @@ class Waits:
     expired: float = 0.0
     over: Flag = field(default_factory=Flag)
     """Set when the result is no longer wanted: then no wait begins."""
+    most: int = 64 * 1024 * 1024
+    """Bytes that a party reads in vain before it gives up."""
+    flooded: bool = False
+    """Whether a party has given up, since the server sends other things without end."""
     turn: "Lock | None" = None
     """Held while a check does not wait: of many checks at a time, one computes and the others wait."""
 
@@ -208,6 +211,7 @@ class Party:
     def _receive(self, end: float, what: str) -> Response:
         while True:
             if self._is_flooded():
+                self._waits.flooded = True
                 raise Stuck(f"{self.label} waited for {what}, and the server sends other things without end")
             try:
                 message = self._reader.next(_LIMIT)
@@ -227,7 +231,7 @@ class Party:
 
     def _is_flooded(self) -> bool:
         most = _MOST_MESSAGES + _MOST_A_SECOND * (self.link.now() - self._since)
-        return self._messages >= most or self._bytes >= _MOST_BYTES
+        return self._messages >= most or self._bytes >= self._waits.most
 
     def _read(self, end: float, what: str) -> bytes:
         if self._ended:

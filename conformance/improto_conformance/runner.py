@@ -34,6 +34,9 @@ __all__ = ["Settings", "conduct", "fresh_name", "run"]
 _SLACK: Final = (
     2.0  # seconds by which something that must come at a certain time may be late on a busy machine
 )
+# Bytes that a party reads in vain once another one has been flooded, and that are kept of what came.
+_LESS: Final = 8 * 1024 * 1024
+_KEPT: Final = 256 * 1024
 # An interpreter runs one thread at a time, and loses more time than that if dozens ask it for a turn.
 _PLAYS, _JUDGES = Lock(), Lock()
 
@@ -176,6 +179,8 @@ class _Run:
     settings: Settings
     over: Flag = field(default_factory=Flag)
     """Set when the results are no longer wanted."""
+    flooded: Flag = field(default_factory=Flag)
+    """Set when the server has sent other things without end: in hundreds of checks they would fill the memory."""
     lawful: dict[str, Case] = field(default_factory=dict[str, Case])
     """Check → a case of it that was found lawful: the same case in another codec is just as lawful."""
 
@@ -191,6 +196,8 @@ def _run_on(target: Target, run: _Run, check: Check, codec: Codec, cut: str, suf
     settings = run.settings
     longest = max(settings.timeout, 2 * settings.profile.presence)
     waits = Waits(longest, 0.0 if target.virtual else _SLACK, over=run.over, turn=_PLAYS)
+    if run.flooded.is_set():
+        waits.most = _LESS
     connect = cutting(target.begin(), cut, f"{settings.seed} {check.name} {codec.name}")
     stage = Stage(connect, codec, suffix, waits, settings.profile, declared=check.declared)
     start = monotonic()
@@ -205,13 +212,18 @@ def _run_on(target: Target, run: _Run, check: Check, codec: Codec, cut: str, suf
         complaints, verdict = [traceback.format_exc()], Verdict.BROKEN
     finally:
         stage.close()
+    seen = stage.transcript
+    if waits.flooded:
+        run.flooded.set()
+    if run.flooded.is_set():
+        seen = seen.beginning(_KEPT)
     return Result(
         check,
         codec.name,
         cut,
         verdict,
         tuple(complaints),
-        stage.transcript,
+        seen,
         monotonic() - start,
         waits.expired,
     )

@@ -6,9 +6,9 @@ for them.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Final
 
 from improto.messages import AnyMessage, Conversations, Error, Invitation, Message, OnlineUsers
@@ -100,6 +100,11 @@ class Transcript:
         """Mark the current place."""
         time = self.entries[-1].time if self.entries else 0.0
         self.entries.append(Entry("", Event.MARK, name, time))
+
+    def beginning(self, size: int) -> "Transcript":
+        """Give the transcript up to where so many bytes were sent and received; a run may end anywhere."""
+        sizes = accumulate(len(entry.data) for entry in self.entries)
+        return replace(self, entries=self.entries[: sum(1 for each in sizes if each <= size)])
 
     @property
     def marks(self) -> list[str]:
