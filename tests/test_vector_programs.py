@@ -55,6 +55,15 @@ def test_node_decodes(codec: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert "0 failed, 0 unsupported" in shown
 
 
+def test_a_stream_that_fails_however_it_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A complaint is printed once for all the ways to cut a stream, and says of how many it is true."""
+    answer = program(tmp_path, {"items": [], "closed": False})
+    assert main(["vectors", "check", "--decoder", answer, "--only", "json/stream-cr-lf"]) == 1
+    shown = capsys.readouterr().out
+    assert shown.count("FAILED ") == 1
+    assert f" ({shown.splitlines()[-1].split()[3]} times)\n" in shown
+
+
 @needs_node
 def test_node_encodes(capsys: pytest.CaptureFixture[str]) -> None:
     """What the encoder in Node.js writes for the messages of ascii and json is read as these messages."""

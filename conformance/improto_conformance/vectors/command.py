@@ -1,6 +1,7 @@
 """`improto vectors`: writes the vectors, and tries them on decoders and encoders in any language."""
 
 import argparse
+from collections import Counter
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
@@ -85,10 +86,14 @@ def _matches(vector: Vector, only: list[str] | None) -> bool:
 
 
 def _report(role: str, tally: Tally) -> None:
-    for vector, complaint in tally.failed[:_SHOWN]:
-        print(
-            f"FAILED {complaint}\n  {vector.data['comment']}\n  {vector.clause}: {clauses()[vector.clause].text}"
-        )
-    if len(tally.failed) > _SHOWN:
-        print(f"… and {len(tally.failed) - _SHOWN} more")
+    told = {(vector.id, complaint): vector for vector, complaint in tally.failed}
+    times = Counter(
+        (vector.id, complaint) for vector, complaint in tally.failed
+    )  # a stream is cut in many ways
+    for (id, complaint), vector in list(told.items())[:_SHOWN]:
+        often = f" ({times[id, complaint]} times)" if times[id, complaint] > 1 else ""
+        print(f"FAILED {complaint}{often}")
+        print(f"  {vector.data['comment']}\n  {vector.clause}: {clauses()[vector.clause].text}")
+    if len(told) > _SHOWN:
+        print(f"… and {len(told) - _SHOWN} more")
     print(f"{role}: {tally.passed} passed, {len(tally.failed)} failed, {tally.unsupported} unsupported")
