@@ -57,6 +57,30 @@ def test_blanks_before_the_first_message() -> None:
     assert (entry.item, entry.data) == (ANN, b"\r\n " + framed("msgpack", ANN))
 
 
+def test_extension() -> None:
+    """What a server sends of an extension is no nonsense once the client is registered, but before that it is (CLIENT-6)."""
+    recording, hello = Recording(), b'{"type":"_ACME_HELLO"}\n'
+    tap = recording.connect()
+    tap.from_client(framed("json", ANN))
+    for data in (
+        hello,
+        framed("json", ROSTER),
+        hello,
+        framed("json", ROSTER),
+        b'{"type":"GOODBYE"}\n',
+        hello,
+    ):
+        tap.from_server(data)
+    tap.server_ended()
+    events = [entry.event for entry in recording.transcript.entries]
+    assert events == [Event.SENT, Event.FAULT, Event.RECEIVED, Event.RECEIVED, Event.FAULT, Event.CLOSED]
+    assert [entry.data for entry in recording.transcript.entries[3:]] == [
+        hello + framed("json", ROSTER),
+        b'{"type":"GOODBYE"}\n',
+        hello,
+    ]
+
+
 def test_malformed_and_on() -> None:
     """What is no message is kept as bytes or as nonsense, and where the framing is intact the next one is read."""
     recording = Recording(["json"])

@@ -14,6 +14,7 @@ from improto.codec import Codec
 from improto.errors import DecodeError, ImprotoError
 from improto.limits import Limits
 from improto.messages import AnyMessage, Conversations, ListConversations, OnlineUsers, Response, Role
+from improto_conformance.extensions import is_extension
 from improto_conformance.links import Connect, MessageLink, Misframed
 from improto_conformance.transcript import RESET, Entry, Event, Transcript
 
@@ -217,6 +218,8 @@ class Party:
                 message = self._reader.next(_LIMIT)
             except DecodeError as error:
                 self._messages += 1
+                if self.roster and is_extension(error):
+                    continue  # its bytes belong to the next entry
                 self._note_received(Event.FAULT, str(error))
                 if error.fatal:
                     raise Stuck(f"{self.label} cannot read what the server sends: {error}") from None

@@ -27,6 +27,7 @@ from improto.messages import (
 )
 from improto.server import Hub, Output, Policy, Send
 from improto.service import Bounds, Service
+from improto_codecs.json_codec import JsonCodec
 from improto_conformance.dialects import DIALECTS
 from improto_conformance.links import Link
 from improto_conformance.profile import Profile
@@ -279,6 +280,14 @@ def _receivers_backwards(hub: _Changed, output: Output) -> list[Output]:
     return [output._replace(to=output.to[::-1])] if isinstance(output, Send) else [output]
 
 
+class _Extended(JsonCodec):
+    """Tells of each message by a command of an extension, too, which clients ignore."""
+
+    def frame(self, payload: bytes) -> bytes:
+        told = b'{"type":"_ACME_SAID","at":[1,2]}\n' if b'"MESSAGE"' in payload else b""
+        return told + payload + b"\n" + told
+
+
 def _hashed(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
@@ -332,6 +341,7 @@ VARIANTS: Mapping[str, Variant] = {
         "PRESENCE-5", _policy(Policy(settle=0.005, repeat=0.005)), Profile(["json"])
     ),
     "rosters-twice-to-newcomers": Variant("PRESENCE-5", _changed(_doubled_first_roster)),
+    "extensions": Variant("CLIENT-6", _speaking(_Extended()), Profile(["json"])),
     "ids-of-uuids": Variant("CONV-4", _policy(Policy(conversation_id=_uuid))),
     "a-crowd": Variant("LIST-5", _crowded(Policy()), Profile(["json"], presence=3.0)),
     "a-private-crowd": Variant(

@@ -19,6 +19,7 @@ from typing import Final
 from improto.codec import Codec, Reader, available, detect, load
 from improto.errors import DecodeError
 from improto.messages import AnyMessage, Code, Error, OnlineUsers, Register, Role
+from improto_conformance.extensions import is_extension
 from improto_conformance.transcript import Entry, Event, Transcript
 
 __all__ = ["ENTRIES", "SIZE", "Recording", "Tap"]
@@ -118,6 +119,8 @@ class Tap:
         self._first = b""  # what the client has sent, as long as that does not decide the codec
         self._up: _Stream | None = None
         self._down: _Stream | None = None
+        self._greeted = False  # whether the client is registered, so that extensions may be sent to it
+        self._unnoted = b""  # what has come of extensions since the last entry about received bytes
         self.closed = False
         """Whether the server has ended its stream."""
         if len(codecs) == 1:
@@ -153,10 +156,14 @@ class Tap:
             self._note(Event.FAULT, "it came before the codec of the connection was known", data)
         elif self._down.readable:
             for item, taken in self._down.read(data):
-                if isinstance(item, DecodeError):
+                taken, self._unnoted = self._unnoted + taken, b""
+                if isinstance(item, DecodeError) and self._greeted and is_extension(item):
+                    self._unnoted = taken
+                elif isinstance(item, DecodeError):
                     self._note(Event.FAULT, str(item), taken)
                 else:
                     if isinstance(item, OnlineUsers):
+                        self._greeted = True
                         self._recording.shown(item.users, self._number)
                     elif isinstance(item, Error) and item.code == Code.TOO_LARGE:
                         self._note_unfinished()
@@ -176,7 +183,7 @@ class Tap:
         """Note that the server has ended its stream, only once."""
         if not self.closed:
             self.closed = True
-            self._end(Event.CLOSED, self._down.rest if self._down else b"", "closed")
+            self._end(Event.CLOSED, self._unnoted + (self._down.rest if self._down else b""), "closed")
 
     def _is_plain(self, data: bytes) -> bool:
         """Tell whether a message unfolds to no more than its bytes; otherwise its bytes have to be judged by the limits."""
