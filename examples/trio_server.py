@@ -12,6 +12,7 @@ from functools import partial
 import trio
 from trio.lowlevel import ParkingLot
 
+from improto.bindings.sockets import watch
 from improto.codec import load_all
 from improto.links import Link, Links, Phase
 from improto.server import Hub
@@ -43,6 +44,7 @@ class Server:
         """Serve one connection up to its end."""
         try:
             address = stream.socket.getpeername()[0]
+            watch(stream.socket, self.links.service.bounds.write)  # a host that has vanished says nothing
         except OSError:  # it has gone already
             await trio.aclose_forcefully(stream)
             return

@@ -30,6 +30,26 @@ def test_all_checks(codec: str) -> None:
     assert not any(result.expired for result in results)
 
 
+def timer(port: int) -> str:
+    """Give the kind of timer that runs for the connection that was accepted on a port; see proc_net_tcp.txt of Linux."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, _, timers, *_ = line.split()
+        if local.endswith(f":{port:04X}") and state == "01":
+            return timers.partition(":")[0]
+    raise AssertionError("there is no such connection")
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not tell its timers")
+def test_vanished_host(programs: Programs) -> None:
+    """The system is asked to find out if a silent peer's host has vanished (CONN-28)."""
+    server = programs.run(sys.executable, PROGRAM, "0")
+    port = int(server.expect(r"listening on tcp://127\.0\.0\.1:(\d+)")[1])
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as ann:
+        ann.sendall(b"REGISTER ann x\n")
+        assert ann.recv(1000).startswith(b"ONLINE_USERS")
+        assert timer(port) == "02"  # which keeps alive
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_drain(programs: Programs, signum: signal.Signals) -> None:
     """SIGTERM and Ctrl-C end it in order: everybody is told, and the exit code is 0 (ERROR-9)."""

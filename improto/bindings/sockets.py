@@ -9,7 +9,7 @@ import stat
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from improto.addresses import Address
 from improto.errors import CannotConnect, UsageError
@@ -21,6 +21,7 @@ __all__ = [
     "WANTED",
     "ServerTLS",
     "Shortage",
+    "Watchable",
     "ask_first",
     "cannot_connect",
     "certified_name",
@@ -110,7 +111,19 @@ def usable(refusal: str | None) -> str | None:
     return refusal
 
 
-def watch(sock: socket.socket, seconds: float) -> None:
+class Watchable(Protocol):
+    """A socket, of Python itself or of another library."""
+
+    @property
+    def family(self) -> int:
+        """The family of its addresses."""
+        ...
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None:
+        """Set an option."""
+
+
+def watch(sock: Watchable, seconds: float) -> None:
     """Have short messages sent at once, and the system find out if the peer's host has vanished (CONN-28).
 
     The connection breaks if nothing that is sent is acknowledged for so many seconds.  Where nothing is sent, probes begin
