@@ -112,7 +112,7 @@ class Observer:
         """Something arrived that is no request, or none that may be sent now."""
 
     def sent(self, peers: Sequence[int], message: Response) -> None:
-        """A message is queued for these connections, but for those that are being closed."""
+        """A message is queued for these connections, except for those of them that are being closed."""
 
     def closed(self, peer: int, reason: str) -> None:
         """Nothing more is read from a connection, nor queued for it.

@@ -143,6 +143,7 @@ class Connection:
         self._pending = b""  # bytes that do not tell yet which codec it is
         self._reader: Reader | None = None
         self.codec: Codec | None = None
+        """The one that is spoken, once it is known."""
         self._enter(State.OPEN)
         if len(codecs) == 1 and not agreeing:
             self._use(codecs[0])
