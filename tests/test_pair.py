@@ -17,9 +17,9 @@ from improto_conformance.records import from_file
 from improto_conformance.referee import Manner
 from improto_conformance.transcript import Event
 from improto_conformance.verdict import SERVER
-from programs import DEADLINE, IMPROTO
+from programs import DEADLINE, IMPROTO, running
 from test_driver import OWN, edited
-from test_referee import serving
+from test_referee import at, serving
 
 
 def met(
@@ -31,7 +31,7 @@ def met(
 ) -> Met:
     """Hold a session with a server that nobody else uses."""
     return meet(
-        ("127.0.0.1", port),
+        at(port),
         clients,
         session,
         codec,
@@ -105,7 +105,7 @@ def test_the_client_is_to_blame(clause: str, session: str, drivers: Sequence[Dri
     bad = Driven(edited(tmp_path, WRONG[clause], ("class Driver:", SHORTENED.lstrip())))
     with serving() as port:
         found = meet(
-            ("127.0.0.1", port),
+            at(port),
             [drivers[0], bad, drivers[2]],
             session,
             "json",
@@ -174,7 +174,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("options", "code", "text"),
     [
         (["--server", "tcp://127.0.0.1:1", "--driver", ""], 2, "give a program"),
-        (["--server", "unix:/x", "--driver", "x"], 2, "plain TCP"),
+        (["--server", "ws://x", "--driver", "x"], 2, "a stream of bytes"),
+        (["--server", "tls://x:1", "--driver", "x", "--ca", "/x"], 2, "name a PEM file"),
+        (["--server", "unix:/x", "--driver", f"{sys.executable} {OWN}"], 3, "cannot be reached"),
         (["--server", "tcp://127.0.0.1:1", "--driver", f"{sys.executable} {OWN}"], 3, "cannot be reached"),
         (["--server", "tcp://127.0.0.1:1", "--client", "no-such-program {codec}"], 3, "cannot be"),
     ],
@@ -186,8 +188,10 @@ def test_usage(options: list[str], code: int, text: str, capsys: pytest.CaptureF
     assert text in printed.out + printed.err
 
 
-def test_no_tls(capsys: pytest.CaptureFixture[str]) -> None:
-    """On plain TCP nobody is to be trusted, so the options for that are not there."""
-    with pytest.raises(SystemExit):
-        main(["check", "pair", "--help"])
-    assert not {"--ca", "--insecure", "--server-name"} & set(capsys.readouterr().out.split())
+def test_unix_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A client can be run against a server on a Unix socket; it connects to the referee on TCP."""
+    with running() as programs:
+        programs.serve("--unix", str(tmp_path / "socket"))
+        options = ("--driver", f"{sys.executable} {OWN}", "--codec", "json")
+        assert main(["check", "pair", "--server", f"unix:{tmp_path / 'socket'}", *options]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "CONFORMANT"

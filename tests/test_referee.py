@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 
 from improto.bindings.asyncio import Server
 from improto.cli import main
@@ -30,6 +31,7 @@ from improto.messages import (
 )
 from improto.server import Hub, Policy
 from improto.service import Service
+from improto_conformance.addresses import Upstream
 from improto_conformance.broken import BROKEN, serve
 from improto_conformance.links import CUTS
 from improto_conformance.party import Stuck, Waits
@@ -72,6 +74,13 @@ def looping() -> Generator[asyncio.AbstractEventLoop]:
         loop.close()
 
 
+def at(port: int) -> Upstream:
+    """Give a server on a port of this machine."""
+    found = tcp("127.0.0.1", port).upstream
+    assert found is not None
+    return found
+
+
 @contextmanager
 def refereed(upstream: int, manner: Manner | None = None) -> Generator[Watched]:
     """Run a referee before a port; its transcripts are complete when the block has ended."""
@@ -82,7 +91,7 @@ def refereed(upstream: int, manner: Manner | None = None) -> Generator[Watched]:
         watched.full.append(full)
 
     async def begin() -> Referee:
-        referee = Referee(("127.0.0.1", upstream), report, manner=manner, complain=watched.lines.append)
+        referee = Referee(at(upstream), report, manner=manner, complain=watched.lines.append)
         _, watched.port = await referee.listen("127.0.0.1", 0)
         return referee
 
@@ -390,6 +399,29 @@ def test_command(programs: Programs, tmp_path: Path) -> None:
     assert SendMessage("1", "hello") in [entry.item for entry in record.transcript.of("ann")]
 
 
+@pytest.mark.parametrize("scheme", ["tls", "unix"])
+def test_other_transports(scheme: str, programs: Programs, tmp_path: Path) -> None:
+    """Clients on plain TCP talk through the referee to a server behind TLS, or on a Unix socket."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
+    certificate = ("--tls-port", "0", "--tls-cert", str(tmp_path / "cert.pem"))
+    addresses = programs.addresses("--unix", str(tmp_path / "socket"), *certificate)
+    (upstream,) = (each for each in addresses if each.startswith(f"{scheme}:"))
+    trust = ("--ca", str(tmp_path / "ca.pem"), "--server-name", "localhost")
+    referee, url = refereeing(programs, "--upstream", upstream, "--report", str(tmp_path), *trust)
+    port = urlsplit(url).port or 0
+    talk(port)
+    referee.expect(r"written: .*live-1\.jsonl")
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as client:
+        client.sendall(b"REGISTER ann x\nLIST_CONVERSATIONS\n")
+        client.shutdown(socket.SHUT_WR)
+        came = drained(client)
+    assert scheme == "tls" or came.endswith(b"CONVERSATIONS\n")  # behind TLS, the client's end is that of all
+    code, lines = interrupted(referee)
+    assert (code, lines[-1]) == (0, "CONFORMANT: nobody was seen to be wrong")
+
+
 def test_command_blames(programs: Programs) -> None:
     """Whoever is wrong is named on the terminal, and the exit code is 1."""
     with serving("texts-stripped") as port:
@@ -421,7 +453,7 @@ def test_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--listen", "nowhere", "--upstream", "127.0.0.1:1"], 2, "write HOST:PORT"),
         (["--listen", "127.0.0.1:0", "--upstream", "7777"], 2, "is not a target"),
-        (["--listen", "127.0.0.1:0", "--upstream", "unix:/x"], 2, "plain TCP"),
+        (["--listen", "127.0.0.1:0", "--upstream", "ws://x"], 2, "no stream of bytes"),
         (["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--break-after", "0"], 2, "1 or more"),
         (
             ["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--delay", "nan"],

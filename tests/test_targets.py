@@ -58,7 +58,8 @@ def test_what_does_not_fit_is_left_out() -> None:
 def test_default_port(target: str, port: int) -> None:
     """Where no port is given, the one is meant on which servers listen (CONN-3)."""
     with opened(target) as found:
-        assert found.address == ("localhost", port)
+        assert found.upstream is not None
+        assert found.upstream.where == f"localhost:{port}"
 
 
 @pytest.mark.parametrize("tls", [Tls(insecure=True), Tls(server_name="localhost")], ids=["insecure", "name"])
@@ -171,8 +172,9 @@ def test_programs_that_cannot_share_a_port(tmp_path: Path) -> None:
         "    listener.accept()\n"
     )
     with opened(f"cmd:{sys.executable} {program} {{port}}") as target:
-        assert target.address is not None
-        socket.create_connection(target.address).close()
+        assert target.upstream is not None
+        host, _, port = target.upstream.where.rpartition(":")
+        socket.create_connection((host, int(port))).close()
 
 
 def taken(connection: socket.socket) -> int:

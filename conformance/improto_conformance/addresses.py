@@ -1,9 +1,10 @@
-"""Where a server can listen, and how a party connects there: TCP, TLS, a Unix socket."""
+"""Where a server can listen, and how a party, or a referee, connects there: TCP, TLS, a Unix socket."""
 
+import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -13,7 +14,7 @@ from improto.codec import Codec
 from improto.errors import UsageError
 from improto_conformance.links import Connect, SocketLink
 
-__all__ = ["Tls", "over_tcp", "over_tls", "over_unix"]
+__all__ = ["Streams", "Tls", "Upstream", "over_tcp", "over_tls", "over_unix"]
 
 _ROOM: Final = 4096  # bytes that may wait for the suite to read them; Linux makes it twice as many
 _PACKET: Final = 1400  # bytes, as on a network: how much Linux keeps for a writer grows with it
@@ -41,6 +42,21 @@ class Tls:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A server that listens for a stream of bytes."""
+
+    where: str
+    """Its address, for people."""
+    open: Callable[..., Awaitable[Streams]]
+    """Connects; takes the options of `asyncio.open_connection`."""
+    half_closes: bool = True
+    """Whether a client can end its stream and go on receiving."""
 
 
 def over_tcp(host: str, port: int) -> Connect:

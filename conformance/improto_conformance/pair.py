@@ -15,6 +15,7 @@ from typing import Final
 
 from improto.codec import Codec, load
 from improto.messages import Goodbye, OnlineUsers, Register
+from improto_conformance.addresses import Upstream
 from improto_conformance.clients.judgement import judge_driven
 from improto_conformance.clients.lines import read
 from improto_conformance.clients.stage import Unsupported
@@ -50,7 +51,7 @@ class Met:
 
 @contextmanager
 def _refereed(
-    upstream: tuple[str, int], manner: Manner
+    upstream: Upstream, manner: Manner
 ) -> Generator[tuple[Referee, tuple[str, int], list[Transcript]]]:
     """Run a referee; its transcripts are complete when the block has ended."""
     seen: list[Transcript] = []
@@ -75,7 +76,7 @@ def _refereed(
 
 
 def meet(
-    upstream: tuple[str, int],
+    upstream: Upstream,
     clients: Sequence[Driven] | Sequence[Lone],
     session: str,
     codec: str,

@@ -13,7 +13,7 @@ from improto.cli.numbers import wait
 from improto.cli.text import escaped
 from improto.codec import available, load
 from improto.errors import UsageError
-from improto_conformance.checking import add_declaration, declared
+from improto_conformance.checking import add_declaration, add_trust, declared, trusting
 from improto_conformance.clients.probe import probe as probe_driver
 from improto_conformance.clients.probe import spoken
 from improto_conformance.clients.subjects import Driven, Lone
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--server",
         required=True,
         metavar="TARGET",
-        help="tcp://HOST:PORT, or cmd:'PROGRAM {port}' to start one",
+        help="tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, or cmd:'PROGRAM {port}' to start one",
     )
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument(
@@ -75,6 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--report", type=Path, metavar="DIR", help="write transcripts into this folder")
     add_declaration(parser)
+    add_trust(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -82,10 +83,10 @@ def run(arguments: argparse.Namespace) -> int:
     words = words_of(arguments.client if arguments.driver is None else arguments.driver)
     if not words:
         raise UsageError("give a program and its arguments as one quoted word")
-    profile = declared(arguments, arguments.codec or available())
+    profile = trusting(arguments, declared(arguments, arguments.codec or available()))
     met: list[Met] = []
     try:
-        with opened(arguments.server) as target:
+        with opened(arguments.server, profile.tls) as target:
             for each in _sessions(arguments, words, target, profile):
                 met.append(each)
                 print("\n".join(map(escaped, _told(each))), flush=True)
@@ -105,8 +106,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _sessions(
     arguments: argparse.Namespace, words: Sequence[str], target: Target, profile: Profile
 ) -> Iterator[Met]:
-    if target.address is None:
-        raise UsageError("check pair needs plain TCP; write tcp://HOST:PORT or cmd:'PROGRAM {port}'")
+    if target.upstream is None:
+        raise UsageError(
+            "check pair needs a stream of bytes; write tcp://HOST:PORT, tls://HOST:PORT, unix:PATH or cmd:'PROGRAM {port}'"
+        )
     make = partial(Driven, words)
     if arguments.driver:
         codecs: Sequence[str] = profile.codecs
@@ -126,7 +129,7 @@ def _sessions(
                     for client in clients:
                         stack.callback(client.close)
                 each = meet(
-                    target.address,
+                    target.upstream,
                     clients or [Lone(words) for _ in NAMES],
                     session,
                     codec,

@@ -1,6 +1,6 @@
 """A proxy that passes bytes on between clients and a server, unchanged and at once, and judges both sides.
 
-    referee = Referee(("127.0.0.1", 6666), report)
+    referee = Referee(upstream, report)
     address = await referee.listen("127.0.0.1", 0)
     ...
     await referee.close()
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, cast
 
+from improto_conformance.addresses import Streams, Upstream
 from improto_conformance.links import CUTS
 from improto_conformance.transcript import Entry, Event, Transcript
 from improto_conformance.wiretap import Recording, Tap
@@ -31,8 +32,6 @@ __all__ = ["Manner", "Referee"]
 _PIECE: Final = 64 * 1024
 _GATHERING: Final = 0.01  # seconds for which bytes are held that are to be joined
 _PATIENCE: Final = 10.0  # seconds that the server may take to accept a connection
-
-_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Referee:
 
     def __init__(
         self,
-        upstream: tuple[str, int],
+        upstream: Upstream,
         report: Callable[[Transcript, bool], None],
         *,
         manner: Manner | None = None,
@@ -110,14 +109,15 @@ class Referee:
             if not self._connections:
                 self._quiet()
 
-    async def _serve(self, client: _Streams) -> None:
+    async def _serve(self, client: Streams) -> None:
         try:
             async with asyncio.timeout(_PATIENCE):
-                server = await asyncio.open_connection(*self._upstream, limit=_PIECE)
+                server = await self._upstream.open(limit=_PIECE)
         except OSError as error:  # also if it takes too long
-            host, port = self._upstream
             reason = error.strerror or "it does not answer"
-            self._complain(f"{host}:{port} cannot be reached ({reason}); is the server still running?")
+            self._complain(
+                f"{self._upstream.where} cannot be reached ({reason}); is the server still running?"
+            )
             _break(client)
             return
         try:
@@ -145,9 +145,11 @@ class Referee:
         if seen.entries:
             self._report(seen, self._recording.full)
 
-    async def _connect(self, client: _Streams, server: _Streams, tap: Tap) -> None:
+    async def _connect(self, client: Streams, server: Streams, tap: Tap) -> None:
         """Pass bytes on in both directions until both have ended, or one side resets the connection."""
-        up = _Side(client, self._manner.cut, tap.from_client, tap.client_ended, tap.client_broke)
+        # Where nothing comes after a client's end, what was under way to it may be lost.
+        ended = tap.client_ended if self._upstream.half_closes else tap.client_broke
+        up = _Side(client, self._manner.cut, tap.from_client, ended, tap.client_broke)
         down = _Side(server, self._manner.cut, tap.from_server, tap.server_ended, tap.server_ended)
         try:
             async with asyncio.TaskGroup() as group:
@@ -180,13 +182,14 @@ class _Side:
 
     def __init__(
         self,
-        streams: _Streams,
+        streams: Streams,
         cut: str,
         note: Callable[[bytes], None],
         ended: Callable[[], None],
         broke: Callable[[], None],
     ) -> None:
         self._reader, self._writer = streams
+        self._over = False  # closed from here, where a stream cannot be ended otherwise
         self._way = CUTS[cut]
         self._random = Random(0)  # so that the same bytes are always cut at the same places
         self.note, self.ended, self.broke = note, ended, broke
@@ -195,6 +198,8 @@ class _Side:
         try:
             return await self._reader.read(_PIECE)
         except OSError:
+            if self._over:
+                return b""
             raise _Broken(self) from None
 
     async def write(self, data: bytes) -> None:
@@ -207,7 +212,11 @@ class _Side:
 
     def end(self) -> None:
         with suppress(OSError):  # it was reset, which its reader will notice
-            self._writer.write_eof()
+            if self._writer.can_write_eof():
+                self._writer.write_eof()
+            else:
+                self._over = True
+                self._writer.close()
 
 
 class _Broken(Exception):
@@ -218,7 +227,7 @@ class _Broken(Exception):
         self.side = side
 
 
-def _break(streams: _Streams) -> None:
+def _break(streams: Streams) -> None:
     """Have the system send a reset."""
     transport = streams[1].transport
     sock = cast("socket.socket | None", transport.get_extra_info("socket"))

@@ -17,7 +17,8 @@ from improto.cli.numbers import amount
 from improto.cli.text import escaped
 from improto.codec import available
 from improto.errors import UsageError
-from improto_conformance.checking import add_declaration, declared
+from improto_conformance.addresses import Upstream
+from improto_conformance.checking import add_declaration, add_trust, declared, trusting
 from improto_conformance.links import CUTS
 from improto_conformance.profile import Profile
 from improto_conformance.records import Record, to_file
@@ -51,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--upstream",
         required=True,
         metavar="TARGET",
-        help="the server: HOST:PORT, or cmd:'PROGRAM {port}' to start a program",
+        help="the server: HOST:PORT, tls://HOST:PORT, unix:PATH, or cmd:'PROGRAM {port}' to start a program",
     )
     add(
         "--codec",
@@ -68,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--break-after", type=int, metavar="N", help="reset each connection after N bytes in one direction")
     add("--report", type=Path, metavar="DIR", help="write transcripts into this folder")
     add_declaration(parser)
+    add_trust(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.break_after is not None and arguments.break_after < 1:
         raise UsageError("--break-after must be 1 or more")
     codecs = [arguments.codec] if arguments.codec else []
-    profile = declared(arguments, codecs or available())
+    profile = trusting(arguments, declared(arguments, codecs or available()))
     upstream = arguments.upstream
     if re.fullmatch(r"[^/]*:[0-9]+", upstream):
         upstream = f"tcp://{upstream}"
@@ -84,10 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
     bench = _Bench(profile, arguments.report, alone=alone)
     manner = Manner(arguments.cut, arguments.delay, arguments.break_after)
     try:
-        with opened(upstream) as target:
-            if target.address is None:
-                raise UsageError(f"{upstream!r} is not on plain TCP; write --upstream HOST:PORT")
-            asyncio.run(_watch(arguments.listen, target.address, bench, manner, codecs))
+        with opened(upstream, profile.tls) as target:
+            if target.upstream is None:
+                raise UsageError(
+                    f"{upstream!r} is no stream of bytes; write --upstream HOST:PORT, tls://HOST:PORT or unix:PATH"
+                )
+            asyncio.run(_watch(arguments.listen, target.upstream, bench, manner, codecs))
     except NoTarget as error:
         print(f"improto: {error}")
         return NO_TARGET
@@ -104,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _watch(
     listen: tuple[str, int],
-    upstream: tuple[str, int],
+    upstream: Upstream,
     bench: "_Bench",
     manner: Manner,
     codecs: Sequence[str],

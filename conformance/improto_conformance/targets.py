@@ -11,6 +11,7 @@
 A program is ended together with everything that it has started, even if the suite itself is killed (`supervise`).
 """
 
+import asyncio
 import os
 import shlex
 import socket
@@ -30,7 +31,7 @@ from improto.bindings.memory import Server
 from improto.codec import Codec
 from improto.errors import ImprotoError, UsageError
 from improto.service import Service
-from improto_conformance.addresses import Tls, over_tcp, over_tls, over_unix
+from improto_conformance.addresses import Tls, Upstream, over_tcp, over_tls, over_unix
 from improto_conformance.check import Check
 from improto_conformance.complaints import last_words
 from improto_conformance.links import Connect, Link
@@ -90,8 +91,8 @@ class Target:
     """Gives the last lines that a started program has printed."""
     ending: Callable[[], str] = str
     """Says how a started program has ended that should have gone on running; empty if it is running."""
-    address: tuple[str, int] | None = None
-    """Where it listens, if that is plain TCP."""
+    upstream: Upstream | None = None
+    """How a referee connects to it; None if it does not carry bytes, or is in this process."""
 
     anew: "Callable[[], AbstractContextManager[Target]] | None" = None
     """Gives a new target of the same kind for one check; None if all checks share this one."""
@@ -104,7 +105,8 @@ class Target:
 
 def tcp(host: str, port: int) -> Target:
     """Give a server that listens on TCP as a target."""
-    return replace(_listening(f"{host}:{port}", "tcp", over_tcp(host, port)), address=(host, port))
+    upstream = Upstream(f"{host}:{port}", partial(asyncio.open_connection, host, port))
+    return _listening(upstream, "tcp", over_tcp(host, port))
 
 
 class Host(Protocol):
@@ -209,7 +211,8 @@ def opened(target: str, tls: Tls = _TRUST, *, fresh: bool = False) -> Generator[
         yield in_process(_factory(target.removeprefix("inproc:")))
     elif target.startswith("unix:"):
         path = urlsplit(target).path
-        yield _listening(path, "unix", over_unix(path))
+        upstream = Upstream(path, partial(asyncio.open_unix_connection, path))
+        yield _listening(upstream, "unix", over_unix(path))
     else:
         yield _at(target, tls)
 
@@ -228,7 +231,9 @@ def _at(target: str, tls: Tls) -> Target:
         case "tcp":
             return tcp(host, port)
         case "tls":
-            return _listening(where, "tls", over_tls(host, port, tls), half_closes=False)
+            context, name = tls.context(), tls.server_name or host
+            dial = partial(asyncio.open_connection, host, port, ssl=context, server_hostname=name)
+            return _listening(Upstream(where, dial, half_closes=False), "tls", over_tls(host, port, tls))
         case "ws":
             return _websocket(target, over_tcp(host, port), where)
         case "wss":
@@ -237,8 +242,14 @@ def _at(target: str, tls: Tls) -> Target:
             raise UsageError(f"{target!r} is not a target; {_HINT}")
 
 
-def _listening(where: str, transport: str, connect: Connect, *, half_closes: bool = True) -> Target:
-    return Target(f"the server at {where}", lambda: connect, transport, half_closes=half_closes)
+def _listening(upstream: Upstream, transport: str, connect: Connect) -> Target:
+    return Target(
+        f"the server at {upstream.where}",
+        lambda: connect,
+        transport,
+        half_closes=upstream.half_closes,
+        upstream=upstream,
+    )
 
 
 def _websocket(target: str, dial: Connect, where: str) -> Target:
