@@ -176,6 +176,40 @@ def test_last_words(tmp_path: Path) -> None:
     assert "The program's last words:\n  out of \\x1b cheese\n" in output
 
 
+DYING = """
+import asyncio, os, sys
+from improto.bindings.asyncio import Server
+from improto.codec import load_all
+from improto.messages import Status
+from improto.server import Hub
+from improto.service import Service
+
+class Dying(Hub):
+    def receive(self, connection, request, now):
+        if isinstance(request, Status):
+            os._exit(7)
+        return super().receive(connection, request, now)
+
+async def main():
+    await Server(Service(Dying(), load_all())).listen("127.0.0.1", int(sys.argv[1]))
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_dying_program(tmp_path: Path) -> None:
+    """If the started program ends in the middle of a run, the checks that it fails by that say so, and so does the end."""
+    script = tmp_path / "server.py"
+    script.write_text(DYING)
+    server = f"cmd:{sys.executable} {script} {{port}}"
+    code, output = check(server, "--only", "STATUS-*", "--codec", "json", "--jobs", "1")
+    ended = "ended with exit code 7 after it had listened"
+    assert code == 1
+    assert re.search(f"actual: .* {ended}", output)
+    assert re.search(f"The program is gone: .* {ended}", output)
+
+
 def test_broken_check() -> None:
     """A check that fails by itself is the suite's fault, not the server's."""
     wrong = Check("REGISTER-2/nothing", "REGISTER-2", "divides by nothing", lambda stage: print(1 // 0))

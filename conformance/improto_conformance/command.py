@@ -134,6 +134,8 @@ def examine_server(
         finally:
             if not passed and (said := target.last_words()):
                 print("The program's last words:", *map(escaped, said), sep="\n  ")
+            if not passed and (ended := target.ending()):
+                print(f"The program is gone: {ended}")
         if left_out := {check.name for check in checks} - {result.check.name for result in results}:
             print(f"{len(left_out)} checks do not fit {target.transport}, the codecs or the profile")
         return passed

@@ -202,7 +202,7 @@ def _run_on(target: Target, run: _Run, check: Check, codec: Codec, cut: str, suf
     stage = Stage(connect, codec, suffix, waits, settings.profile, declared=check.declared)
     start = monotonic()
     try:
-        complaints = _complaints(check, stage, run)
+        complaints = _complaints(check, stage, run, target)
         verdict = Verdict.FAILED if complaints else Verdict.PASSED
     except Unfit:
         return None
@@ -233,7 +233,7 @@ class Careless(ImprotoError):
     """A check sent something without effect that was not marked as deliberate: a fault of the suite."""
 
 
-def _complaints(check: Check, stage: Stage, run: _Run) -> list[str]:
+def _complaints(check: Check, stage: Stage, run: _Run, target: Target) -> list[str]:
     """Give what is wrong, each fault once; Inconclusive if nothing is wrong but something cannot be judged."""
     stuck: list[str] = []
     broke: list[str] = []
@@ -248,7 +248,7 @@ def _complaints(check: Check, stage: Stage, run: _Run) -> list[str]:
     except Stuck as error:
         stuck.append(str(error))
     except OSError as error:
-        broke.append(str(error))
+        broke.append(target.ending() or str(error))
     with _JUDGES:
         made = [] if lost else list(check.judgement(seen))
         found = list(sent(seen))
