@@ -134,6 +134,8 @@ async def test_tls() -> None:
             assert await ann.list_conversations() == {}
         with pytest.raises(CannotConnect, match="not trusted"):
             await dial(f"wss://localhost:{port}")
+        with pytest.raises(CannotConnect, match=r"or does it use TLS \(wss://\)\?$"):
+            await dial(f"ws://localhost:{port}")
 
 
 @pytest.mark.parametrize(

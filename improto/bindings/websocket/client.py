@@ -209,17 +209,19 @@ async def dial(
         except OSError as error:
             raise cannot_connect(url, error, times.connect) from error
         except WebSocketException as error:
-            raise CannotConnect(f"{url} does not agree to a WebSocket: {_answer(error)}") from error
+            raise CannotConnect(
+                f"{url} does not agree to a WebSocket: {_answer(error, secure=uri.secure)}"
+            ) from error
         return reader, _Writer(transport, protocol, reader)
 
     user = User(spoken, asyncio.get_running_loop().time(), reconnect, reply=times.reply)
     return Session(user, streams, await streams(), times)
 
 
-def _answer(error: WebSocketException) -> str:
+def _answer(error: WebSocketException, *, secure: bool) -> str:
     if isinstance(error, InvalidStatus):
         return f"{error}; check the address, and the codec"
-    return f"{error}; is there a server for WebSocket, or {WANTED}"
+    return f"{error}; is there a server for WebSocket, or {WANTED if secure else 'does it use TLS (wss://)?'}"
 
 
 @asynccontextmanager
