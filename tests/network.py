@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-__all__ = ["Network", "link_local", "named", "neighbours", "network", "silent"]
+__all__ = ["Network", "full", "link_local", "named", "neighbours", "network", "silent"]
 
 _TESTING: Final = IPv4Network("198.18.0.0/15")  # the addresses for tests of networks (RFC 2544)
 _CABLE: Final = 4  # so many addresses of them are one cable's
@@ -138,4 +138,14 @@ def named(patch: pytest.MonkeyPatch, name: str, hosts: Sequence[str]) -> None:
 def silent(host: str, port: int) -> Generator[None]:
     """Have an address of this host at which nobody answers, since too many wait there to be accepted."""
     with socket.create_server((host, port), backlog=0), socket.create_connection((host, port)):
+        yield
+
+
+@contextmanager
+def full(path: str) -> Generator[None]:
+    """Have a Unix socket at which too many wait to be accepted."""
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as waiting:
+        listener.bind(path)
+        listener.listen(0)
+        waiting.connect(path)
         yield

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar, cast
 
 import pytest
@@ -15,7 +16,7 @@ from improto.messages import Invitation, Join, Message, OnlineUsers
 from improto.states import State
 from improto.user import Backoff, Item, Reconnected
 from improto.wire import Rate
-from network import named, silent
+from network import full, named, silent
 from programs import DEADLINE
 from test_asyncio_binding import on_loop, serving
 from test_threads_binding import serving as serving_elsewhere
@@ -271,6 +272,14 @@ async def test_address_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
         with silent("127.0.0.2", port):
             async with connect(f"tcp://several:{port}", "ann", timeouts=Timeouts(connect=4.0)) as ann:
                 assert list(ann.view.online) == ["ann"]
+
+
+@on_loop
+async def test_full_socket(tmp_path: Path) -> None:
+    """At a Unix socket at which too many wait, too, a client waits, and is told that nobody answers."""
+    path = str(tmp_path / "socket")
+    with full(path), pytest.raises(CannotConnect, match=r"does not answer within 0\.2 s"):
+        await dial(f"unix:{path}", timeouts=Timeouts(connect=0.2))
 
 
 @on_loop

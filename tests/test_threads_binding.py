@@ -27,7 +27,7 @@ from improto.service import Bounds, Observer, Service
 from improto.states import State
 from improto.user import Backoff, Item, Reconnected
 from improto.wire import Rate
-from network import named, silent
+from network import full, named, silent
 from test_identity import client_side, server_side
 
 CODECS = [load(name) for name in available()]
@@ -346,6 +346,13 @@ def test_address_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         named(monkeypatch, "several", ["127.0.0.2", "127.0.0.1"])
         with connect(f"tcp://several:{port}", "ann", timeouts=Timeouts(connect=4.0)) as ann:
             assert list(ann.view.online) == ["ann"]
+
+
+def test_full_socket(tmp_path: Path) -> None:
+    """At a Unix socket at which too many wait, too, a client waits, and is told that nobody answers."""
+    path = str(tmp_path / "socket")
+    with full(path), pytest.raises(CannotConnect, match=r"does not answer within 0\.2 s"):
+        dial(f"unix:{path}", timeouts=Timeouts(connect=0.2))
 
 
 @pytest.mark.parametrize("host", ["chat..example", "x" * 64])

@@ -17,6 +17,7 @@ from improto.messages import Error, Register
 from improto.service import Credentials, Peer, Service
 
 __all__ = [
+    "NO_ROOM_YET",
     "UNDECIDED",
     "WANTED",
     "ServerTLS",
@@ -59,6 +60,8 @@ _GONE: Final = frozenset(
     )
 )
 
+NO_ROOM_YET: Final = 0.05
+"""Seconds until a client tries again to connect to a Unix socket at which too many wait; no system call waits for that."""
 UNDECIDED: Final = "nobody can decide about you now; try again later"
 """Why a user is refused if `admit` has raised, or has given a reason that no message can hold."""
 WANTED: Final = "does it want a certificate (--tls-cert FILE, or tls= in a program)?"

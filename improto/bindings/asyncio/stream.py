@@ -6,6 +6,7 @@ import ssl
 from collections import deque
 
 from improto.addresses import Address
+from improto.bindings.sockets import NO_ROOM_YET
 
 __all__ = ["Writer", "open_stream", "reach"]
 
@@ -90,6 +91,23 @@ async def reach(host: str, port: int, seconds: float) -> socket.socket:
     raise failure
 
 
+async def _reach_unix(path: str) -> socket.socket:
+    """Connect to a Unix socket, and wait for as long as there is no room.  OSError if that fails."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.setblocking(False)
+        while True:
+            try:
+                connection.connect(path)
+            except BlockingIOError:  # too many wait there to be accepted, which asyncio takes for success
+                await asyncio.sleep(NO_ROOM_YET)
+            else:
+                return connection
+    except BaseException:
+        connection.close()
+        raise
+
+
 async def open_stream(
     address: Address, tls: ssl.SSLContext | None, seconds: float, gap: float
 ) -> tuple[asyncio.StreamReader, Writer]:
@@ -98,7 +116,8 @@ async def open_stream(
     reader = asyncio.StreamReader(loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     if address.scheme == "unix":
-        transport, _ = await loop.create_unix_connection(lambda: protocol, address.path)
+        connected = await _reach_unix(address.path)
+        transport, _ = await loop.create_unix_connection(lambda: protocol, sock=connected)
     else:
         connected = await reach(address.host, address.port, seconds)
         named = address.host if tls is not None else None

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from improto.addresses import Address
-from improto.bindings.sockets import watch
+from improto.bindings.sockets import NO_ROOM_YET, watch
 from improto.client import Timeouts
 
 __all__ = ["Stream", "open_stream"]
@@ -101,17 +101,33 @@ class Stream:
                 raise TimeoutError
 
 
-def _connected(address: Address, until: float) -> socket.socket:
+def _reach_unix(path: str, until: float) -> socket.socket:
+    """Connect to a Unix socket.  OSError if that fails, TimeoutError if there is no room until then."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.setblocking(False)
+        while True:
+            try:
+                connection.connect(path)
+            except BlockingIOError:  # too many wait there to be accepted
+                if time.monotonic() >= until:
+                    raise TimeoutError from None
+                time.sleep(NO_ROOM_YET)
+            else:
+                return connection
+    except OSError:
+        connection.close()
+        raise
+
+
+def _reach(host: str, port: int, until: float) -> socket.socket:
     """Connect to the first address of a name at which somebody listens; all tries together have until then.
 
     So each has its share of that time, and one that does not answer does not keep the others from being tried.
     """
-    places: list[tuple[int, Any]] = [(socket.AF_UNIX, address.path)]
-    if address.scheme != "unix":
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        places = [(family, place) for family, _, _, _, place in found]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     failure = OSError()
-    for left, (family, place) in zip(range(len(places), 0, -1), places, strict=True):
+    for left, (family, _, _, _, place) in zip(range(len(found), 0, -1), found, strict=True):
         try:
             connection = socket.socket(family)  # of which the system may have none, as without IPv6
             try:
@@ -130,7 +146,10 @@ def _connected(address: Address, until: float) -> socket.socket:
 def open_stream(address: Address, tls: ssl.SSLContext | None, timeouts: Timeouts, gap: float) -> Stream:
     """Connect.  OSError if that fails, TimeoutError if it takes longer than `Timeouts.connect`."""
     until = time.monotonic() + timeouts.connect
-    connection = _connected(address, until)
+    if address.scheme == "unix":
+        connection = _reach_unix(address.path, until)
+    else:
+        connection = _reach(address.host, address.port, until)
     try:
         watch(connection, timeouts.write)
         if tls is not None:
