@@ -445,6 +445,24 @@ def _(seen: Transcript) -> Complaints:
         yield f"the members were to be listed as {wanted}"
 
 
+@check("LIST-8", "who stays keeps the place in the list when others leave or go offline")
+def order_of_who_stays(stage: Stage) -> None:
+    cy, di, _ann, bo = stage.talk("cy", "di", "ann", "bo")
+    di.send(Leave(stage.transcript.conversation))
+    di.barrier()
+    bo.send(Goodbye())
+    bo.read_to_end()
+    stage.mark("gone")
+    cy.barrier()
+
+
+@order_of_who_stays.judge
+def _(seen: Transcript) -> Complaints:
+    wanted = tuple(map(seen.name, ("cy", "ann")))
+    if seen.lists("cy", since="gone") != [Conversations({seen.conversation: wanted})]:
+        yield f"the members were to be listed as {wanted}, and were as {seen.lists('cy', since='gone')}"
+
+
 @check("LIST-3", "each LIST_CONVERSATIONS gets exactly one CONVERSATIONS")
 def one_list_each(stage: Stage) -> None:
     [ann] = stage.enter("ann")

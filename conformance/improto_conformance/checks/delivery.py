@@ -137,7 +137,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [seen.said(party, "I") for party in ("bo", "ann", "cy")], since="said")
 
 
-@check("SEND-2", "each of 40 members gets each message")
+@check("SEND-2", "each of 65 members, as many as one INVITE makes, is shown to all and gets each message")
 def many_members(stage: Stage) -> None:
     parties = stage.talk(*_MANY)
     stage.mark("said")
@@ -153,9 +153,13 @@ def _(seen: Transcript) -> Complaints:
         yield from seen.expect(
             party, [seen.said(each, "to all") for each in (_MANY[0], _MANY[-1])], since="said"
         )
+    names = set(map(seen.name, _MANY))
+    for roster in seen.rosters(_MANY[-1])[:1]:
+        if missing := names - roster.users.keys():
+            yield f"{_MANY[-1]} was to be shown all {len(_MANY)} users, and was not shown {sorted(missing)!a}"
 
 
-_MANY = tuple(f"user {number}" for number in range(40))
+_MANY = tuple(f"user {number}" for number in range(65))
 
 
 @check("MESSAGE-3", "a message bears the id of its conversation")

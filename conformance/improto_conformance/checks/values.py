@@ -40,6 +40,7 @@ _VALUES: Final = (
 _NAMES: Final = (
     "#a/b",
     "@a",
+    "@A",
     "<a>&amp;",
     "a:b;c",
     "it's",
