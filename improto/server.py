@@ -348,7 +348,22 @@ class Hub:
             self._list_bytes += _size(id) + sum(map(_size, members))
             if initiator in self._by_connection:
                 self._by_connection[initiator].initiated += 1
+        self._check(len(snapshot["users"]))
         self._reckon()
+
+    def _check(self, users: int) -> None:
+        """ValueError if the parts of the state that was loaded do not fit each other, or there are fewer users than `users`."""
+        if (
+            min(len(self._users), len(self._by_connection)) < users
+            or self._asked.keys() & self._by_connection
+        ):
+            raise ValueError("two users have one name or one connection")
+        conversations = self._conversations.values()
+        people = {(name, conversation.id) for conversation in conversations for name in conversation.people}
+        if people != {(user.name, id) for user in self._users.values() for id in user.conversations}:
+            raise ValueError("users and conversations do not fit each other")
+        if not all(each.people.keys() >= each.invited.keys() | each.members.keys() for each in conversations):
+            raise ValueError("a conversation has members, or invited users, who are not among its people")
 
     # -- registration and presence ------------------------------------------------------------------------
 

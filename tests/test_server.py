@@ -395,6 +395,14 @@ DAMAGES: list[dict[str, Any]] = [
     {"users": [["a", 1, None, []]]},
     {"made": "x"},
     {"conversations": [["1", 1, [], [], ["xi"]]]},
+    {"conversations": [["1", 1, ["xi"], ["xi"], []]]},
+    {"conversations": [["1", 1, [], ["ann"], []]]},
+    {"conversations": [["1", 1, [], [], ["ann"]]]},
+    {"conversations": [["1", 1, ["ann"], ["ann"], []]]},
+    {"users": [["ann", 1, "", ["1"]]]},
+    {"users": [["ann", 1, "", []], ["bo", 1, "", []]]},
+    {"users": [["ann", 1, "", []], ["ann", 2, "", []]]},
+    {"asked": [[1, "bo", ""]]},
 ]
 
 
