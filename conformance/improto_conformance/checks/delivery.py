@@ -137,7 +137,11 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [seen.said(party, "I") for party in ("bo", "ann", "cy")], since="said")
 
 
-@check("SEND-2", "each of 65 members, as many as one INVITE makes, is shown to all and gets each message")
+@check(
+    "SEND-2",
+    "each of 65 members, as many as one INVITE makes, is shown to all and gets each message",
+    defaults=True,
+)
 def many_members(stage: Stage) -> None:
     parties = stage.talk(*_MANY)
     stage.mark("said")
