@@ -73,8 +73,8 @@ def test_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("speed = 9", "there is no key speed; the keys are codecs, join, presence, repeat"),
-        ("[limits]\nwords = 9", "limits there is no key words; the keys are greeting, request"),
+        ("speed = 9", "speed is no key; the keys are codecs, join, presence, repeat"),
+        ("[limits]\nwords = 9", "limits words is no key; the keys are greeting, request"),
         ("[tls]\nca = 7", "tls ca has to be a text"),
         ("[tls]\ninsecure = 7", "tls insecure has to be true or false"),
         ("limits = 9", "limits has to be a table"),

@@ -48,22 +48,22 @@ def profile_of(path: Path) -> Profile:
 
 
 def _profile(table: Mapping[str, Any]) -> Profile:
-    values = _read("", table, _KEYS)
+    values = _read(table, _KEYS)
     if "join" in values:
         values["private"] = values.pop("join") == "private"
     return Profile(**values)
 
 
-def _read(where: str, table: Mapping[str, Any], keys: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+def _read(table: Mapping[str, Any], keys: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
     """Read a table of known keys; ValueError if a key is none of them or its value does not fit."""
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in keys:
-            raise ValueError(f"there is no key {where}{key}; the keys are {', '.join(keys)}")
+            raise ValueError(f"{key} is no key; the keys are {', '.join(keys)}")
         try:
             values[key.replace("-", "_")] = keys[key](value)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{where}{key} {error}") from None
+            raise ValueError(f"{key} {error}") from None
     return values
 
 
@@ -95,7 +95,7 @@ def _table(kind: Callable[..., Any], keys: Mapping[str, Callable[[Any], Any]]) -
     def read(value: object) -> Any:
         if not isinstance(value, dict):
             raise TypeError("has to be a table")
-        return kind(**_read("", value, keys))  # pyright: ignore
+        return kind(**_read(value, keys))  # pyright: ignore
 
     return read
 
