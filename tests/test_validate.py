@@ -33,10 +33,10 @@ with socket.create_connection((host, int(port))) as server:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder as its reader has it: with a server, a client and the examples."""
+    """Give a folder as its reader has it: with a server and a client, which speak JSON as on the page, and the examples."""
     folder = tmp_path_factory.mktemp("place")
     server, client = folder / "my-server", folder / "my-client"
-    server.write_text(f'#!/bin/sh\nexec {IMPROTO} serve --settle 0.02 --port "$1"\n')
+    server.write_text(f'#!/bin/sh\nexec {IMPROTO} serve --codec json --settle 0.02 --port "$1"\n')
     client.write_text(CLIENT)
     server.chmod(0o755)
     client.chmod(0o755)
