@@ -109,9 +109,9 @@ class TrioLink(Link):
                     continue
                 if self.phase is Phase.FLUSHING:
                     self.flushed(trio.current_time())
-                    if self.phase is Phase.LINGERING:
-                        await self._stream.send_eof()
                     self.refresh()
+                if self.phase is Phase.LINGERING:
+                    await self._stream.send_eof()
                 await self.changed.park()
         except trio.BrokenResourceError:
             self.broken()

@@ -1,5 +1,6 @@
 """improto in CBOR (RFC 8949): an array of the command and its fields, behind four bytes with its length."""
 
+from functools import partial
 from io import BytesIO
 from typing import ClassVar, Never
 
@@ -11,7 +12,7 @@ from improto.limits import DEPTH
 from improto.messages import AnyMessage, Code, Role
 
 
-class _NoTags(dict[int, object]):
+class _NoTags(dict[int, Never]):
     """Refuses each tag: some share values, some cost more than they have bytes.  It keeps none of them."""
 
     def __missing__(self, tag: int) -> Never:
@@ -23,13 +24,14 @@ def _levels(value: object) -> int:
     return 0 if inner is None else 1 + max(map(_levels, inner), default=0)
 
 
-_STRICT = {
-    "max_depth": DEPTH,  # of what holds something: so one level of what is empty may be too many
-    "allow_indefinite": False,
-    "allow_duplicate_keys": False,
-    "strict_hashable_types": True,
-    "semantic_decoders": _NoTags(),
-}
+_load = partial(
+    cbor2.load,
+    max_depth=DEPTH,  # of what holds something: so one level of what is empty may be too many
+    allow_indefinite=False,
+    allow_duplicate_keys=False,
+    strict_hashable_types=True,
+    semantic_decoders=_NoTags(),
+)
 
 
 class CborCodec(LengthCodec):
@@ -45,7 +47,7 @@ class CborCodec(LengthCodec):
         """Read one array; DecodeError if it is none or not a message."""
         stream = BytesIO(payload)
         try:
-            value = cbor2.load(stream, **_STRICT)
+            value = _load(stream)
         except cbor2.CBORError as error:
             raise DecodeError(Code.MALFORMED, f"the message is not CBOR ({error})") from None
         match value:
