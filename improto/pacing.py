@@ -12,9 +12,9 @@ _LEAST: Final = 0.02
 
 def checked_gap(gap: float) -> float:
     """Give `gap`, in seconds, where 0 means none.  UsageError if it is less than 20 ms and not 0, or no clock can take it."""
-    check_seconds("a gap", gap)
-    if 0 < gap < _LEAST:  # LECTURE-2
+    if gap != 0 and not gap >= _LEAST:  # LECTURE-2; written so that NaN is refused, too
         raise UsageError(f"a gap needs at least {_LEAST} s, or peers like the lecture's do not notice it")
+    check_seconds("a gap", gap)
     return gap
 
 
