@@ -184,6 +184,8 @@ IN = (ME, ALL, Invitation("007", "bo"), Join("007"))
         ((*IN[:3], SendMessage("007", "x")), "CLIENT-10"),
         ((*IN, Leave("007"), SendMessage("007", "x")), "CLIENT-11"),
         ((ME, ALL, Goodbye(), Status("x")), "CLIENT-21"),
+        ((b'{"type":"_ACME_HELLO"}\n', ME, ALL), "CLIENT-1"),
+        ((ME, ALL, b'{"type":"HELLO"}\n'), "CODEC-7"),
         ((ME, ALL, b"hello\n"), "CODEC-7"),
         ((ME, ALL, b'{"type":"STATUS","status":7}\n'), "CODEC-7"),
     ],
@@ -204,6 +206,7 @@ def test_no_client_may(said: tuple[Said, ...], clause: str) -> None:
         (ME, ALL, Join("nobody-told-me"), ListConversations()),
         (*IN, Leave("007"), Join("007"), SendMessage("007", "x"), Goodbye()),
         (*IN, Invitation("7", "bo"), Join("7")),
+        (ME, ALL, b'{"type":"_ACME_HELLO","to":["bo"]}\n', Status("x")),
     ],
 )
 def test_a_client_may(said: tuple[Said, ...]) -> None:

@@ -117,6 +117,11 @@ GOOD = {
     "reset": ANN + BO + "bo > STATUS z; bo x; ann < ROSTER ann=x bo=z; ann < ROSTER ann=x;",
     "reset in time": ANN + BO + "bo > STATUS z; bo x; ann < ROSTER ann=x;",
     "unknown": ANN + "ann ! FROB x\\n; ann < ERROR unknown-command; ann > LIST; ann < LISTED;",
+    "extension unknown": ANN + "ann ! _ACME_X y\\n; ann < ERROR unknown-command; ann > LIST; ann < LISTED;",
+    "extension known": ANN + "ann ! _ACME_X y\\n; ann > LIST; ann < LISTED;",
+    "extension refused": ANN + "ann ! _ACME_X y\\n; ann < ERROR too-early; ann > LIST; ann < LISTED;",
+    "extension known, the next one unknown": ANN
+    + "ann ! _ACME_X\\n; ann ! FROB\\n; ann < ERROR unknown-command; ann > LIST; ann < LISTED;",
     "malformed": ANN + 'ann ! STATUS "\\nSTATUS y\\n; ann < ERROR malformed; ann < ROSTER ann=y;',
     "in pieces": ANN
     + "ann ! STA; ann ! TUS y\\nLIST_CONV; ann ! ERSATIONS\\n; ann < LISTED; ann < ROSTER ann=y;",
@@ -195,6 +200,10 @@ BAD = {
     "name not freed": ANN + "ann > GOODBYE; ann |; b > REGISTER ann x; b < ERROR name-in-use;",
     "ended by nobody": ANN + "ann > LIST; ann < LISTED; ann |;",
     "malformed and deaf": ANN + 'ann ! STATUS "\\n; ann > LIST; ann < LISTED;',
+    "unknown and silent": ANN + "ann ! FROB x\\n; ann > LIST; ann < LISTED;",
+    "extension answered twice": ANN
+    + "ann ! _ACME_X\\n; ann < ERROR invalid; ann < ERROR invalid; ann > LIST; ann < LISTED;",
+    "extension of a stranger": "ann ! _ACME_X\\n; ann > REGISTER ann x; ann < ROSTER ann=x;",
     "stranger stays": "ann ! POST / HTTP\\n; ann < ERROR unknown-command; ann > REGISTER ann x; ann < ROSTER ann=x;",
     "unfinished but done": ANN + BO + "bo ! STATUS y; bo /; bo |; ann < ROSTER ann=x bo=y;",
     "reset but there": ANN

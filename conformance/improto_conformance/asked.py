@@ -17,6 +17,7 @@ from improto.limits import Limits
 from improto.messages import Code, Goodbye, Request, Response, Role
 from improto_codecs.opcodes import Machine, PickleValue
 from improto_conformance.dialects import FirstJson
+from improto_conformance.extensions import is_tried
 from improto_conformance.links import unframed
 from improto_conformance.profile import Profile
 from improto_conformance.transcript import Entry, Event, Transcript
@@ -32,6 +33,8 @@ class Flaw:
     """None if the connection is closed without an ERROR (CODEC-15)."""
     fatal: bool
     """Whether it ends the connection of a registered user."""
+    tried: bool = False
+    """Whether it is a command of an extension, which the server may know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,7 @@ def _unwrapped(sent: _Entries, codec: Codec, limits: Limits) -> Iterator[Asked]:
             several = isinstance(codec, LineCodec) and b"\n" in payload
             item = Flaw(Code.MALFORMED, fatal=False) if several else found
         except DecodeError as error:
-            item = Flaw(Code(error.code), fatal=False)  # WS-9
+            item = Flaw(Code(error.code), fatal=False, tried=is_tried(error))  # WS-9
         yield Asked(index, item, len(payload) <= limits.greeting, _others(payload, codec))
 
 
@@ -354,7 +357,7 @@ def _items(reader: Reader, limit: int) -> Iterator[Request | Response | Flaw]:
         try:
             item = reader.next(limit)
         except DecodeError as error:
-            yield Flaw(Code(error.code), error.fatal)
+            yield Flaw(Code(error.code), error.fatal, is_tried(error))
             if error.fatal:
                 return
         else:

@@ -26,6 +26,7 @@ from improto.messages import (
     Role,
     SendMessage,
 )
+from improto_conformance.extensions import is_tried
 from improto_conformance.judge import Complaint
 from improto_conformance.transcript import Entry, Event, Transcript
 
@@ -147,20 +148,26 @@ _CHANGES: Final[Sequence[Callable[[str], str]]] = (
 
 def _bytes(party: str, entries: _Entries, codec: str) -> Iterator[Complaint]:
     """CLIENT-3, CODEC-7 and more: what a receiver refuses, or only a generous one accepts."""
+    registers = False
     for index, entry in entries:
+        registers = registers or isinstance(entry.item, Register)
         if entry.event is Event.RAW and isinstance(entry.item, bytes):
-            yield from _unreadable(party, index, entry.item, codec)
+            yield from _unreadable(party, index, entry.item, codec, registers=registers)
     for index, line in _lines(entries) if codec == "json" else ():
         yield from _doubtful(party, index, line)
 
 
-def _unreadable(party: str, index: int, data: bytes, codec: str) -> Iterator[Complaint]:
+def _unreadable(party: str, index: int, data: bytes, codec: str, *, registers: bool) -> Iterator[Complaint]:
     reader = load(codec).reader(Role.CLIENT)
     reader.feed(data)
     try:
         while reader.next(_LIMIT) is not None:
             pass
     except DecodeError as error:
+        if is_tried(error):
+            if not registers:
+                yield Complaint("CLIENT-1", f"{party} sent {data[:100]!r} before REGISTER", index)
+            return
         server = any(name in error.explanation for name in COMMANDS) and error.code == "unknown-command"
         clause = "CLIENT-3" if server else "CODEC-7"
         yield Complaint(clause, f"{party} sent {data[:100]!r}: {error}", index)

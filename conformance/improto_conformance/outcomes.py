@@ -27,10 +27,14 @@ def outcomes(
     if item is None:  # CONN-21
         yield Effect(world), False
         return
+    code = head.code if isinstance(head, Error) else None
     if isinstance(item, Flaw):
         yield _flawed(world, party, item)
+        if item.tried and not stranger:  # a server that knows it, does it or refuses it
+            yield Effect(world), False
+            if code is not None:
+                yield _refused(world, party, code), False
         return
-    code = head.code if isinstance(head, Error) else None
     for other in asked.others:
         if not isinstance(other, Flaw) or other.code == code:
             yield from outcomes(scope, world, party, replace(asked, item=other, others=()), head, fresh)
@@ -38,8 +42,7 @@ def outcomes(
         yield handle(world, party, item, "", scope.rules), True
         return
     if code is not None and _may_refuse(scope, item, code):
-        # An ERROR with a code of its own may be there for any request (ERROR-13).
-        yield Effect(world, (Output(party, Code(code) if code in _KNOWN else None, "ERROR-3"),)), False
+        yield _refused(world, party, code), False
     id = getattr(item, "conversation", None)
     if not stranger and id is not None:
         if code in _OF_OTHERS and (id in scope.foreign or (scope.hidden and id not in scope.announced)):
@@ -47,6 +50,11 @@ def outcomes(
         if id in scope.foreign:
             yield Effect(world), False  # it goes to a conversation of others
     yield handle(world, party, item, fresh() if isinstance(item, Invite) else "", scope.rules), False
+
+
+def _refused(world: World, party: str, code: str) -> Effect:
+    # An ERROR with a code of its own may be there for any request (ERROR-13).
+    return Effect(world, (Output(party, Code(code) if code in _KNOWN else None, "ERROR-3"),))
 
 
 def _flawed(world: World, party: str, flaw: Flaw) -> tuple[Effect, bool]:

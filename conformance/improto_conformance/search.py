@@ -312,7 +312,11 @@ class Search:
         if getattr(request, "conversation", None) in self.scope.foreign:  # it may as well have no answer
             return False
         if step.effect.world == state.world:
-            if isinstance(request, ListConversations | Flaw):
+            if isinstance(
+                request, Flaw
+            ):  # if the server may know it, what came may be the reply to the next one
+                return not request.tried
+            if isinstance(request, ListConversations):
                 return True
             if outputs and isinstance(request, SendMessage) and isinstance(outputs[0].item, Message):
                 # It is the only cause of these messages, and all who ever hear them hear them now.
