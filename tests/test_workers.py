@@ -1,6 +1,7 @@
 """Tests of calls in processes of their own."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 
@@ -19,6 +20,8 @@ def busy(item: int) -> Iterator[int]:
         os._exit(1)
     if item == 3:
         raise ValueError(item)
+    if item == 5:
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_outcomes() -> None:
@@ -35,3 +38,15 @@ def test_raised() -> None:
     """What a call raises comes out."""
     with pytest.raises(ValueError, match="3"):
         list(outcomes(busy, [3], jobs=1, patience=5.0))
+
+
+def test_no_more() -> None:
+    """Who wants no more results does not wait for a call that hangs."""
+    found = outcomes(busy, [0, 1, 1], jobs=1, patience=1e6)
+    assert next(found) == Outcome(0, [0], True)
+    found.close()
+
+
+def test_interrupted() -> None:
+    """Ctrl-C, which the system passes on to the processes too, ends none of them by itself."""
+    assert list(outcomes(busy, [5], jobs=1, patience=5.0)) == [Outcome(5, [5], True)]

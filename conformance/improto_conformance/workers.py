@@ -6,12 +6,14 @@
 A pool of the standard library would wait for ever for a call that hangs, and give up all calls if one ends its process.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
+from signal import SIG_IGN, SIGINT, signal
+from threading import Lock
 from typing import Final, Generic, NamedTuple, TypeVar
 
 __all__ = ["Outcome", "outcomes"]
@@ -39,6 +41,8 @@ class _Worker(Generic[_A, _B]):
 
     def __init__(self, function: Callable[[_A], Iterable[_B]]) -> None:
         self._function = function
+        self._lock = Lock()  # held while the process is replaced, or ended for good
+        self._over = False
         self._begin()
 
     def _begin(self) -> None:
@@ -63,23 +67,31 @@ class _Worker(Generic[_A, _B]):
                 given.append(value)
         except (EOFError, OSError):
             pass
-        self.end()
-        self._begin()
+        with self._lock:
+            if not self._over:
+                self._kill()
+                self._pipe.close()
+                self._begin()
         return Outcome(item, given, False)
 
     def end(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it does; a call that it is busy with returns."""
+        with self._lock:
+            self._over = True
+            self._kill()
+
+    def _kill(self) -> None:
         self._process.kill()
         self._process.join()
-        self._pipe.close()
 
 
 def outcomes(
     function: Callable[[_A], Iterable[_B]], items: Iterable[_A], *, jobs: int, patience: float
-) -> Iterator[Outcome[_A, _B]]:
+) -> Generator[Outcome[_A, _B], None, None]:
     """Call a function of a module for each item, in the order of the items but so many at a time.
 
-    `patience`: seconds between two things that it yields, after which its process is killed.
+    `patience`: seconds between two things that it yields, after which its process is killed.  Who wants no more, or is
+    interrupted, does not wait for calls.
     """
     free: SimpleQueue[_Worker[_A, _B]] = SimpleQueue()
     workers = [_Worker(function) for _ in range(jobs)]
@@ -93,15 +105,18 @@ def outcomes(
         finally:
             free.put(worker)
 
+    pool = ThreadPoolExecutor(jobs)
     try:
-        with ThreadPoolExecutor(jobs) as pool:
-            yield from pool.map(call, items)
+        yield from pool.map(call, items)
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
             worker.end()
+        pool.shutdown()
 
 
 def _work(function: Callable[[object], Iterable[object]], pipe: "Connection[object, object]") -> None:
+    signal(SIGINT, SIG_IGN)  # Ctrl-C reaches the caller too, who ends this process
     with suppress(EOFError):  # the caller wants no more
         while True:
             item = pipe.recv()
