@@ -253,6 +253,20 @@ def decline(stage: Stage) -> None:
     stage.sends(Leave)
 
 
+@check(
+    "LEAVE-1",
+    "of several invitations the user declines one and accepts one, neither of which came first or last",
+)
+def decline_one_of_several(stage: Stage) -> None:
+    stage.enter("bo")
+    for id in ("6", "7", "8", "9"):
+        stage.invite(id)
+    stage.ask(Leave("8"))
+    stage.sends(Leave)
+    stage.ask(Join("7"))
+    stage.sends(Join)
+
+
 _GUESTS = {
     "one": ("bo",),
     "several": ("bo", "cy", "dan"),
@@ -283,6 +297,7 @@ _LISTS: dict[str, dict[str, tuple[str, ...]]] = {
     "without-members": {"7": (), "8": ()},
     "of-one": {"7": ("ann",)},
     "of-many": {str(number): ("bo", f"user-{number}") for number in range(300)},
+    "of-many-members": {"7": tuple(f"user-{number}" for number in range(64)), "8": ("bo",)},
     "with-odd-names": {"a=b,c": ("mary ann", 'o"neill', "Åsa", "a,b", "\U0001f600"), "[]": ("=",)},
     "with-odd-ids": {"007": ("bo",), "7": ("cy",), "true": (), "-0": ("ann",)},
 }
@@ -304,6 +319,13 @@ def three_lists(stage: Stage) -> None:
     stage.enter("bo")
     for members in ((), ("bo",), ("bo", "cy")):
         stage.asks_for_list({"7": members})
+
+
+@check("LIST-1", "a reply that is equal to the one before is told of as well")
+def the_same_list_again(stage: Stage) -> None:
+    stage.enter("bo")
+    for _ in range(2):
+        stage.asks_for_list({"7": ("bo",)})
 
 
 @check("LIST-1", "two questions on their way get the replies in their order")

@@ -2,9 +2,19 @@
 
 from functools import partial
 
-from improto.messages import Error, Invite, Join, ListConversations, Message, OnlineUsers, SendMessage, Status
+from improto.messages import (
+    Error,
+    Goodbye,
+    Invite,
+    Join,
+    ListConversations,
+    Message,
+    OnlineUsers,
+    SendMessage,
+    Status,
+)
 from improto_conformance.clients.check import check
-from improto_conformance.clients.lines import LOST
+from improto_conformance.clients.lines import CLOSED, LOST
 from improto_conformance.clients.stage import Stage
 
 
@@ -71,6 +81,17 @@ def asked_after_the_end(stage: Stage) -> None:
     stage.tells(LOST)
     stage.ask(SendMessage("7", "anybody there?"))
     stage.ask(Status("alone"))
+
+
+@check("CLIENT-16", "a stream that ends within a message after GOODBYE ends in order")
+def end_within_a_message_after_goodbye(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.ask(Goodbye())
+    stage.sends(Goodbye)
+    data = stage.encoded(stage.roster("cy"))
+    stage.serve_bytes(data[: len(data) // 2])
+    stage.end()
+    stage.tells(CLOSED)
 
 
 @check("CLIENT-16", "a reset is told of", alone=True)

@@ -1,5 +1,6 @@
 """Checks of what a client makes of what it does not know, cannot read, or cannot make sense of."""
 
+import pickle
 from collections.abc import Mapping
 from functools import partial
 
@@ -55,6 +56,12 @@ _UNKNOWN: dict[str, _Bytes] = {
         "json": b'{"type":"ERROR_LIST","message":"x"}\n',
         "msgpack": framed(b"\x92\xaaERROR_LIST\xa1x"),
         "pickle": b"ERROR_LIST (S'x'\nl.",
+    },
+    "of-an-extension": {
+        "ascii": b"_ACME_TYPING 7 bo\n",
+        "json": b'{"type":"_ACME_TYPING","conversation":"7"}\n',
+        "msgpack": framed(b"\x92\xac_ACME_TYPING\xa17"),
+        "pickle": b"_ACME_TYPING (S'7'\nl.",
     },
     "that-is-long": {
         "ascii": b'NEWS "' + b"x" * 60_000 + b'"\n',
@@ -112,6 +119,20 @@ def unknown_then_on(stage: Stage) -> None:
     stage.sends(SendMessage)
 
 
+check(
+    "CLIENT-6",
+    "the client ignores an unknown command with values of all types in the forms of protocol 2, and tells its user",
+    name="unknown-with-values-of-protocol-2",
+    codecs=("pickle",),
+    alone=True,
+)(
+    partial(
+        _between_rosters,
+        {"pickle": b"WEATHER " + pickle.dumps([True, False, None, 1.5, 2**2100, (), {"a": (1, 2)}], 2)},
+        1,
+    )
+)
+
 _REQUESTS: tuple[Request, ...] = (
     Register("bo", "x"),
     Status("x"),
@@ -162,6 +183,11 @@ _MALFORMED: dict[str, _Bytes] = {
         "ascii": b"error plain\n",
         "json": b'{"type":"error","message":"plain"}\n',
         "msgpack": framed(b"\x92\xa5error\xa5plain"),
+    },
+    "a-command-that-each-object-has": {
+        "ascii": b"constructor plain\n",
+        "json": b'{"type":"constructor","message":"plain"}\n',
+        "msgpack": framed(b"\x92\xabconstructor\xa5plain"),
     },
     "bytes-that-are-no-utf-8": {
         "ascii": b"ERROR pl\xe4in\n",
@@ -350,6 +376,14 @@ for _name, _messages in _SENSELESS.items():
         alone=True,
     )(partial(_senseless, _messages))
 
+
+@check("CLIENT-19", "a roster without a user whose name is an attribute that every object has is ignored")
+def roster_without_what_objects_have(stage: Stage) -> None:
+    stage.name = "constructor"
+    stage.enter("bo")
+    stage.serve(OnlineUsers({"bo": "x"}), stage.roster("cy"))
+
+
 _BEFORE: dict[str, Message | Conversations | OnlineUsers] = {
     "message": Message("7", "bo", "x"),
     "list": Conversations({"7": ("ann",)}),
@@ -391,4 +425,5 @@ def error_is_not_answered(stage: Stage) -> None:
     stage.join("7")
     stage.ask(SendMessage("7", "hello"))
     stage.sends(SendMessage)
-    stage.serve(Error("not-member: you are not in it"), Error("no-such-conversation: it is gone"))
+    stage.serve(Error("rate-limited: slow down"), Error("not-member: you are not in it"))
+    stage.serve(Error("no-such-conversation: it is gone"))

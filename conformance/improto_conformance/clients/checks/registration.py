@@ -185,6 +185,13 @@ def goodbye(stage: Stage) -> None:
     stage.tells(CLOSED)
 
 
+@check("GOODBYE-1", "GOODBYE goes out where the answer to REGISTER has not come")
+def goodbye_before_the_roster(stage: Stage) -> None:
+    stage.register()
+    stage.ask(Goodbye())
+    stage.sends(Goodbye)
+
+
 @check("GOODBYE-1", "GOODBYE goes out after all that was sent before it")
 def goodbye_last(stage: Stage) -> None:
     stage.enter("bo")

@@ -11,6 +11,7 @@ from improto.messages import (
     ListConversations,
     Message,
     OnlineUsers,
+    Status,
 )
 from improto_conformance.clients.check import check, framed
 from improto_conformance.clients.stage import Stage
@@ -109,6 +110,19 @@ def half_a_character(stage: Stage) -> None:
         stage.tells(Message)
 
 
+@check("CLIENT-5", "a part of a message in which an earlier connection ended is no part of the next one")
+def nothing_is_left_of_a_message(stage: Stage) -> None:
+    stage.after_another(_end_within_a_message)
+    stage.enter("bo")
+
+
+def _end_within_a_message(stage: Stage) -> None:
+    stage.enter("bo")
+    roster = stage.encoded(stage.roster("cy"))
+    stage.serve_bytes(roster + roster[: len(roster) // 2])
+    stage.tells(OnlineUsers)
+
+
 @check("CONN-5", "a message is handled at once, and not only when the next one comes")
 def handled_at_once(stage: Stage) -> None:
     stage.enter("bo")
@@ -139,6 +153,18 @@ def handled_before_the_end(stage: Stage) -> None:
     stage.end()
 
 
+@check("CONN-8", "`rate-limited` for an earlier request does not take away the reply to a question")
+def refusal_before_the_reply(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.ask(Status("busy"))
+    stage.sends(Status)
+    stage.ask(ListConversations())
+    stage.sends(ListConversations)
+    stage.serve(Error("rate-limited: slow down"))
+    stage.tells(Error)
+    stage.serve_list()
+
+
 @check("CONN-8", "an event between a question and its reply disturbs neither")
 def event_before_the_reply(stage: Stage) -> None:
     stage.enter("bo")
@@ -149,6 +175,11 @@ def event_before_the_reply(stage: Stage) -> None:
     stage.serve(Conversations({"7": ("bo", stage.name), "8": ("bo",)}))
     stage.tells(Conversations)
 
+
+_STATUS = "a status"
+_SHARED = {"ann": _STATUS, **{f"user-{number}": f"status {number}" for number in range(300)}, "bo": _STATUS}
+_SHARED["cy"] = _SHARED["user-299"]
+"""More texts than a memo has numbers of one byte, and some twice."""
 
 _FORMS: dict[tuple[str, str, str, str], tuple[bytes, AnyMessage]] = {
     ("ascii", "ASCII-2", "cr-lf", "a line may end with CR LF"): (b"ERROR plain\r\n", Error("plain")),
@@ -165,8 +196,8 @@ _FORMS: dict[tuple[str, str, str, str], tuple[bytes, AnyMessage]] = {
         Invitation("7", "bo"),
     ),
     ("ascii", "ASCII-4", "escapes", "any character may be an escape"): (
-        b'ERROR "\\u0070\\u006c\\/ain\\t\\u00e9"\n',
-        Error("pl/ain\t\u00e9"),
+        b'ERROR "\\u0070\\u006c\\/ain\\t\\u00e9\\u00C9"\n',
+        Error("pl/ain\t\u00e9\u00c9"),
     ),
     ("ascii", "ASCII-6", "backslash", "a backslash in a bare word means itself"): (
         b"ERROR a\\n\n",
@@ -197,7 +228,7 @@ _FORMS: dict[tuple[str, str, str, str], tuple[bytes, AnyMessage]] = {
         Invitation("7", "bo"),
     ),
     ("json", "JSON-6", "escapes", "any character may be an escape"): (
-        b'{"t\\u0079pe":"\\u0045RROR","message":"\\/\\ud83d\\ude00\\u0001"}\n',
+        b'{"t\\u0079pe":"\\u0045RROR","message":"\\/\\ud83d\\uDE00\\u0001"}\n',
         Error("/\U0001f600\x01"),
     ),
     ("json", "JSON-11", "more-members", "members that the command does not have are ignored"): (
@@ -224,6 +255,10 @@ _FORMS: dict[tuple[str, str, str, str], tuple[bytes, AnyMessage]] = {
         b"INVITATION (S'\\xc3\\xa9'\nS'b\\xe4'\nl.",
         Invitation("\u00e9", "b\u00e4"),
     ),
+    ("pickle", "PICKLE-9", "byte-strings-of-protocol-2", "byte strings of protocols 1 and 2 are read, too"): (
+        b"ONLINE_USERS \x80\x02}q\0(U\3annq\1U\4hereq\2U\2\xc3\xa9q\3T\2\1\0\0" + b"x" * 258 + b"q\4u.",
+        OnlineUsers({"ann": "here", "\u00e9": "x" * 258}),
+    ),
     ("pickle", "PICKLE-11", "tuple", "a tuple may stand for a list"): (
         b"INVITATION (S'7'\nS'bo'\nt.",
         Invitation("7", "bo"),
@@ -240,6 +275,18 @@ _FORMS: dict[tuple[str, str, str, str], tuple[bytes, AnyMessage]] = {
         b"ERROR V\\ud83d\\ude00\n.",
         Error("\U0001f600"),
     ),
+    **{
+        (
+            "pickle",
+            "PICKLE-7",
+            f"shared-{protocol}",
+            f"a text that stands twice is read in protocol {protocol}",
+        ): (
+            b"ONLINE_USERS " + pickle.dumps(_SHARED, protocol),
+            OnlineUsers(_SHARED),
+        )
+        for protocol in range(6)
+    },
     **{
         ("pickle", "PICKLE-6", f"protocol-{protocol}", f"pickles of protocol {protocol} are read"): (
             b"ONLINE_USERS " + pickle.dumps({"ann": "h\u00e9re", "bo": "a'b"}, protocol),
@@ -262,3 +309,37 @@ for (_codec, _clause, _name, _title), (_data, _message) in _FORMS.items():
     check(_clause, _title, name=f"form-{_name}", codecs=(_codec,), alone=True)(
         partial(_in_another_form, _data, _message)
     )
+
+
+_MEMBERS = {"7": ["ann", "bo"], "8": ["cy"], "9": []}
+_TUPLES = {
+    "7": (),
+    "8": ("bo",),
+    "9": ("bo", "cy"),
+    "10": ("bo", "cy", "dan"),
+    "11": ("bo", "cy", "dan", "eve"),
+}
+_NUMBERS = {7: ["bo"], 255: [], 256: [], 70_000: [], -1: [], 2**31: [], 2**100: []}
+_PICKLED: dict[tuple[str, str, str], object] = {
+    ("PICKLE-6", "lists", "lists of members"): _MEMBERS,
+    ("PICKLE-11", "tuples", "tuples of members"): _TUPLES,
+    ("PICKLE-15", "integers", "integers for ids"): _NUMBERS,
+}
+
+
+def _list_in_another_form(data: bytes, stage: Stage) -> None:
+    stage.enter("bo")
+    stage.ask(ListConversations())
+    stage.sends(ListConversations)
+    stage.serve_bytes(data)
+    stage.tells(Conversations)
+
+
+for (_clause, _name, _title), _value in _PICKLED.items():
+    for _protocol in range(6):
+        check(
+            _clause,
+            f"a reply with {_title} is read in protocol {_protocol}",
+            name=f"reply-with-{_name}-{_protocol}",
+            codecs=("pickle",),
+        )(partial(_list_in_another_form, b"CONVERSATIONS " + pickle.dumps(_value, _protocol)))

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from improto.messages import Error, Message, OnlineUsers, SendMessage, Status
+from improto.messages import Error, Join, Leave, Message, OnlineUsers, SendMessage, Status
 from improto_conformance.clients.check import check
 from improto_conformance.clients.stage import Stage
 
@@ -138,6 +138,28 @@ def two_conversations(stage: Stage) -> None:
     stage.join("7")
     stage.join("8")
     stage.serve(*(Message("78"[number % 2], f"user-{number}", str(number)) for number in range(20)))
+
+
+@check("MESSAGE-1", "in forty conversations at once the user speaks and hears, in the first as in the last")
+def forty_conversations(stage: Stage) -> None:
+    stage.enter("bo")
+    ids = [str(number) for number in range(40)]
+    for id in ids:
+        stage.join(id)
+    for id in (ids[0], ids[-1]):
+        stage.ask(SendMessage(id, "hello"))
+        stage.sends(SendMessage)
+    stage.serve(*(Message(id, "bo", "hello") for id in ids))
+
+
+@check("MESSAGE-1", "after LEAVE and JOIN the user speaks and hears again")
+def back_in_the_conversation(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    for request in (Leave("7"), Join("7"), SendMessage("7", "back")):
+        stage.ask(request)
+        stage.sends(type(request))
+    stage.serve(Message("7", stage.name, "back"), Message("7", "bo", "hello"))
 
 
 @check("MESSAGE-1", "the client tells of a message from a sender who is in no roster")
