@@ -117,6 +117,22 @@ def test_chosen_by_clause(tmp_path: Path) -> None:
     assert all(name.startswith("STATUS-2/") for name in ran)
 
 
+def test_counted(folder: Path) -> None:
+    """The checks are counted with the tests that were collected, so that what is chosen is not less than nothing."""
+    code, output = run(
+        folder,
+        "--improto-target=inproc:mine:make",
+        "--improto-codec=json",
+        "--improto-only=STATUS-2/*",
+        "-m=improto_clause",
+    )
+    assert code == 0, output
+    numbers = re.search(r"collected (\d+) items / 2 deselected / (\d+) selected(?s:.*) (\d+) passed", output)
+    assert numbers is not None, output
+    collected, selected, passed = map(int, numbers.groups())
+    assert (collected, selected) == (passed + 2, passed)
+
+
 def test_profile(folder: Path) -> None:
     """A profile says what the server declares."""
     (folder / "profile.toml").write_text('codecs = ["json"]\njoin = "private"\n')
