@@ -9,11 +9,13 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from improto.bindings import asyncio as on_asyncio
 from improto.bindings import websocket
+from improto.bindings.sockets import usable
 from improto.bindings.threads import Server, connect, dial
 from improto.codec import available, load
 from improto.errors import InvalidMessage, Refused, UsageError
@@ -112,6 +114,13 @@ def test_refused() -> None:
         assert refused.value.code == "forbidden"
         assert list(me.register("bo").users) == ["bo"]
         me.goodbye()
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_yes_or_no(answer: Any) -> None:
+    """Who answers with yes or no, and not with the reason of a refusal, is told what to answer with."""
+    with pytest.raises(InvalidMessage, match="admit: give None to admit the user, or the reason"):
+        usable(answer)
 
 
 def test_certified() -> None:

@@ -9,10 +9,10 @@ import stat
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from improto.addresses import Address
-from improto.errors import CannotConnect, UsageError
+from improto.errors import CannotConnect, InvalidMessage, UsageError
 from improto.messages import Error, Register
 from improto.service import Credentials, Peer, Service
 
@@ -108,8 +108,11 @@ def ask_first(service: Service, ask: Callable[[Peer, Register], None] | None) ->
 
 
 def usable(refusal: str | None) -> str | None:
-    """Give what `admit` has given.  InvalidMessage if that is a reason which no message can hold."""
+    """Give what `admit` has given.  InvalidMessage if that is no reason, or one that no message can hold."""
     if refusal is not None:
+        if not isinstance(cast(object, refusal), str):
+            reason = f"give None to admit the user, or the reason of a refusal, and not {refusal!r}"
+            raise InvalidMessage("admit", reason)
         Error(refusal)
     return refusal
 
