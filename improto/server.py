@@ -313,7 +313,9 @@ class Hub:
         """Make a hub that goes on from `snapshot`.  SnapshotError if that is damaged or of another version of improto.
 
         Its users are still online, each by the number of the connection: `kick` those whose connections have gone, which
-        in a new process are all.  The `now` of later calls has to go on from the clock of the old hub.
+        in a new process are all, before a `Service` is made of the hub.  Then no id of a conversation is given twice even
+        across the restart (CONV-3), and no observer is told of users who are not there.  The `now` of later calls has to
+        go on from the clock of the old hub, unless nobody is online any more.
         """
         if snapshot.get("version") != _VERSION:
             raise SnapshotError(
