@@ -97,6 +97,7 @@ def test_broken_clients() -> None:
         "lists-after-each-error",
         "hears-nothing-after-leave",
         "knows-who-is-there",
+        "sends-new-statuses-only",
         "closes-at-goodbye",
         "json-at-length",
         "pickles-of-python-2",

@@ -26,6 +26,7 @@ from improto.messages import (
     Request,
     Response,
     SendMessage,
+    Status,
 )
 from improto_conformance.clients import lines
 from improto_conformance.clients.lines import CLOSED, IGNORED, LOST, Item
@@ -80,6 +81,7 @@ class _Walk:
         self.complaints: list[Complaint] = []
         self._awaited: deque[_Asked | None] = deque()
         self._name: str | None = None
+        self._status: str | None = None  # that its user has asked for last
         self._registered = False
         self._joined: set[str] = set()
         self._ever_joined: set[str] = set()
@@ -129,8 +131,10 @@ class _Walk:
                 self._ever_joined.add(conversation)
             case Leave(conversation):
                 self._joined.discard(conversation)
-            case Register(username):
-                self._name = username
+            case Register(username, status):
+                self._name, self._status = username, status
+            case Status(status):
+                self._status = status
             case ListConversations():
                 self._lists_asked += 1
             case Goodbye():
@@ -160,6 +164,8 @@ class _Walk:
                 return (conversation in self._known and conversation not in self._joined) or None, "JOIN-1"
             case Leave(conversation):
                 return conversation in self._known or None, "LEAVE-1"
+            case Status(status):
+                return status != self._status or None, "STATUS-1"
             case _:
                 return True, f"{request.COMMAND.partition('_')[0]}-1"
 

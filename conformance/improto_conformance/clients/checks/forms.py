@@ -22,6 +22,7 @@ def _all_eight(text: str, guest: str, stage: Stage) -> None:
     stage.enter(guest, status=text)
     stage.invite("7")
     requests: tuple[Request, ...] = (
+        Status(f"{text}."),
         Status(text),
         Invite((guest,)),
         ListConversations(),
