@@ -35,9 +35,10 @@ def test_outcomes() -> None:
 
 
 def test_raised() -> None:
-    """What a call raises comes out."""
-    with pytest.raises(ValueError, match="3"):
+    """What a call raises comes out, and says where it was raised in the other process."""
+    with pytest.raises(ValueError, match="3") as raised:
         list(outcomes(busy, [3], jobs=1, patience=5.0))
+    assert "raise ValueError(item)" in "".join(raised.value.__notes__)
 
 
 def test_no_more() -> None:

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from signal import SIG_IGN, SIGINT, signal
 from threading import Lock
+from traceback import format_exc
 from typing import Final, Generic, NamedTuple, TypeVar
 
 __all__ = ["Outcome", "outcomes"]
@@ -124,6 +125,7 @@ def _work(function: Callable[[object], Iterable[object]], pipe: "Connection[obje
                 for value in function(item):
                     pipe.send((_GAVE, value))
             except Exception as error:
+                error.add_note(format_exc())  # what is sent has no traceback
                 pipe.send((_RAISED, error))
             else:
                 pipe.send((_DONE, None))
