@@ -59,6 +59,13 @@ def test_what_it_raises() -> None:
     assert result.complaints[-1] == "the server raised RuntimeError('no codec')"
 
 
+def test_what_its_modules_raise() -> None:
+    """A copy that cannot even be imported is a target nevertheless, and fails each check."""
+    copy = copies.load({"improto/messages.py": "raise ValueError('no module')"})
+    [result] = conduct(copies.in_memory(copy), CHECKS[:1], Settings(Profile(["json"])))
+    assert result.verdict is Verdict.FAILED
+
+
 @pytest.mark.parametrize("path", ["improto/nothing.py", "improto_conformance/zoo.py", "os.py"])
 def test_no_such_file(path: str) -> None:
     """A text for a file that copies do not have is refused."""

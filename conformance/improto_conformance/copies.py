@@ -114,8 +114,13 @@ def source(path: str) -> str:
 
 def in_memory(copy: Copy, *, private: bool = False, limits: Mapping[str, int] = _NONE) -> Target:
     """Give a copy as a target, in this process and on a virtual clock."""
-    memory = copy.module("improto.bindings.memory")
-    return hosted(lambda: memory.Server(copy.service(private=private, limits=limits), prompt=True))
+
+    def make() -> Any:
+        # Imported only here, since a changed module may raise anything.
+        memory = copy.module("improto.bindings.memory")
+        return memory.Server(copy.service(private=private, limits=limits), prompt=True)
+
+    return hosted(make)
 
 
 @cache
