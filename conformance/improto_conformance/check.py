@@ -1,12 +1,14 @@
 """What a check is, and the list of all of them.
 
-@check("SEND-3", "the sender gets a copy")
-def sender_gets_copy(stage: Stage) -> None:        # the stimulus
-...
+    @check("SEND-3", "the sender gets a copy")
+    def sender_gets_copy(stage: Stage) -> None:    # the stimulus
+        ...
 
-@sender_gets_copy.judge
-def _(seen: Transcript) -> Complaints:             # the judgement: no complaint, no fault
-yield from seen.expect(...)
+    @sender_gets_copy.judge
+    def _(seen: Transcript) -> Complaints:         # the judgement: no complaint, no fault
+        yield from seen.expect(...)
+
+The judgement sees the transcript only.  Whatever it says, everything in the transcript has to be lawful as well (`judge`).
 """
 
 from collections.abc import Callable, Iterable
