@@ -103,18 +103,15 @@ class Client:
         self._ever_joined: dict[str, None] = {}  # also after LEAVE: messages may be on their way
         # For each CONVERSATIONS that is to come: what was joined (True) and left (False) since it was asked for …
         self._asked: deque[dict[str, bool]] = deque()
-        self._doubted: dict[str, bool] | None = (
-            None  # … and the same for the last one that seems to be refused
-        )
+        # … and the same for the last one that seems to be refused.
+        self._doubted: dict[str, bool] | None = None
         self._heard = now
         self._asked_at: float | None = None
 
     def objection(self, request: Request) -> str | None:
         """Say why a request must not be sent now, or None: a message needs a conversation that is in `joined`."""
-        if (
-            isinstance(request, SendMessage) and request.conversation not in self.joined
-        ):  # CLIENT-10, CLIENT-11
-            return f"JOIN conversation {request.conversation} before you send to it"
+        if isinstance(request, SendMessage) and request.conversation not in self.joined:
+            return f"JOIN conversation {request.conversation} before you send to it"  # CLIENT-10, CLIENT-11
         return None
 
     def sent(self, request: Request, now: float) -> None:

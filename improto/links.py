@@ -198,9 +198,8 @@ class Link:
         self.phase = Phase.OPEN
         self.paused = False
         """Whether the transport has no room for now."""
-        self._waiting: list[
-            bytes | memoryview
-        ] = []  # what was taken from the peer's outbox and not yet written
+        # What was taken from the peer's outbox and not yet written.
+        self._waiting: list[bytes | memoryview] = []
         self._in_gap = False  # whether the next message has to wait for the end of a gap
         self._held = False  # whether the service was told that there is no room
 

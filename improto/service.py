@@ -222,9 +222,8 @@ class Service:
         """
         if not all(isinstance(cast(object, codec), Codec) for codec in codecs):
             raise UsageError("give the codecs themselves, such as load('json'), and not their names")
-        Connection(
-            Role.SERVER, codecs, hub.limits
-        )  # so that a mistake shows now, and not when somebody connects
+        # So that a mistake shows now, and not when somebody connects.
+        Connection(Role.SERVER, codecs, hub.limits)
         self.hub = hub
         self.bounds = bounds or Bounds()
         self.apart = False
@@ -399,10 +398,8 @@ class Service:
         """Close the connections whose time is up."""
         for peer in expired(self._refuse_by, now):
             self._close(peer, "refused", now)
-        for peer in expired(self._register_by, now):
-            self._expel(
-                peer, Code.TIMEOUT, f"send REGISTER within {self.bounds.register:g} seconds", now
-            )  # CONN-17
+        for peer in expired(self._register_by, now):  # CONN-17
+            self._expel(peer, Code.TIMEOUT, f"send REGISTER within {self.bounds.register:g} seconds", now)
         for peer in expired(self._idle_by, now):
             if peer.reading:
                 self._expel(peer, Code.TIMEOUT, "you have sent nothing for too long; connect again", now)

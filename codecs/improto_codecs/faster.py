@@ -110,10 +110,7 @@ def _reader(form: Any, kinds: Mapping[type, type[AnyMessage]]) -> Reader:
     def read(payload: bytes) -> AnyMessage | None:
         try:
             parts = decode(payload)
-        except (
-            ValueError,
-            RecursionError,
-        ):  # RecursionError: it skips all that stands before the type, however deep
+        except (ValueError, RecursionError):  # it skips all that stands before the type, however deep
             return None
         return makers[type(parts)](parts)
 

@@ -216,9 +216,8 @@ class _PickleReader(Reader):
         if payload[:1] in (b"\r", b"\n"):
             raise malformed("a payload begins with a command")
         self.feed(payload)
-        refused: tuple[str, str] | None = (
-            None  # not the error itself, which would hold a reference to this frame
-        )
+        # Not the error itself, which would hold a reference to this frame.
+        refused: tuple[str, str] | None = None
         message: AnyMessage | None = None
         try:
             message = self._next(limit)

@@ -68,9 +68,8 @@ def _pairs(ones: Sequence[Result], others: Sequence[Result]) -> Iterator[tuple[R
 
 def _found(one: Result, other: Result) -> str:
     """Tell of the first difference, if there is one."""
-    if (
-        one.transcript.entries == other.transcript.entries
-    ):  # where waiting takes no time, the names are the same as well
+    # Where waiting takes no time, the names are the same as well.
+    if one.transcript.entries == other.transcript.entries:
         return ""
     who = f"in {other.how} {other.check.name}"
     return next(difference(abstract(one.transcript), abstract(other.transcript), who, one.how), "")

@@ -233,9 +233,8 @@ class _Teller:
             print("\n".join(reports.failure(result, clauses(), *commands)), end="\n\n", flush=True)
         elif self._arguments.verbose or result.verdict is Verdict.KNOWN:
             print(f"{result.verdict} {result.check.name} [{result.how}]: {result.check.title}", flush=True)
-        if (
-            sys.stderr.isatty()
-        ):  # shows that a long run goes on; whatever is printed next is longer, and overwrites it
+        # Shows that a long run goes on; whatever is printed next is longer, and overwrites it.
+        if sys.stderr.isatty():
             print(f"{len(self._results)} results", end="\r", file=sys.stderr, flush=True)
 
     def conclude(self, *, interrupted: bool) -> int:

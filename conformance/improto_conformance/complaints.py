@@ -13,9 +13,8 @@ __all__ = ["Complaint", "Difference", "Inconclusive", "brief", "last_words", "si
 _WIDE: Final = 600
 _BRIEF: Final = 300
 _BEGINNING: Final = 120
-_BEHIND_AN_ERROR: Final = re.compile(
-    r"\s|[})\]]|Node\.js v\d|note: run with "
-)  # of JavaScript, Java and Rust
+# What JavaScript, Java and Rust print.
+_BEHIND_AN_ERROR: Final = re.compile(r"\s|[})\]]|Node\.js v\d|note: run with ")
 
 
 class Difference(str):

@@ -97,9 +97,8 @@ def _barriers(one: Hearing) -> Iterator[tuple[int, int]]:
     """Give the entries at which lists were asked for, and at which they came."""
     asked = [each.index for each in one.asked if isinstance(each.item, ListConversations)]
     heard = [each.index for each in one.heard if isinstance(each.item, Conversations)]
-    if not any(
-        isinstance(each.item, Error) for each in one.heard
-    ):  # otherwise it is not certain which reply belongs to which request
+    # With an ERROR, it is not certain which reply belongs to which request.
+    if not any(isinstance(each.item, Error) for each in one.heard):
         yield from zip(asked, heard, strict=False)
 
 

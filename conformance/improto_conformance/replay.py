@@ -117,9 +117,8 @@ class _Run:
         self._left: set[str] = set()  # parties that have ended their stream
         self._deaf: set[str] = set()  # parties that cannot read any more
         self.failures: list[str] = []
-        self._quiet: set[str] = (
-            set()
-        )  # parties for which nothing came in time since the last action of any party
+        # Parties for which nothing came in time since the last action of any party.
+        self._quiet: set[str] = set()
         # Of the entry before, in the old transcript.
         self._time = old.entries[0].time if old.entries else 0.0
         self._registered = {e.item.username for e in old.entries if isinstance(e.item, Register)}

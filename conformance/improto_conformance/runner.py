@@ -31,9 +31,8 @@ from improto_conformance.transcript import Transcript
 
 __all__ = ["Settings", "conduct", "fresh_name", "run"]
 
-_SLACK: Final = (
-    2.0  # seconds by which something that must come at a certain time may be late on a busy machine
-)
+# Seconds by which something that must come at a certain time may be late on a busy machine.
+_SLACK: Final = 2.0
 # Bytes that a party reads in vain once another one has been flooded, and that are kept of what came.
 _LESS: Final = 8 * 1024 * 1024
 _KEPT: Final = 256 * 1024

@@ -312,9 +312,8 @@ class Search:
         if getattr(request, "conversation", None) in self.scope.foreign:  # it may as well have no answer
             return False
         if step.effect.world == state.world:
-            if isinstance(
-                request, Flaw
-            ):  # if the server may know it, what came may be the reply to the next one
+            if isinstance(request, Flaw):
+                # If the server may know it, what came may be the reply to the next one.
                 return not request.tried
             if isinstance(request, ListConversations):
                 return True

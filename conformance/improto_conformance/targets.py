@@ -119,9 +119,8 @@ class Host(Protocol):
 
 def in_process(make: Callable[[], Service]) -> Target:
     """Give the servers that `make` makes as a target; each check has a server of its own."""
-    return hosted(
-        lambda: Server(_made(make), prompt=True)
-    )  # `prompt`, so that the server sees how the bytes are cut
+    # `prompt`, so that the server sees how the bytes are cut.
+    return hosted(lambda: Server(_made(make), prompt=True))
 
 
 def _made(make: Callable[[], Service]) -> Service:
@@ -286,9 +285,8 @@ def free_port(*, held: bool = False) -> Generator[int]:
     needs SO_REUSEADDR, which nearly all servers set.
     """
     while True:
-        with (
-            socket.socket() as free
-        ):  # it never listens, as it would then be taken for the program that should listen
+        # It never listens, as it would then be taken for the program that should listen.
+        with socket.socket() as free:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, held)
             free.bind(("127.0.0.1", 0))
             port = int(free.getsockname()[1])

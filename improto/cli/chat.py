@@ -284,9 +284,8 @@ class Chat:
         if error.code == Code.RATE_LIMITED and self._lists:  # taken for the answer to it, as the session does
             self._lists.popleft()
         if error.code in (Code.NO_SUCH_CONVERSATION, Code.NOT_MEMBER):
-            self._ask(
-                _prompt
-            )  # so that the session learns where the user is; else the user would go on talking to nobody
+            # So that the session learns where the user is; else the user would go on talking to nobody.
+            self._ask(_prompt)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -152,9 +152,8 @@ def _attacked(codec: Codec, attack: Attack) -> Measured:
     """Read the attack as it arrives, up to its end or a fatal error, and what follows."""
     following = _FOLLOWING[attack.sender]
     frame = codec.frame(codec.encode(following))
-    read(
-        codec.reader(attack.sender), [frame], attack.limit
-    )  # so that everything that is loaded once is there
+    # So that everything that is loaded once is there.
+    read(codec.reader(attack.sender), [frame], attack.limit)
     fed = sum(map(len, attack.chunks()))
     memory, began = _kibibytes("VmHWM"), time.process_time()
     _limit(resource.RLIMIT_CPU, math.ceil(began) + BOUNDS[attack.codec].seconds(fed))

@@ -366,9 +366,8 @@ def lists_up_to_their_size(stage: Stage) -> None:
     stage.mark(f"{limits.roster} bytes")
     talkers = stage.enter(*(name + "\U0001f600" * _LONG for name in _TALKERS))
     most = len(talkers) * limits.living
-    many = min(
-        most, 1 + limits.roster // (len(talkers) * _EMOJI * _LONG)
-    )  # of which not all can have all members
+    # Of so many, not all can have all members.
+    many = min(most, 1 + limits.roster // (len(talkers) * _EMOJI * _LONG))
     ids = _begin(talkers, range(many))
     joins = [(party, Join(id)) for id in ids for party in talkers]
     joined = next((place for place, (party, join) in enumerate(joins) if _refused(party, join)), 0)

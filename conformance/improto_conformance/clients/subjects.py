@@ -25,9 +25,8 @@ __all__ = ["Accept", "Driven", "Lone", "Subject"]
 _START: Final = 10.0  # seconds that a program may take to start, even if the time-out is shorter
 _STOP: Final = 5.0  # … and to end
 _LOOK: Final = 0.05  # … between two looks whether a program that has not connected has ended
-_LINE: Final = (
-    128 * 1024 * 1024
-)  # characters of an event: the longest message of a server, with every character escaped
+# Characters of an event: the longest message of a server, with every character escaped.
+_LINE: Final = 128 * 1024 * 1024
 _SAID: Final = 4096  # characters of standard error that are kept
 # Bytes that the system buffers in each direction: so few that both ends soon have to wait.
 _FROM_CLIENT: Final = 16 * 1024
@@ -219,10 +218,8 @@ class Driven(_Program):
 
     def _write(self) -> None:
         assert self._worker.stdin is not None
-        with (
-            suppress(OSError, ValueError),
-            self._worker.stdin as pipe,
-        ):  # it has ended, which its output tells
+        # It raises if the driver has ended, which its output tells.
+        with suppress(OSError, ValueError), self._worker.stdin as pipe:
             while (line := self._asked.get()) is not None:
                 pipe.write(line + "\n")
                 pipe.flush()

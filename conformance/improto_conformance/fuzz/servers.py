@@ -68,9 +68,8 @@ def _play(seed: int, number: int, stage: Stage) -> None:
         else:
             _act(chance.choice(users), names, chance, stage)
     living = [user for user in users if user.roster and not _is_over(user, stage)]
-    for user in (
-        living * 2
-    ):  # after the first barrier everything is handled, after the second one it has arrived
+    # After the first barrier everything is handled, after the second one it has arrived.
+    for user in living * 2:
         _wait(user, user.barrier, stage)
 
 

@@ -87,9 +87,8 @@ def _matches(vector: Vector, only: list[str] | None) -> bool:
 
 def _report(role: str, tally: Tally) -> None:
     told = {(vector.id, complaint): vector for vector, complaint in tally.failed}
-    times = Counter(
-        (vector.id, complaint) for vector, complaint in tally.failed
-    )  # a stream is cut in many ways
+    # A stream is cut in many ways.
+    times = Counter((vector.id, complaint) for vector, complaint in tally.failed)
     for (id, complaint), vector in list(told.items())[:_SHOWN]:
         often = f" ({times[id, complaint]} times)" if times[id, complaint] > 1 else ""
         print(f"FAILED {complaint}{often}")

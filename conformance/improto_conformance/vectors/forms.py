@@ -163,9 +163,9 @@ def _case(id: str) -> _Case:
             read_message(item["message"]) if "message" in item else item["error"] for item in data["items"]
         ]
         reading = Read(tuple(items), data["closed"])
-        codec = (
-            data["codec"] if data["codec"] != "auto" else _told(sent.lstrip(b" \r\n")) or available()[0]
-        )  # CODEC-11
+        codec = data["codec"]
+        if codec == "auto":
+            codec = _told(sent.lstrip(b" \r\n")) or available()[0]  # CODEC-11
         return _Case(
             id, data["comment"], codec, sent, [reading], data["registered"], data.get("unfinished", False)
         )

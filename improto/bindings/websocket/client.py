@@ -67,9 +67,8 @@ class _Protocol(asyncio.StreamReaderProtocol):
         # Look at the exception once, or asyncio complains if nobody waits for it any more.
         self.agreed.add_done_callback(lambda agreed: agreed.cancelled() or agreed.exception())
         self._parts = bytearray()
-        self._failed: Close | None = (
-            None  # why this side has failed the connection, however the server closes it
-        )
+        # Why this side has failed the connection, however the server closes it.
+        self._failed: Close | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

@@ -138,9 +138,8 @@ class _WebSocket(StreamLink):
 
     def flushed(self, now: float) -> None:
         super().flushed(now)
-        if (
-            self.phase is Phase.OVER and not self._at_end
-        ):  # else what the peer still sends could destroy our last message
+        if self.phase is Phase.OVER and not self._at_end:
+            # Else what the peer still sends could destroy our last message.
             self.phase = Phase.LINGERING
 
     def refresh(self) -> None:
