@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, TypeVar, cast
 
-from improto.client import WAIT, Liveness
+from improto.client import Liveness, Timeouts
 from improto.codec import Codec
 from improto.deadlines import check_seconds
 from improto.errors import ImprotoError, Lost, Refused, UsageError
@@ -170,18 +170,20 @@ class User:
     """One user.  See the module's text for the order of calls."""
 
     def __init__(
-        self, codec: Codec, now: float, backoff: Backoff | None = None, *, reply: float = WAIT
+        self, codec: Codec, now: float, backoff: Backoff | None = None, timeouts: Timeouts | None = None
     ) -> None:
         """Begin on a connection on which nobody is registered; with `backoff`, connections that are lost are made again.
 
-        On these, the server has `reply` seconds to answer the REGISTER.  UsageError if `backoff` is no Backoff, but for
-        example True.
+        UsageError if `backoff` is no Backoff, but for example True, or if `timeouts` are no Timeouts, but for example 5.0.
         """
         if not isinstance(cast(object, backoff), Backoff | None):
             raise UsageError("say how long to wait before each new connection, such as reconnect=Backoff()")
+        if not isinstance(cast(object, timeouts), Timeouts | None):
+            raise UsageError("say for what the client waits so long, such as timeouts=Timeouts(reply=5.0)")
         self._codec = codec
         self._backoff = backoff
-        self._reply = reply
+        self.timeouts = timeouts or Timeouts()
+        """How long the binding is to wait for the server."""
         self._reply_by: float | None = None  # until when, if no caller waits for the roster
         self._attempt = 0
         self._me: Register | None = None  # how to register again
@@ -337,7 +339,7 @@ class User:
     @property
     def look(self) -> float:
         """After how many seconds of waiting for bytes `overdue` is to be called again."""
-        return _LOOK if self._reply_by is None else min(_LOOK, self._reply)
+        return _LOOK if self._reply_by is None else min(_LOOK, self.timeouts.reply)
 
     def _end(self, error: ImprotoError | None) -> None:
         registered = bool(self.view.online)  # `state` does not tell: it is CLOSED after a fatal fault
@@ -382,7 +384,7 @@ class User:
         if self._me is None:
             raise UsageError("call `register` first: a new connection begins with the same REGISTER")
         self._begin(now)
-        self._reply_by = now + self._reply
+        self._reply_by = now + self.timeouts.reply
         return self.register(self._me, now).data
 
     # -- what the user is told --------------------------------------------------------------------------------

@@ -69,6 +69,27 @@ def test_all_commands() -> None:
     assert all(f"\n    {name} " in done.stdout for name in ("serve", "check", "fuzz", "zoo"))
 
 
+@pytest.mark.parametrize(
+    ("missing", "what", "advice"),
+    [
+        ("websockets.client", "from improto.bindings import websocket", "pip install 'improto[websocket]'"),
+        ("hypothesis", "from improto_conformance import check_codec", "pip install 'improto[conformance]'"),
+        ("websockets.client", "main(['serve', '--websocket', '0'])", "pip install 'improto[websocket]'"),
+        ("websockets.client", "main(['chat', 'ws://localhost', 'ann'])", "pip install 'improto[websocket]'"),
+    ],
+)
+def test_missing_package(missing: str, what: str, advice: str) -> None:
+    """Whoever lacks a package of an extra, in a program or on the command line, is told how to install it."""
+    done = run(f"sys.modules[{missing!r}] = None\n{what}")
+    assert done.stderr.splitlines()[-1].endswith(advice)
+
+
+def test_as_a_module() -> None:
+    """`python -m improto` is the same as `improto`."""
+    command = [sys.executable, "-m", "improto", "--version"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout.startswith(b"improto ")
+
+
 def test_fuzzing_needs_no_package() -> None:
     """What chance makes of a seed depends on no package, whose next version would make something else of it."""
     done = run(

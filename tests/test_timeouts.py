@@ -368,10 +368,10 @@ def test_no_room_to_ask_with_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         with suppress(BlockingIOError):
             while True:
                 first.send(b" " * size)
-    user = User(load("json"), time.monotonic() - 2 * SILENCE, Backoff(first=0.01))
+    user = User(load("json"), time.monotonic() - 2 * SILENCE, Backoff(first=0.01), Timeouts(write=0.2))
     user.register(Register("ann", ""), time.monotonic() - 2 * SILENCE)
     user.read(ROSTER, time.monotonic() - 2 * SILENCE)
-    me = threads.Session(user, lambda: Stream(second), Stream(first), SHORT)
+    me = threads.Session(user, lambda: Stream(second), Stream(first))
     with deaf_end, server_end:
         server_end.settimeout(DEADLINE)
         assert server_end.recv(4096) == b'{"type":"REGISTER","username":"ann","status":""}\n'

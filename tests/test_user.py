@@ -1,9 +1,11 @@
 """Tests of `improto.user`: what each binding's client has in common, driven as a binding drives it."""
 
 import math
+from typing import cast
 
 import pytest
 
+from improto.client import Timeouts
 from improto.codec import load
 from improto.errors import CannotConnect, Lost, Refused, UsageError
 from improto.messages import (
@@ -39,6 +41,12 @@ def test_no_backoff(seconds: float) -> None:
         Backoff(first=seconds)
     with pytest.raises(UsageError, match="most"):
         Backoff(most=seconds)
+
+
+def test_no_timeouts() -> None:
+    """A number in place of `Timeouts` is refused, since it does not say what is to be done in that time."""
+    with pytest.raises(UsageError, match=r"timeouts=Timeouts\(reply=5\.0\)"):
+        User(JSON, 0.0, timeouts=cast(Timeouts, 5.0))
 
 
 def online(backoff: Backoff | None = None) -> User:
@@ -329,7 +337,7 @@ def test_reconnect() -> None:
 
 def test_no_roster_again() -> None:
     """On the new connection, too, the roster is waited for as long as for a reply, and then another one is made."""
-    user = User(JSON, 0.0, Backoff(first=1.0), reply=5.0)
+    user = User(JSON, 0.0, Backoff(first=1.0), Timeouts(reply=5.0))
     user.register(Register("ann", ""), 0.0)
     user.read(line(ROSTER), 0.0)
     assert user.look == 10.0

@@ -17,7 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, cast
 
-from hypothesis import given, settings, target
+try:
+    from hypothesis import given, settings, target
+except ImportError as error:
+    raise ImportError(
+        "the checks of codecs need the package hypothesis; pip install 'improto[conformance]'"
+    ) from error
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisWarning
 

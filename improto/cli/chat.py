@@ -384,8 +384,8 @@ def _connecting(url: str, gap: float) -> Callable[..., AbstractAsyncContextManag
         return partial(connect, gap=gap)
     try:
         from improto.bindings import websocket  # needs a package
-    except ImportError:
-        raise UsageError("WebSocket needs the package websockets; pip install 'improto[websocket]'") from None
+    except ImportError as error:
+        raise UsageError(str(error)) from None
     return websocket.connect
 
 

@@ -310,8 +310,8 @@ async def _listen(server: Server, address: Address, tls: _TLS | None, origins: S
         case "ws" | "wss":
             try:
                 from improto.bindings import websocket  # needs a package
-            except ImportError:
-                raise UsageError("--websocket needs a package; pip install 'improto[websocket]'") from None
+            except ImportError as error:
+                raise UsageError(str(error)) from None
             host, port = await websocket.listen(
                 server, address.host, address.port, tls=tls, origins=origins, page=websocket.chat_page()
             )

@@ -35,10 +35,10 @@ class Session(Calls[Coroutine[Any, Any, None]]):
     A task reads in the background, and stops while more than a megabyte that arrived has not been looked at.
     """
 
-    def __init__(self, user: User, dial: _Dial, streams: _Streams, timeouts: Timeouts) -> None:
+    def __init__(self, user: User, dial: _Dial, streams: _Streams) -> None:
         """Made by `dial` and `connect`."""
         self._user = user
-        self._timeouts = timeouts
+        self._timeouts = user.timeouts
         self._dial = dial
         self._reader, self._writer = streams
         self._loop = asyncio.get_running_loop()
@@ -218,13 +218,14 @@ async def dial(
 
     CannotConnect if there is no server, or none that answers within `Timeouts.connect`; RegistryError if the codec
     cannot be loaded; UsageError if `url` is no address (see `improto.addresses`), `tls` is given for another URL,
-    `reconnect` is no Backoff, or `gap` is less than 20 ms.
+    `timeouts` are no Timeouts, `reconnect` is no Backoff, or `gap` is less than 20 ms.
     """
     address = parse_address(url)
-    times = timeouts or Timeouts()
     spoken = load(codec) if isinstance(codec, str) else codec
     pause = gap_for(spoken.name, checked_gap(gap))
     context = client_tls(url, tls, secure=address.scheme == "tls")
+    user = User(spoken, asyncio.get_running_loop().time(), reconnect, timeouts)
+    times = user.timeouts
 
     async def streams() -> _Streams:
         try:
@@ -233,8 +234,7 @@ async def dial(
         except OSError as error:
             raise cannot_connect(address, error, times.connect) from error
 
-    user = User(spoken, asyncio.get_running_loop().time(), reconnect, reply=times.reply)
-    return Session(user, streams, await streams(), times)
+    return Session(user, streams, await streams())
 
 
 @asynccontextmanager

@@ -33,10 +33,10 @@ class Session(Calls[None]):
     A thread reads in the background, and stops while more than a megabyte that arrived has not been looked at.
     """
 
-    def __init__(self, user: User, dial: Callable[[], Stream], stream: Stream, timeouts: Timeouts) -> None:
+    def __init__(self, user: User, dial: Callable[[], Stream], stream: Stream) -> None:
         """Made by `dial` and `connect`."""
         self._user = user
-        self._timeouts = timeouts
+        self._timeouts = user.timeouts
         self._dial = dial
         self._changed = threading.Condition()  # its lock guards `_user`
         # Held from the making of a request until its bytes are written, to keep the order; taken before the other lock.
@@ -234,13 +234,14 @@ def dial(
 
     CannotConnect if there is no server, or none that answers within `Timeouts.connect`; RegistryError if the codec
     cannot be loaded; UsageError if `url` is no address (see `improto.addresses`), `tls` is given for another URL,
-    `reconnect` is no Backoff, or `gap` is less than 20 ms.
+    `timeouts` are no Timeouts, `reconnect` is no Backoff, or `gap` is less than 20 ms.
     """
     address = parse_address(url)
-    times = timeouts or Timeouts()
     spoken = load(codec) if isinstance(codec, str) else codec
     pause = gap_for(spoken.name, checked_gap(gap))
     context = client_tls(url, tls, secure=address.scheme == "tls")
+    user = User(spoken, time.monotonic(), reconnect, timeouts)
+    times = user.timeouts
 
     def connected() -> Stream:
         try:
@@ -248,10 +249,9 @@ def dial(
         except OSError as error:
             raise cannot_connect(address, error, times.connect) from error
 
-    user = User(spoken, time.monotonic(), reconnect, reply=times.reply)
     stream = connected()
     try:
-        return Session(user, connected, stream, times)
+        return Session(user, connected, stream)
     except OSError as error:  # the system gives no more threads
         stream.close()
         raise cannot_connect(address, error, times.connect) from error

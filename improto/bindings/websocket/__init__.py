@@ -3,7 +3,10 @@
 This needs the package `websockets`, and uses its part without I/O: HTTP and the frames.
 """
 
-from improto.bindings.websocket.client import connect, dial
+try:
+    from improto.bindings.websocket.client import connect, dial
+except ImportError as error:
+    raise ImportError("WebSocket needs the package websockets; pip install 'improto[websocket]'") from error
 from improto.bindings.websocket.framing import subprotocol
 from improto.bindings.websocket.pages import chat_page
 from improto.bindings.websocket.server import listen

@@ -185,9 +185,10 @@ async def dial(
         uri.host.encode("idna")
     except (InvalidURI, ValueError):
         raise UsageError(f"{url!r} is no address; write it like ws://HOST:PORT or wss://HOST:PORT") from None
-    times = timeouts or Timeouts()
     spoken = messages(load(codec) if isinstance(codec, str) else codec)
     context = client_tls(url, tls, secure=uri.secure)
+    user = User(spoken, asyncio.get_running_loop().time(), reconnect, timeouts)
+    times = user.timeouts
 
     async def streams() -> tuple[asyncio.StreamReader, Writer]:
         loop = asyncio.get_running_loop()
@@ -213,8 +214,7 @@ async def dial(
             ) from error
         return reader, _Writer(transport, protocol, reader)
 
-    user = User(spoken, asyncio.get_running_loop().time(), reconnect, reply=times.reply)
-    return Session(user, streams, await streams(), times)
+    return Session(user, streams, await streams())
 
 
 def _answer(error: WebSocketException, *, secure: bool) -> str:
