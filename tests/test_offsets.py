@@ -71,6 +71,7 @@ def test_offset(name: str, payload: bytes, place: int | None) -> None:
         ("json", b'{"type":"GOODBYE"}\n{"type":}\n', 8),
         ("msgpack", b"\0\0\0\x09\x91\xa7GOODBYE\0\0\0\x0a\x91\xa7GOODBYE\xc0", 9),
         ("pickle", b"STATUS S'x'\n.JOIN (S'7'\nR", 11),
+        ("pickle", b"GOODBYE )R", 1),
     ],
 )
 def test_offset_in_a_stream(name: str, stream: bytes, place: int) -> None:

@@ -226,7 +226,7 @@ class _PickleReader(Reader):
                 raise
             refused = error.code, error.explanation
         if self._phase is _Phase.BARE:
-            self._finish_bare(limit)
+            self._finish_bare(limit, before=len(self._command) + 1)
         # Malformed is reported before unknown or invalid (ERROR-6), so look for the end first.
         if not self._at_end():
             raise malformed("a payload is one whole message and nothing behind it")
@@ -290,16 +290,18 @@ class _PickleReader(Reader):
             self._machine = _IDLE  # lets go of stack and memo
         return value
 
-    def _finish_bare(self, limit: int) -> bool:
-        """Read what may follow a command without arguments; tell whether it is known to be over."""
+    def _finish_bare(self, limit: int, before: int = 0) -> bool:
+        """Read what may follow a command without arguments; tell whether it is known to be over.
+
+        On a stream, that is a message of its own.  In a payload, it follows `before` bytes of the same message.
+        """
         if self._phase is _Phase.BARE:
             ahead = self._buffer[self._position : self._position + 3]
             follows = _follows(ahead)
             if follows is None:
                 return False
-            space = ahead[0] == _SPACE
-            self._position += space
-            self._machine.used += space  # LIMIT-1
+            self._position += ahead[0] == _SPACE
+            self._machine = Machine(before)  # LIMIT-1
             self._phase = follows
             if follows is _Phase.BETWEEN:
                 return True
