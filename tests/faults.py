@@ -22,6 +22,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
+from frames import TEXT, frame
 from ground import BINDINGS, Binding, Ground
 from improto.messages import (
     Conversations,
@@ -37,7 +38,6 @@ from improto.messages import (
 )
 from improto_conformance.party import Party
 from improto_conformance.transcript import Event
-from test_websocket_binding import TEXT, frame
 
 __all__ = ["FAULTS", "Fault", "page"]
 

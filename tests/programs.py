@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["DEADLINE", "IMPROTO", "Program", "Programs", "running"]
+__all__ = ["DEADLINE", "IMPROTO", "Program", "Programs", "check", "running"]
 
 IMPROTO = Path(sys.executable).with_name("improto")
 DEADLINE = 15.0
@@ -126,3 +126,11 @@ def running() -> Generator[Programs]:
     """Give a place to start programs at; all are stopped at the end."""
     with ExitStack() as stack:
         yield Programs(stack)
+
+
+def check(*arguments: str) -> tuple[int, str]:
+    """Run `improto check server` and give exit code and output."""
+    done = subprocess.run(
+        [IMPROTO, "check", "server", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr

@@ -1,13 +1,29 @@
-"""Which interpreters for programs of others there are, and the marks that skip a test where there is none."""
+"""Programs of others, which interpreters for them there are, and the marks that skip a test where there is none."""
 
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-__all__ = ["CPYTHON2", "PYTHON2", "each_runtime", "needs_cpython2", "needs_nc", "needs_node", "needs_python2"]
+from programs import Program, Programs
+
+__all__ = [
+    "CPYTHON2",
+    "PEERS",
+    "PYTHON2",
+    "each_runtime",
+    "lecture",
+    "needs_cpython2",
+    "needs_nc",
+    "needs_node",
+    "needs_python2",
+    "where",
+]
+
+PEERS = Path(__file__).with_name("peers")
 
 
 def _cpython2() -> list[str] | None:
@@ -41,3 +57,17 @@ each_runtime = pytest.mark.parametrize(
         for name, command in RUNTIMES.items()
     ],
 )
+
+
+def where(url: str) -> tuple[str, str]:
+    """Give host and port of an address as arguments."""
+    parts = urlsplit(url)
+    return str(parts.hostname), str(parts.port)
+
+
+def lecture(programs: Programs, url: str, name: str, python2: list[str] | None = PYTHON2) -> Program:
+    """Run the client written from the lecture, and wait until it is registered."""
+    assert python2 is not None
+    program = programs.run(*python2, PEERS / "lecture_client.py", *where(url), name, "here")
+    program.expect(rf"online .*{name}=here.*")
+    return program

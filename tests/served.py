@@ -21,7 +21,7 @@ from typing import Any
 
 from improto.bindings import threads, websocket
 from improto.bindings.asyncio import Server
-from improto.codec import available, load
+from improto.codec import load_all
 from improto.server import Hub, Policy
 from improto.service import Bounds, Peer, Service
 
@@ -30,7 +30,7 @@ def service(options: dict[str, Any]) -> Service:
     """Make what is served."""
     given: dict[str, Any] = {"linger": 0.2, "flush": 2.0, **options.get("bounds", {})}
     bounds = Bounds(**given)
-    return Service(Hub(Policy(settle=0.01)), [load(name) for name in available()], bounds=bounds)
+    return Service(Hub(Policy(settle=0.01)), load_all(), bounds=bounds)
 
 
 def held() -> str:

@@ -1,35 +1,38 @@
 """Tests of the hook that decides who may register: with threads, on asyncio and on WebSocket."""
 
 import asyncio
+import os
 import queue
 import socket
 import struct
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 import pytest
 
+from certificates import client_side, server_side
 from improto.bindings import asyncio as on_asyncio
 from improto.bindings import websocket
 from improto.bindings.sockets import usable
 from improto.bindings.threads import Server, connect, dial
-from improto.codec import available, load
+from improto.codec import load, load_all
 from improto.errors import InvalidMessage, Refused, UsageError
 from improto.messages import Register
 from improto.server import Hub, Policy
 from improto.service import Bounds, Peer, Service
+from loops import on_loop
 from network import neighbours
-from test_asyncio_binding import on_loop
-from test_identity import UNUSABLE, client_side, server_side
 
-CODECS = [load(name) for name in available()]
+CODECS = load_all()
 DEADLINE = 15.0
 BRIEF = Bounds(register=0.5, linger=0.1)
 PATIENT = Bounds(register=3600.0)
+UNUSABLE: Final = {"torn": "\ud800", "no-text": cast(str, False)}
+"""Name → what a hook gives that no message can hold."""
 
 
 def asking(bounds: Bounds | None = None) -> Service:
@@ -133,7 +136,7 @@ def test_certified() -> None:
 
 
 def test_answer_after_a_reset() -> None:
-    """An answer about somebody who has gone meanwhile has no effect, and nothing is left of the connection."""
+    """An answer about somebody who has gone meanwhile has no effect."""
     door = Door()
     with serving(door) as (server, port):
         gone = socket.create_connection(("127.0.0.1", port))
@@ -141,10 +144,10 @@ def test_answer_after_a_reset() -> None:
         deciding = door.knocked()
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         gone.close()
-        door.open.set()
-        deciding.join(DEADLINE)
         while len(server.links):
             pass
+        door.open.set()
+        deciding.join(DEADLINE)
         assert names(f"tcp://127.0.0.1:{port}", "bo") == ["bo"]
 
 
@@ -322,9 +325,9 @@ async def test_answer_after_a_reset_on_asyncio() -> None:
     host, port = await server.listen("127.0.0.1", 0)
     await reset(f"tcp://{host}:{port}")
     await asked.wait()
-    answer.set()
     while len(server.links):
         await asyncio.sleep(0)
+    answer.set()
     async with on_asyncio.connect(f"tcp://{host}:{port}", "bo") as me:
         assert list(me.view.online) == ["bo"]
     await server.close()
@@ -394,3 +397,116 @@ async def test_websocket() -> None:
                 pass
     assert seen == ["127.0.0.1"] * 2
     await server.close()
+
+
+async def names_on_asyncio(url: str, name: str) -> list[str]:
+    """Register and give who is there then."""
+    async with on_asyncio.connect(url, name) as me:
+        return list(me.view.online)
+
+
+@asynccontextmanager
+async def deciding(
+    path: Path, admitted: dict[str, asyncio.Event]
+) -> AsyncGenerator[tuple[on_asyncio.Server, list[Peer]]]:
+    """Run a server on a Unix socket, with a hook that takes the named in when told to, and fails for `bad`."""
+    seen: list[Peer] = []
+
+    async def admit(peer: Peer, request: Register) -> str | None:
+        seen.append(peer)
+        if request.username == "bad":
+            raise ZeroDivisionError
+        if request.username in UNUSABLE:
+            return UNUSABLE[request.username]
+        if request.username == "cancelled":
+            raise asyncio.CancelledError
+        if request.username not in admitted:
+            return "you are not on the list"
+        await admitted[request.username].wait()
+        return None
+
+    service = Service(Hub(Policy(ask=True)), [load("pickle")], bounds=Bounds(linger=0.2))
+    server = on_asyncio.Server(service, admit=admit)
+    await server.listen_unix(str(path))
+    try:
+        yield server, seen
+    finally:
+        await server.close()
+
+
+@on_loop
+async def test_admitted_on_asyncio(tmp_path: Path) -> None:
+    """The hook decides, may take its time while others are served, and sees who is at the other end (REGISTER-8)."""
+    path = tmp_path / "socket"
+    admitted = {"ann": asyncio.Event(), "bo": asyncio.Event()}
+    async with deciding(path, admitted) as (server, seen):
+        waiting = asyncio.create_task(names_on_asyncio(f"unix:{path}", "ann"))
+        admitted["bo"].set()
+        assert await names_on_asyncio(f"unix:{path}", "bo") == ["bo"]
+        assert server.service.hub.online == {}
+        assert not waiting.done()
+        admitted["ann"].set()
+        assert await waiting == ["ann"]
+        with pytest.raises(Refused, match="not on the list"):
+            await names_on_asyncio(f"unix:{path}", "cy")
+        assert [peer.credentials for peer in seen] == [(os.getpid(), os.getuid(), os.getgid())] * 3
+        assert seen[0].address == f"uid {os.getuid()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("bad", ZeroDivisionError), *((name, InvalidMessage) for name in UNUSABLE)]
+)
+def test_hook_that_fails_on_asyncio(tmp_path: Path, name: str, error: type[Exception]) -> None:
+    """Whoever the hook fails for, or refuses without words, is refused at once, and the loop is told of it."""
+    told: list[object] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        async with deciding(tmp_path / "socket", {}):
+            with pytest.raises(Refused, match="try again later"):
+                await names_on_asyncio(f"unix:{tmp_path / 'socket'}", name)
+
+    asyncio.run(main())
+    assert [type(each) for each in told] == [error]
+
+
+@on_loop
+async def test_hook_that_is_cancelled(tmp_path: Path) -> None:
+    """Whoever the hook gives up is refused, and does not wait until the time to register is over."""
+    async with deciding(tmp_path / "socket", {}):
+        with pytest.raises(Refused, match="try again later"):
+            await names_on_asyncio(f"unix:{tmp_path / 'socket'}", "cancelled")
+
+
+@on_loop
+async def test_closing_while_undecided_on_asyncio(tmp_path: Path) -> None:
+    """A server that closes does not wait for decisions."""
+    path = tmp_path / "socket"
+    async with deciding(path, {"ann": asyncio.Event()}) as (server, seen):
+        waiting = asyncio.create_task(names_on_asyncio(f"unix:{path}", "ann"))
+        while not seen:
+            await asyncio.sleep(0)
+        await server.close()
+        with pytest.raises(Refused, match="shutting-down"):
+            await waiting
+
+
+@on_loop
+async def test_nothing_to_admit_on_asyncio() -> None:
+    """A hook that would never be asked is a mistake."""
+
+    async def admit(peer: Peer, request: Register) -> str | None:
+        return None
+
+    with pytest.raises(UsageError, match="ask=True"):
+        on_asyncio.Server(Service(Hub(), [load("json")]), admit=admit)
+
+
+@on_loop
+async def test_nobody_to_admit_on_asyncio() -> None:
+    """A policy that asks about each REGISTER needs somebody to ask, or nobody could ever register."""
+    service = Service(Hub(Policy(ask=True)), [load("json")])
+    with pytest.raises(UsageError, match="admit"):
+        on_asyncio.Server(service)
+    service.on_ask = lambda peer, request: None
+    on_asyncio.Server(service)

@@ -1,19 +1,19 @@
-"""Tests of `improto.bindings.asyncio` on real sockets on loopback."""
+"""Tests of the server of `improto.bindings.asyncio` on real sockets on loopback."""
 
 import asyncio
 import math
 import socket
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from functools import wraps
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+import serving
 from improto.bindings.asyncio import Server, Session, StreamLink, dial
-from improto.codec import available, load
-from improto.errors import CannotConnect, Lost, UsageError
+from improto.codec import available, load, load_all
+from improto.errors import Lost, UsageError
 from improto.messages import (
     Conversations,
     Error,
@@ -26,54 +26,16 @@ from improto.messages import (
     OnlineUsers,
     Register,
     Request,
-    Response,
     SendMessage,
     Status,
 )
 from improto.server import Hub, Policy
 from improto.service import Bounds, Observer, Service
 from improto.user import Item
-from improto.wire import Rate
+from loops import on_loop, upto
 
 DEADLINE = 20.0
-CODECS = [load(name) for name in available()]
-
-
-def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a test on an event loop, with a deadline for its failure; a callback that fails is one as well."""
-
-    @wraps(test)
-    def run(*args: object, **kwargs: object) -> None:
-        failures: list[object] = []
-
-        async def bounded() -> None:
-            asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
-            async with asyncio.timeout(DEADLINE):
-                await test(*args, **kwargs)
-
-        asyncio.run(bounded())
-        assert not failures
-
-    return run
-
-
-@asynccontextmanager
-async def serving(
-    bounds: Bounds | None = None, *, rate: Rate | None = None, **options: float
-) -> AsyncGenerator[tuple[Server, int]]:
-    """Run a server on a free port, unless it is given."""
-    service = Service(Hub(Policy(settle=0.01)), CODECS, bounds=bounds or Bounds(linger=0.2), rate=rate)
-    server = Server(
-        service,
-        gap=options.get("gap", 0.0),
-        connections=int(options.get("connections", 100)),
-        per_address=int(options.get("per_address", 100)),
-    )
-    _, port = await server.listen("127.0.0.1", int(options.get("port", 0)))
-    try:
-        yield server, port
-    finally:
-        await server.close()
+CODECS = load_all()
 
 
 async def enter(port: int, name: str, codec: str = "json") -> tuple[Session, AsyncIterator[Item]]:
@@ -83,14 +45,6 @@ async def enter(port: int, name: str, codec: str = "json") -> tuple[Session, Asy
     items = session.__aiter__()
     assert isinstance(await anext(items), OnlineUsers)
     return session, items
-
-
-async def upto(items: AsyncIterator[Item], kind: type[Response]) -> Item:
-    """Read up to the first message of a kind."""
-    async for item in items:
-        if isinstance(item, kind):
-            return item
-    raise AssertionError(f"the stream ended before {kind}")
 
 
 async def raw(port: int, data: bytes, *, half_close: bool = False) -> bytes:
@@ -107,12 +61,11 @@ async def raw(port: int, data: bytes, *, half_close: bool = False) -> bytes:
 @on_loop
 async def test_four_codecs_in_one_conversation() -> None:
     """Four clients, each with another codec on the same port, hear each other unchanged."""
-    async with serving() as (_, port):
+    async with serving.on_asyncio() as (_, port):
         users = {name: await enter(port, name, name) for name in available()}
         ascii_user, items = users["ascii"]
         ascii_user.request(Invite(tuple(available())))
         invitation = await upto(items, Invitation)
-        assert isinstance(invitation, Invitation)
         for session, each in users.values():
             session.request(Join(invitation.conversation))
             session.request(ListConversations())
@@ -137,7 +90,7 @@ async def test_four_codecs_in_one_conversation() -> None:
 @on_loop
 async def test_garbage(data: bytes, answer: bytes) -> None:
     """Garbage is answered where its codec can be told, then closed, and others are served (CONN-15, CONN-25)."""
-    async with serving() as (_, port):
+    async with serving.on_asyncio() as (_, port):
         session, items = await enter(port, "ann")
         assert answer in await raw(port, data)
         session.request(ListConversations())
@@ -148,7 +101,7 @@ async def test_garbage(data: bytes, answer: bytes) -> None:
 @on_loop
 async def test_no_port() -> None:
     """What is no port is refused; the system would take another one."""
-    async with serving() as (server, _):
+    async with serving.on_asyncio() as (server, _):
         with pytest.raises(UsageError, match="from 0 to 65535, and not 99999"):
             await server.listen("127.0.0.1", 99_999)
 
@@ -157,7 +110,7 @@ async def test_no_port() -> None:
 @on_loop
 async def test_no_host(host: str) -> None:
     """What can be no host is refused."""
-    async with serving() as (server, _):
+    async with serving.on_asyncio() as (server, _):
         with pytest.raises(UsageError, match="neither an address nor a name"):
             await server.listen(host, 0)
 
@@ -166,7 +119,7 @@ async def test_no_host(host: str) -> None:
 @on_loop
 async def test_no_path(path: str) -> None:
     """What is no path of a Unix socket is refused."""
-    async with serving() as (server, _):
+    async with serving.on_asyncio() as (server, _):
         with pytest.raises(UsageError, match="no path of a Unix socket"):
             await server.listen_unix(path)
 
@@ -174,7 +127,7 @@ async def test_no_path(path: str) -> None:
 @on_loop
 async def test_half_close() -> None:
     """After a half-close the replies to what came before it still arrive (CONN-20)."""
-    async with serving() as (_, port):
+    async with serving.on_asyncio() as (_, port):
         answer = await raw(port, b"REGISTER ann x\nLIST_CONVERSATIONS\nGOOD", half_close=True)
         assert answer == b"ONLINE_USERS ann=x\nCONVERSATIONS\n"
 
@@ -182,7 +135,7 @@ async def test_half_close() -> None:
 @on_loop
 async def test_last_error_arrives() -> None:
     """The ERROR before a close arrives although the peer has sent more than was read (CONN-22)."""
-    async with serving() as (_, port):
+    async with serving.on_asyncio() as (_, port):
         answer = await raw(port, b"REGISTER ann x\n" + b"x" * 500_000)
         assert answer.endswith(b'bytes here"\n')
         assert b"too-large" in answer
@@ -191,17 +144,15 @@ async def test_last_error_arrives() -> None:
 @on_loop
 async def test_reset() -> None:
     """A reset in mid-message takes the user offline, and the name is free (CONN-19)."""
-    async with serving() as (_, port):
+    async with serving.on_asyncio() as (_, port):
         session, items = await enter(port, "ann")
         bad = socket.create_connection(("127.0.0.1", port))
         bad.sendall(b"REGISTER bo x\nSEND_MESS")
-        while not (isinstance(item := await upto(items, OnlineUsers), OnlineUsers) and "bo" in item.users):
+        while "bo" not in (await upto(items, OnlineUsers)).users:
             pass
         bad.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         bad.close()
-        while not (
-            isinstance(item := await upto(items, OnlineUsers), OnlineUsers) and "bo" not in item.users
-        ):
+        while "bo" in (await upto(items, OnlineUsers)).users:
             pass
         session.close()
 
@@ -209,7 +160,7 @@ async def test_reset() -> None:
 @on_loop
 async def test_connections_too_many() -> None:
     """A connection beyond the limit is told so; when one has gone there is room again (FLOW-13)."""
-    async with serving(connections=1) as (server, port):
+    async with serving.on_asyncio(connections=1) as (server, port):
         session, _ = await enter(port, "ann")
         assert b"forbidden" in await raw(port, b"REGISTER bo x\n")
         await session.goodbye()
@@ -241,12 +192,12 @@ async def talk_to_a_slow_reader(
 @on_loop
 async def test_slow_reader() -> None:
     """A reader that stops is closed in the end, others hear everything, and the server goes on (FLOW-5, FLOW-7)."""
-    async with serving(Bounds(events=200_000, flush=0.1, linger=0.1)) as (server, port):
+    async with serving.on_asyncio(Bounds(events=200_000, flush=0.1, linger=0.1)) as (server, port):
         ann, items, slow = await talk_to_a_slow_reader(server, port)
         heard = 0
         while "slow" in server.service.hub.online:
             ann.request(SendMessage("1", "x" * 8000))
-            assert isinstance(await upto(items, Message), Message)
+            await upto(items, Message)
             heard += 1
             assert heard < 10_000
         slow.close()
@@ -269,7 +220,7 @@ async def test_slow_reader_is_not_read() -> None:
                 late.append(data)
             super().data_received(data)
 
-    async with serving(Bounds(flush=0.1, linger=0.1)) as (server, _):
+    async with serving.on_asyncio(Bounds(flush=0.1, linger=0.1)) as (server, _):
         _, port = await server.listen("127.0.0.1", 0, link=lambda: Seen(server))
         ann, items, slow = await talk_to_a_slow_reader(server, port)
         while not full.is_set():
@@ -314,14 +265,13 @@ def test_turn_that_raises() -> None:
 @on_loop
 async def test_shutdown() -> None:
     """A server that is closed tells everybody, closes all connections, and waits for nobody for ever (ERROR-9)."""
-    async with serving() as (server, port):
+    async with serving.on_asyncio() as (server, port):
         session, items = await enter(port, "ann")
         deaf = socket.create_connection(("127.0.0.1", port))
         deaf.sendall(b"REGISTER deaf x\n")
         await upto(items, OnlineUsers)
         await server.close()
         error = await upto(items, Error)
-        assert isinstance(error, Error)
         assert error.code == "shutting-down"
         with pytest.raises(Lost):
             await anext(items)
@@ -332,7 +282,7 @@ async def test_shutdown() -> None:
 @on_loop
 async def test_listen_after_the_end(tmp_path: Path) -> None:
     """A server that is closed, or is being closed, listens nowhere any more, and says so."""
-    async with serving() as (server, _):
+    async with serving.on_asyncio() as (server, _):
         path = tmp_path / "socket"
         closing = asyncio.create_task(server.close())
         listening = server.listen("127.0.0.1", 0)
@@ -347,7 +297,7 @@ async def test_listen_after_the_end(tmp_path: Path) -> None:
 @on_loop
 async def test_shutdown_from_two_places() -> None:
     """Who closes a server that is being closed waits for the same, and so does who began it."""
-    async with serving() as (server, port):
+    async with serving.on_asyncio() as (server, port):
         with socket.create_connection(("127.0.0.1", port)):
             while not server.links:
                 await asyncio.sleep(0)
@@ -358,7 +308,7 @@ async def test_shutdown_from_two_places() -> None:
 @on_loop
 async def test_gap() -> None:
     """With a gap, each message to a pickle peer comes in a read of its own (LECTURE-4)."""
-    async with serving(gap=0.05) as (_, port):
+    async with serving.on_asyncio(gap=0.05) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"REGISTER (S'ann'\nS''\nl.LIST_CONVERSATIONSLIST_CONVERSATIONSGOODBYE")
         reads: list[bytes] = []
@@ -406,25 +356,6 @@ async def test_one_port_for_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for host in ("127.0.0.1", "127.0.0.2"):
         socket.create_connection((host, port)).close()
     await server.close()
-
-
-@on_loop
-async def test_no_server() -> None:
-    """Where nobody listens, the error says so and how to start a server."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with pytest.raises(CannotConnect, match="improto serve"):
-        await dial(f"tcp://127.0.0.1:{port}", "json")
-
-
-@on_loop
-async def test_misuse() -> None:
-    """A client that sends out of order is stopped by an error before anything goes out (CLIENT-1)."""
-    async with serving() as (_, port):
-        session = await dial(f"tcp://127.0.0.1:{port}", "json")
-        with pytest.raises(UsageError, match="JOIN"):
-            session.request(Join("1"))
-        session.close()
 
 
 def stalled(port: int) -> socket.socket:
@@ -536,7 +467,7 @@ async def test_gap_and_the_end_of_the_stream() -> None:
     """With a gap, replies to all requests before GOODBYE come, also if the client has shut down writing (GOODBYE-5)."""
     pickle = load("pickle")
     requests: list[Request] = [Register("ann", ""), *[ListConversations()] * 5, Goodbye()]
-    async with serving(gap=0.02) as (_, port):
+    async with serving.on_asyncio(gap=0.02) as (_, port):
         answer = await raw(port, b"".join(pickle.encode(each) for each in requests), half_close=True)
     assert answer.count(b"CONVERSATIONS") == 5
 
@@ -554,7 +485,6 @@ async def test_gap_bounds_what_waits() -> None:
             await asyncio.sleep(0)
         ann.request(Invite(("still",)))
         invitation = await upto(items, Invitation)
-        assert isinstance(invitation, Invitation)
         ann.request(Join(invitation.conversation))
         # It sends its JOIN before it has read anything, so this does not wait for its reading.
         service.hub.receive(2, Join(invitation.conversation), server.now())
@@ -569,7 +499,7 @@ async def test_gap_bounds_what_waits() -> None:
 @on_loop
 async def test_gap_before_the_last_word() -> None:
     """With a gap, the last word too comes in a read of its own, though nothing waited before it (LECTURE-1)."""
-    async with serving(gap=0.02) as (server, port):
+    async with serving.on_asyncio(gap=0.02) as (server, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(load("pickle").encode(Register("ann", "")))
         while "ann" not in server.service.hub.online:
@@ -612,65 +542,3 @@ async def test_accepted_while_closing(turns: int) -> None:
         await upto(items, Error)
         ann.close()
         await closing
-
-
-@pytest.mark.parametrize("data", [b"MESSAGE cposix\nsystem\n.", b""], ids=["nonsense", "end of stream"])
-@on_loop
-async def test_session_closes_at_its_end(data: bytes) -> None:
-    """After bytes behind which nothing can be read, or after the server's end, the client reports and closes (CLIENT-18)."""
-    ended = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(data)
-        if not data:
-            writer.write_eof()
-        await reader.read()
-        ended.set()
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        session = await dial(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", "pickle")
-        with pytest.raises(Lost):
-            _ = [item async for item in session]
-        await ended.wait()
-
-
-@pytest.mark.parametrize("busy", [False, True], ids=["reading", "busy"])
-@on_loop
-async def test_goodbye_while_somebody_iterates(busy: bool) -> None:
-    """GOODBYE while somebody waits for the next item, or handles one, ends that in order and closes (CLIENT-20)."""
-    async with serving() as (server, port):
-        ann, items = await enter(port, "ann")
-        handled = asyncio.Event()
-
-        async def rest() -> None:
-            if busy:
-                await handled.wait()
-            async for _ in items:
-                pass
-
-        reading = asyncio.create_task(rest())
-        await asyncio.sleep(0)  # so that it waits
-        leaving = asyncio.create_task(ann.goodbye())
-        await asyncio.sleep(0)
-        handled.set()
-        await asyncio.gather(reading, leaving)
-        while server.service.hub.online:
-            await asyncio.sleep(0)
-
-
-@on_loop
-async def test_reset_after_goodbye() -> None:
-    """A server that resets the connection after GOODBYE ends the iteration as silently as one that closes (CLIENT-20)."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
-        writer.transport.abort()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        session = await dial(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", "json")
-        session.request(Goodbye())
-        assert [item async for item in session] == []

@@ -2,26 +2,25 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import pytest
 
+import serving
 from improto.bindings.asyncio import Session, connect, dial
 from improto.client import Timeouts
 from improto.errors import CannotConnect, Lost, Refused, UsageError
-from improto.messages import Invitation, Join, Message, OnlineUsers
+from improto.messages import Goodbye, Invitation, Join, Message, OnlineUsers
 from improto.states import State
-from improto.user import Backoff, Item, Reconnected
+from improto.user import Backoff, Reconnected
 from improto.wire import Rate
+from loops import on_loop, upto
 from network import full, named, silent
 from programs import DEADLINE
-from test_asyncio_binding import on_loop, serving
-from test_threads_binding import serving as serving_elsewhere
-
-T = TypeVar("T", bound=Item)
 
 
 async def block(url: str) -> None:
@@ -49,18 +48,10 @@ async def listed(session: Session) -> Mapping[str, tuple[str, ...]]:
             return await session.list_conversations()
 
 
-async def upto(session: Session, kind: type[T]) -> T:
-    """Take what arrives up to the first of a kind."""
-    async for item in session:
-        if isinstance(item, kind):
-            return item
-    raise AssertionError(f"the session ended before {kind}")
-
-
 @on_loop
 async def test_conversation() -> None:
     """Two users who speak different codecs meet: each request has a call, each event arrives."""
-    async with serving() as (_, port):
+    async with serving.on_asyncio() as (_, port):
         url = f"tcp://127.0.0.1:{port}"
         async with connect(url, "ann", codec="ascii") as ann, connect(url, "bo", status="here") as bo:
             await ann.invite("bo")
@@ -82,7 +73,7 @@ async def test_conversation() -> None:
 @on_loop
 async def test_calls_while_somebody_iterates() -> None:
     """A call gets its reply while another task takes what arrives, and from several tasks at once."""
-    async with serving() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+    async with serving.on_asyncio() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
         heard: list[object] = []
 
         async def listen() -> None:
@@ -99,7 +90,7 @@ async def test_calls_while_somebody_iterates() -> None:
 @on_loop
 async def test_too_fast() -> None:
     """A list that comes too fast ends its own call, and what later calls give is newer than they are (FLOW-11)."""
-    async with serving(rate=Rate(20.0, burst=3, patience=10_000)) as (_, port):
+    async with serving.on_asyncio(rate=Rate(20.0, burst=3, patience=10_000)) as (_, port):
         url = f"tcp://127.0.0.1:{port}"
         async with connect(url, "ann") as ann, connect(url, "bo") as bo:
             refused = list[Refused]()
@@ -118,7 +109,7 @@ async def test_too_fast() -> None:
 @on_loop
 async def test_call_before_what_arrived_is_looked_at() -> None:
     """A call gets its reply though more has arrived than is read ahead."""
-    async with serving() as (_, port):
+    async with serving.on_asyncio() as (_, port):
         url = f"tcp://127.0.0.1:{port}"
         async with connect(url, "ann") as ann, connect(url, "bo") as bo:
             await bo.invite("ann")
@@ -138,7 +129,7 @@ async def test_call_before_what_arrived_is_looked_at() -> None:
 @on_loop
 async def test_refused() -> None:
     """Who is not taken gets Refused with the code, and the connection is closed."""
-    async with serving() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann"):
+    async with serving.on_asyncio() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann"):
         with pytest.raises(Refused) as refused:
             async with connect(f"tcp://127.0.0.1:{port}", "ann"):
                 pass
@@ -150,7 +141,7 @@ async def test_refused() -> None:
 @on_loop
 async def test_goodbye_at_the_end_of_the_block() -> None:
     """However the block ends, the user goes offline, and what it raised comes out."""
-    async with serving() as (server, port):
+    async with serving.on_asyncio() as (server, port):
         with pytest.raises(KeyError):
             await block(f"tcp://127.0.0.1:{port}")
         assert server.service.hub.online == {}
@@ -166,7 +157,7 @@ async def test_goodbye_at_the_end_of_the_block() -> None:
 @on_loop
 async def test_timeout() -> None:
     """`receive` waits for so many seconds; nothing is lost by that."""
-    async with serving() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+    async with serving.on_asyncio() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
         with pytest.raises(TimeoutError):
             await silence(ann)
         async with connect(f"tcp://127.0.0.1:{port}", "bo") as bo:
@@ -196,7 +187,7 @@ async def test_reconnect_without_backoff() -> None:
 @on_loop
 async def test_reconnect() -> None:
     """With `reconnect` the session outlives its server: it says so, and goes on with the next one."""
-    async with serving() as (server, port):
+    async with serving.on_asyncio() as (server, port):
         url = f"tcp://127.0.0.1:{port}"
         async with connect(url, "ann", reconnect=Backoff(first=0.01, most=0.01)) as ann:
             async with connect(url, "bo"):
@@ -207,7 +198,7 @@ async def test_reconnect() -> None:
             await server.close()
             with pytest.raises(Lost):
                 await ask(ann)
-            async with serving(port=port) as (again, _):
+            async with serving.on_asyncio(port=port) as (again, _):
                 assert await upto(ann, Reconnected) == Reconnected((id,))
                 assert list(again.service.hub.online) == ["ann"]
                 assert await ann.list_conversations() == {}
@@ -216,7 +207,7 @@ async def test_reconnect() -> None:
 @on_loop
 async def test_giving_up() -> None:
     """When no new connection can be made, the iteration ends with the reason."""
-    async with serving() as (server, port):
+    async with serving.on_asyncio() as (server, port):
         reconnect = Backoff(first=0.01, most=0.01, attempts=3)
         async with connect(f"tcp://127.0.0.1:{port}", "ann", reconnect=reconnect) as ann:
             await server.close()
@@ -227,7 +218,7 @@ async def test_giving_up() -> None:
 @on_loop
 async def test_leaving_while_there_is_no_connection() -> None:
     """Who leaves between two attempts does not wait for the next."""
-    async with serving() as (server, port):
+    async with serving.on_asyncio() as (server, port):
         async with connect(f"tcp://127.0.0.1:{port}", "ann", reconnect=Backoff(first=1000.0)) as ann:
             await server.close()
             with pytest.raises(Lost):
@@ -238,7 +229,7 @@ async def test_leaving_while_there_is_no_connection() -> None:
 @on_loop
 async def test_lost() -> None:
     """Without `reconnect` the loss comes out of the iteration and of every call, after what arrived before."""
-    async with serving() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+    async with serving.on_asyncio() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
         await server.close()
         with pytest.raises(Lost):
             await upto(ann, Reconnected)
@@ -260,14 +251,14 @@ def test_after_its_loop() -> None:
         with pytest.raises(UsageError, match="a connection that is closed"):
             await session.list_conversations()
 
-    with serving_elsewhere() as (_, port):
+    with serving.with_threads() as (_, port):
         asyncio.run(go_on(asyncio.run(begin(f"tcp://127.0.0.1:{port}"))))
 
 
 @on_loop
 async def test_address_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the addresses of a name, one that does not answer keeps none of the others from being tried."""
-    async with serving() as (_, port):
+    async with serving.on_asyncio() as (_, port):
         named(monkeypatch, "several", ["127.0.0.2", "127.0.0.1"])
         with silent("127.0.0.2", port):
             async with connect(f"tcp://several:{port}", "ann", timeouts=Timeouts(connect=4.0)) as ann:
@@ -290,3 +281,85 @@ async def test_addresses_that_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     named(monkeypatch, "several", ["127.0.0.2", "127.0.0.1"])
     with pytest.raises(CannotConnect, match=rf"^no server at tcp://several:{port} \(Connection refused\);"):
         await dial(f"tcp://several:{port}")
+
+
+@on_loop
+async def test_no_server() -> None:
+    """Where nobody listens, the error says so and how to start a server."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(CannotConnect, match="improto serve"):
+        await dial(f"tcp://127.0.0.1:{port}", "json")
+
+
+@on_loop
+async def test_misuse() -> None:
+    """A client that sends out of order is stopped by an error before anything goes out (CLIENT-1)."""
+    async with serving.on_asyncio() as (_, port):
+        session = await dial(f"tcp://127.0.0.1:{port}", "json")
+        with pytest.raises(UsageError, match="JOIN"):
+            session.request(Join("1"))
+        session.close()
+
+
+@pytest.mark.parametrize("data", [b"MESSAGE cposix\nsystem\n.", b""], ids=["nonsense", "end of stream"])
+@on_loop
+async def test_session_closes_at_its_end(data: bytes) -> None:
+    """After bytes behind which nothing can be read, or after the server's end, the client reports and closes (CLIENT-18)."""
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        if not data:
+            writer.write_eof()
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        session = await dial(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", "pickle")
+        with pytest.raises(Lost):
+            _ = [item async for item in session]
+        await ended.wait()
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["reading", "busy"])
+@on_loop
+async def test_goodbye_while_somebody_iterates(busy: bool) -> None:
+    """GOODBYE while somebody waits for the next item, or handles one, ends that in order and closes (CLIENT-20)."""
+    async with serving.on_asyncio() as (server, port):
+        ann = await dial(f"tcp://127.0.0.1:{port}")
+        await ann.register("ann")
+        handled = asyncio.Event()
+
+        async def rest() -> None:
+            if busy:
+                await handled.wait()
+            async for _ in ann:
+                pass
+
+        reading = asyncio.create_task(rest())
+        await asyncio.sleep(0)  # so that it waits
+        leaving = asyncio.create_task(ann.goodbye())
+        await asyncio.sleep(0)
+        handled.set()
+        await asyncio.gather(reading, leaving)
+        while server.service.hub.online:
+            await asyncio.sleep(0)
+
+
+@on_loop
+async def test_reset_after_goodbye() -> None:
+    """A server that resets the connection after GOODBYE ends the iteration as silently as one that closes (CLIENT-20)."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        writer.transport.abort()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        session = await dial(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", "json")
+        session.request(Goodbye())
+        assert [item async for item in session] == []

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from ground import BINDINGS, Binding, grounded
-from improto.codec import available, load
+from improto.codec import available, load_all
 from improto.server import Hub
 from improto.service import Service
 from improto_conformance.addresses import Tls
@@ -38,7 +38,7 @@ def checked(binding: Binding, codecs: Sequence[str]) -> list[Result]:
     """Run all checks that fit, in these codecs."""
     settings = Settings(Profile(), jobs=16, codecs=codecs)
     if binding is MEMORY:
-        return run(in_process(lambda: Service(Hub(), [load(name) for name in available()])), CHECKS, settings)
+        return run(in_process(lambda: Service(Hub(), load_all())), CHECKS, settings)
     with grounded(binding, dict(_OPTIONS)) as ground, opened(ground.url, Tls(insecure=True)) as target:
         return run(target, CHECKS, settings)
 

@@ -1,25 +1,21 @@
 """Tests of the conformance suite: it passes what is right, fails what is wrong, and says which is which."""
 
-import asyncio
 import json
 import re
 import socket
-import subprocess
 import sys
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from improto.codec import available, load
+from improto.codec import available, load_all
 from improto.messages import Error, Invitation, Message
 from improto.server import Hub, Policy
 from improto.service import Service
 from improto_conformance import runner
-from improto_conformance.broken import BROKEN, Broken, serve
+from improto_conformance.broken import BROKEN
 from improto_conformance.check import Check
 from improto_conformance.checks import CHECKS
 from improto_conformance.complaints import Complaint, Inconclusive
@@ -29,49 +25,13 @@ from improto_conformance.links import CUTS
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
 from improto_conformance.runner import Settings, conduct, run
-from improto_conformance.targets import Target, in_process, tcp
+from improto_conformance.targets import in_process, tcp
 from improto_conformance.transcript import Entry, Event, Transcript
 from improto_spec import clauses
-from programs import DEADLINE, IMPROTO, Programs
+from programs import IMPROTO, Programs, check
+from upstreams import standing
 
 REFERENCE = f"cmd:{IMPROTO} serve --settle 0.02 --port {{port}}"
-
-
-@contextmanager
-def serving(broken: Broken) -> Generator[Target]:
-    """Run a broken server on a loop of its own."""
-    ready = threading.Event()
-    ports: list[int] = []
-    loop = asyncio.new_event_loop()
-
-    def note(port: int) -> None:
-        ports.append(port)
-        ready.set()
-
-    task = loop.create_task(serve(broken, 0, note))
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        assert ready.wait(DEADLINE)
-        yield tcp("127.0.0.1", ports[0])
-    finally:
-
-        async def stop() -> None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-        asyncio.run_coroutine_threadsafe(stop(), loop).result(DEADLINE)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-def check(*arguments: str) -> tuple[int, str]:
-    """Run `improto check server` and give exit code and output."""
-    done = subprocess.run(
-        [IMPROTO, "check", "server", *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def test_reference(tmp_path: Path) -> None:
@@ -98,8 +58,8 @@ def test_private_reference() -> None:
 def test_broken_servers_on_sockets(name: str) -> None:
     """A broken server fails over TCP just as well."""
     checks = [check for check in CHECKS if check.clause == BROKEN[name].clause]
-    with serving(BROKEN[name]) as address:
-        results = run(address, checks, Settings(Profile(["ascii"]), timeout=1.0))
+    with standing(name) as port:
+        results = run(tcp("127.0.0.1", port), checks, Settings(Profile(["ascii"]), timeout=1.0))
     assert Verdict.FAILED in {result.verdict for result in results}
 
 
@@ -107,8 +67,8 @@ def test_broken_servers_on_sockets(name: str) -> None:
 def test_nothing_else_is_blamed(name: str) -> None:
     """Checks that have nothing to do with what is broken pass."""
     checks = [check for check in CHECKS if check.clause.startswith(("STATUS", "LEAVE-3", "GOODBYE-3"))]
-    with serving(BROKEN[name]) as address:
-        results = run(address, checks, Settings(Profile(["ascii"]), jobs=1))
+    with standing(name) as port:
+        results = run(tcp("127.0.0.1", port), checks, Settings(Profile(["ascii"]), jobs=1))
     assert {result.verdict for result in results} == {Verdict.PASSED}
 
 
@@ -255,7 +215,7 @@ def test_chatty_server(tmp_path: Path) -> None:
 
 def reference(*, private: bool = False) -> Service:
     """Make the reference server."""
-    return Service(Hub(Policy(private=private)), [load(name) for name in available()])
+    return Service(Hub(Policy(private=private)), load_all())
 
 
 def test_private_in_process() -> None:

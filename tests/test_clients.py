@@ -1,17 +1,15 @@
 """Tests of the checks of clients: what they say of clients that are wrong, and of others that are right."""
 
-import io
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from improto.cli import main
+from drivers import check
 from improto.codec import load
 from improto.messages import (
     AnyMessage,
@@ -262,14 +260,6 @@ while data := server.recv(65536):
         break
 server.close()
 """
-
-
-def check(*arguments: str) -> tuple[int, str]:
-    """Run `improto check client` here and give exit code and output."""
-    said = io.StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
-        code = main(["check", "client", *arguments])
-    return code, said.getvalue()
 
 
 ONLY = ("--only", "CLIENT-1/*", "--only", "CLIENT-16/*", "--only", "CLIENT-18/client/100000-levels")

@@ -1,30 +1,18 @@
 """Tests of the driver protocol: our own driver, and drivers that break a rule each."""
 
-import io
 import re
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
-from improto.cli import main
+from drivers import DRIVERS, OWN, check, edited
 from improto_conformance.clients.lines import RULES, NoDriver
 from improto_conformance.clients.probe import probe
 from improto_conformance.clients.subjects import Driven
 from runtimes import needs_node
 
 ROOT = Path(__file__).parent.parent
-DRIVERS = ROOT / "examples" / "drivers"
-OWN = DRIVERS / "own_driver.py"
-
-
-def check(*arguments: str) -> tuple[int, str]:
-    """Run `improto check client` here and give exit code and output."""
-    said = io.StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
-        code = main(["check", "client", *arguments])
-    return code, said.getvalue()
 
 
 def test_own_client() -> None:
@@ -41,16 +29,6 @@ def test_node_client() -> None:
     assert code == 0, output
     assert "left out" not in output
     assert output.endswith("0.0 s in expired waits\nCONFORMANT\n")
-
-
-def edited(tmp_path: Path, *edits: tuple[str, str]) -> list[str]:
-    """Give the command of our own driver with something in its text changed."""
-    text = OWN.read_text()
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    (tmp_path / "driver.py").write_text(text)
-    return [sys.executable, str(tmp_path / "driver.py")]
 
 
 ANSWER = 'tell(**{await driver.do(command): command["do"]})'

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 import improto_conformance
-from improto.codec import available, load
+from improto.codec import load_all
 from improto.server import Hub, Policy
 from improto.service import Service
 from improto_conformance import NotConformant, ServerChecks, check_server
@@ -18,7 +18,7 @@ from programs import Programs
 
 def make(*, private: bool = False) -> Service:
     """Make the reference server."""
-    return Service(Hub(Policy(private=private)), [load(name) for name in available()])
+    return Service(Hub(Policy(private=private)), load_all())
 
 
 def test_conformant() -> None:

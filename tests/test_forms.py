@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from improto.codec import Codec, available, load
+from improto.codec import Codec, load, load_all
 from improto.limits import Limits
 from improto.messages import AnyMessage, Error, Register, Role, Status
 from improto.server import Hub
@@ -29,7 +29,7 @@ JSON = load("json")
 
 def reference(*codecs: Codec) -> Service:
     """Make the reference server."""
-    return Service(Hub(), codecs or [load(name) for name in available()])
+    return Service(Hub(), codecs or load_all())
 
 
 def checked(make: Callable[[], Service], *names: str, codecs: list[str] | None = None) -> list[Result]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers import OWN
 from improto.cli import USAGE, main
 from improto.service import Service
 from improto_conformance.broken import BROKEN
@@ -18,7 +19,6 @@ from improto_conformance.runner import Settings, conduct
 from improto_conformance.transcript import Entry
 from improto_conformance.variants import VARIANTS
 
-OWN = Path(__file__).parent.parent / "examples" / "drivers" / "own_driver.py"
 SERVER = "inproc:test_fuzz_rounds:make"
 
 

@@ -1,71 +1,33 @@
-"""Tests of who may register: certificates, peers of Unix sockets, and a hook that takes its time."""
+"""Tests of TLS: whom the certificates of either end let in, and what is said while TLS begins and ends."""
 
 import asyncio
-import os
 import socket
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Final, cast
 
 import pytest
 import trustme
 
+from certificates import CA, client_side, server_side, show
 from improto.bindings import threads, websocket
 from improto.bindings.asyncio import Server, StreamLink, connect, dial
-from improto.bindings.sockets import ServerTLS, certified_name, free_path, system_reason, unix_listener
-from improto.codec import available, load
-from improto.errors import CannotConnect, InvalidMessage, Lost, Refused, UsageError
+from improto.bindings.sockets import ServerTLS, certified_name
+from improto.codec import load, load_all
+from improto.errors import CannotConnect, Lost, Refused, UsageError
 from improto.links import Phase
-from improto.messages import Register
 from improto.server import Hub, Policy
 from improto.service import Bounds, Peer, Service
+from loops import on_loop
 from network import neighbours
 from programs import DEADLINE
-from test_asyncio_binding import on_loop
-
-CA = trustme.CA()
-UNUSABLE: Final = {"torn": "\ud800", "no-text": cast(str, False)}
-"""Name → what a hook gives that no message can hold."""
-
-
-def authority(ca: trustme.CA) -> str:
-    """Give the certificate that others are to trust."""
-    return ca.cert_pem.bytes().decode()
-
-
-def show(context: ssl.SSLContext, certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """Have one end show a certificate."""
-    with certificate.private_key_and_cert_chain_pem.tempfile() as path:
-        context.load_cert_chain(path)
-    return context
-
-
-def server_side(*, demanding: bool = True, trusted: trustme.CA = CA) -> ssl.SSLContext:
-    """Make the server's end, which perhaps demands certificates that an authority has signed."""
-    context = show(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), CA.issue_cert("localhost"))
-    if demanding:
-        context.load_verify_locations(cadata=authority(trusted))
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def client_side(name: str | None = None, ca: trustme.CA = CA) -> ssl.SSLContext:
-    """Make a client's end, which perhaps shows a certificate for a name."""
-    context = ssl.create_default_context(cadata=authority(CA))
-    if name is None:
-        return context
-    return show(context, ca.issue_cert("someone@example.org", common_name=name or None))
 
 
 @asynccontextmanager
 async def tls_server(tls: ServerTLS) -> AsyncGenerator[tuple[Server, str]]:
     """Run a server behind TLS, and give its URL."""
-    service = Service(
-        Hub(Policy(settle=0.02)), [load(name) for name in available()], bounds=Bounds(linger=0.2)
-    )
+    service = Service(Hub(Policy(settle=0.02)), load_all(), bounds=Bounds(linger=0.2))
     server = Server(service)
     _, port = await server.listen("127.0.0.1", 0, tls=tls)
     try:
@@ -316,162 +278,3 @@ async def test_end_in_several_ways_at_once() -> None:
                 async for _ in ann:
                     pass
     assert made[0].phase is Phase.OVER
-
-
-@asynccontextmanager
-async def deciding(
-    path: Path, admitted: dict[str, asyncio.Event]
-) -> AsyncGenerator[tuple[Server, list[Peer]]]:
-    """Run a server on a Unix socket, with a hook that takes the named in when told to, and fails for `bad`."""
-    seen: list[Peer] = []
-
-    async def admit(peer: Peer, request: Register) -> str | None:
-        seen.append(peer)
-        if request.username == "bad":
-            raise ZeroDivisionError
-        if request.username in UNUSABLE:
-            return UNUSABLE[request.username]
-        if request.username == "cancelled":
-            raise asyncio.CancelledError
-        if request.username not in admitted:
-            return "you are not on the list"
-        await admitted[request.username].wait()
-        return None
-
-    service = Service(Hub(Policy(ask=True)), [load("pickle")], bounds=Bounds(linger=0.2))
-    server = Server(service, admit=admit)
-    await server.listen_unix(str(path))
-    try:
-        yield server, seen
-    finally:
-        await server.close()
-
-
-@on_loop
-async def test_admission(tmp_path: Path) -> None:
-    """The hook decides, may take its time while others are served, and sees who is at the other end (REGISTER-8)."""
-    path = tmp_path / "socket"
-    admitted = {"ann": asyncio.Event(), "bo": asyncio.Event()}
-    async with deciding(path, admitted) as (server, seen):
-        waiting = asyncio.create_task(online(f"unix:{path}", "ann"))
-        admitted["bo"].set()
-        assert await online(f"unix:{path}", "bo") == ["bo"]
-        assert server.service.hub.online == {}
-        assert not waiting.done()
-        admitted["ann"].set()
-        assert await waiting == ["ann"]
-        with pytest.raises(Refused, match="not on the list"):
-            await online(f"unix:{path}", "cy")
-        assert [peer.credentials for peer in seen] == [(os.getpid(), os.getuid(), os.getgid())] * 3
-        assert seen[0].address == f"uid {os.getuid()}"
-
-
-@pytest.mark.parametrize(
-    ("name", "error"), [("bad", ZeroDivisionError), *((name, InvalidMessage) for name in UNUSABLE)]
-)
-def test_admission_that_fails(tmp_path: Path, name: str, error: type[Exception]) -> None:
-    """Whoever the hook fails for, or refuses without words, is refused at once, and the loop is told of it."""
-    told: list[object] = []
-
-    async def main() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
-        async with deciding(tmp_path / "socket", {}):
-            with pytest.raises(Refused, match="try again later"):
-                await online(f"unix:{tmp_path / 'socket'}", name)
-
-    asyncio.run(main())
-    assert [type(each) for each in told] == [error]
-
-
-@on_loop
-async def test_admission_that_is_cancelled(tmp_path: Path) -> None:
-    """Whoever the hook gives up is refused, and does not wait until the time to register is over."""
-    async with deciding(tmp_path / "socket", {}):
-        with pytest.raises(Refused, match="try again later"):
-            await online(f"unix:{tmp_path / 'socket'}", "cancelled")
-
-
-@on_loop
-async def test_closing_while_undecided(tmp_path: Path) -> None:
-    """A server that closes does not wait for decisions."""
-    path = tmp_path / "socket"
-    async with deciding(path, {"ann": asyncio.Event()}) as (server, seen):
-        waiting = asyncio.create_task(online(f"unix:{path}", "ann"))
-        while not seen:
-            await asyncio.sleep(0)
-        await server.close()
-        with pytest.raises(Refused, match="shutting-down"):
-            await waiting
-
-
-@on_loop
-async def test_nothing_to_admit() -> None:
-    """A hook that would never be asked is a mistake."""
-
-    async def admit(peer: Peer, request: Register) -> str | None:
-        return None
-
-    with pytest.raises(UsageError, match="ask=True"):
-        Server(Service(Hub(), [load("json")]), admit=admit)
-
-
-@on_loop
-async def test_nobody_to_admit() -> None:
-    """A policy that asks about each REGISTER needs somebody to ask, or nobody could ever register."""
-    service = Service(Hub(Policy(ask=True)), [load("json")])
-    with pytest.raises(UsageError, match="admit"):
-        Server(service)
-    service.on_ask = lambda peer, request: None
-    Server(service)
-
-
-def test_path_that_cannot_be(tmp_path: Path) -> None:
-    """Where no socket can be made, the error names its path."""
-    path = str(tmp_path / "nowhere" / "socket")
-    with pytest.raises(FileNotFoundError) as told:
-        unix_listener(path)
-    assert told.value.filename == path
-
-
-def test_path_that_is_too_long(tmp_path: Path) -> None:
-    """Of a path that is too long for the system, just that is told."""
-    with pytest.raises(OSError, match="too long") as told:
-        unix_listener(str(tmp_path / ("x" * 200)))
-    assert system_reason(told.value) == "AF_UNIX path too long"
-
-
-@on_loop
-async def test_path_of_another_server(tmp_path: Path) -> None:
-    """A server that ends leaves the socket alone that another one has put in the place of its own."""
-    path = tmp_path / "socket"
-    server = Server(Service(Hub(), [load("pickle")]))
-    await server.listen_unix(str(path))
-    path.unlink()
-    with unix_listener(str(path)):
-        await server.close()
-        assert path.exists()
-
-
-def test_path_of_another_server_with_threads(tmp_path: Path) -> None:
-    """With threads, too."""
-    path = tmp_path / "socket"
-    server = threads.Server(Service(Hub(), [load("pickle")]))
-    server.listen_unix(str(path))
-    path.unlink()
-    with unix_listener(str(path)):
-        server.close()
-        assert path.exists()
-
-
-def test_path_of_another_file(tmp_path: Path) -> None:
-    """A file that is no socket is not removed to listen in its place."""
-    path = tmp_path / "file"
-    path.touch()
-    with pytest.raises(OSError, match="in use") as told:
-        free_path(str(path))
-    assert told.value.filename == str(path)
-    assert path.exists()
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(tmp_path / "socket"))
-    free_path(str(tmp_path / "socket"))
-    assert not (tmp_path / "socket").exists()

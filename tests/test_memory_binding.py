@@ -3,7 +3,7 @@
 import pytest
 
 from improto.bindings.memory import Link, Server
-from improto.codec import available, load
+from improto.codec import load, load_all
 from improto.messages import (
     Conversations,
     Goodbye,
@@ -22,7 +22,7 @@ JSON = load("json")
 
 def server(bounds: Bounds | None = None) -> Server:
     """Make a server with nobody connected."""
-    return Server(Service(Hub(Policy()), [load(name) for name in available()], bounds=bounds))
+    return Server(Service(Hub(Policy()), load_all(), bounds=bounds))
 
 
 def send(link: Link, *requests: Request) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+import serving
 from improto.bindings import asyncio as on_asyncio
 from improto.bindings import threads
 from improto.client import Timeouts
@@ -32,12 +33,9 @@ from improto.messages import (
     Status,
 )
 from improto.user import Backoff, Reconnected
+from loops import on_loop
 from programs import DEADLINE, Program, Programs
-from runtimes import each_runtime
-from test_asyncio_binding import on_loop
-from test_asyncio_binding import serving as serving_on_asyncio
-from test_peers import PEERS, lecture
-from test_threads_binding import serving
+from runtimes import PEERS, each_runtime, lecture
 
 BURST = 20
 
@@ -54,7 +52,7 @@ def asyncio_server(programs: Programs, gap: float) -> Generator[tuple[str, Calla
 @contextmanager
 def threads_server(programs: Programs, gap: float) -> Generator[tuple[str, Callable[[], object]]]:
     """Run a server with threads, and give its URL and what ends it."""
-    with serving(gap=gap) as (server, port):
+    with serving.with_threads(gap=gap) as (server, port):
         yield f"tcp://127.0.0.1:{port}", server.close
 
 
@@ -305,7 +303,7 @@ def test_gap_longer_than_the_time_to_write(reader: Reader) -> None:
 @on_loop
 async def test_gaps_are_no_silence() -> None:
     """A call waits for its reply from when it is out: the gaps before are no silence of the server."""
-    async with serving_on_asyncio() as (_, port):
+    async with serving.on_asyncio() as (_, port):
         url = f"tcp://127.0.0.1:{port}"
         async with on_asyncio.connect(url, "ann", timeouts=Timeouts(reply=2.5), gap=0.15) as me:
             for number in range(20):
@@ -447,7 +445,7 @@ def test_other_codecs_do_not_notice() -> None:
             await me.status("away")
             assert await me.list_conversations() == {}
 
-    with serving() as (_, port):
+    with serving.with_threads() as (_, port):
         url = f"tcp://127.0.0.1:{port}"
         asyncio.run(asyncio.wait_for(talk(url), DEADLINE))
         with threads.connect(url, "ann", codec="json", gap=LONG) as me:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers import OWN, edited
 from improto.cli import main
 from improto.codec import available
 from improto_conformance.broken import BROKEN
@@ -18,8 +19,7 @@ from improto_conformance.referee import Manner
 from improto_conformance.transcript import Event
 from improto_conformance.verdict import SERVER
 from programs import DEADLINE, IMPROTO, running
-from test_driver import OWN, edited
-from test_referee import at, serving
+from upstreams import at, standing
 
 
 def met(
@@ -54,7 +54,7 @@ def drivers() -> Iterator[Sequence[Driven]]:
 @pytest.mark.parametrize("session", DRIVEN)
 def test_nobody_is_to_blame(session: str, drivers: Sequence[Driven]) -> None:
     """Our own client and server get along in each session, and all that happened is in one transcript."""
-    with serving() as port:
+    with standing() as port:
         found = met(port, drivers, session)
     assert (found.blames, found.doubt, found.left_out) == ((), "", "")
     told = {entry.party for entry in found.transcript.entries if entry.event is Event.TOLD}
@@ -73,7 +73,7 @@ def test_nobody_is_to_blame(session: str, drivers: Sequence[Driven]) -> None:
 )
 def test_the_server_is_to_blame(name: str, session: str, drivers: Sequence[Driven]) -> None:
     """A broken server is blamed if a session shows it, and the clients are not."""
-    with serving(name) as port:
+    with standing(name) as port:
         found = met(port, drivers, session or "texts", timeout=0.5)
     parties = {blame.party for blame in found.blames}
     assert parties == ({SERVER} if session else set())
@@ -103,7 +103,7 @@ class Driver:'''
 def test_the_client_is_to_blame(clause: str, session: str, drivers: Sequence[Driven], tmp_path: Path) -> None:
     """A client that changes texts, or keeps ERRORs to itself, is blamed by its name; nobody else is."""
     bad = Driven(edited(tmp_path, WRONG[clause], ("class Driver:", SHORTENED.lstrip())))
-    with serving() as port:
+    with standing() as port:
         found = meet(
             at(port),
             [drivers[0], bad, drivers[2]],
@@ -120,7 +120,7 @@ def test_the_client_is_to_blame(clause: str, session: str, drivers: Sequence[Dri
 def test_left_out(drivers: Sequence[Driven], tmp_path: Path) -> None:
     """What a driver does not support ends the session, and nobody is blamed."""
     other = Driven(edited(tmp_path, ('line["codec"] not in available()', 'line["codec"] != "ascii"')))
-    with serving() as port:
+    with standing() as port:
         found = met(port, [other, *drivers[1:]], "texts")
     other.close()
     assert (found.left_out, found.blames) == ("the codec json", ())
@@ -138,7 +138,7 @@ while link.recv(1000):
 def test_clients_without_a_driver() -> None:
     """Clients that know nothing of the suite are shown what a user sees; our own one does nothing wrong, another does."""
     chat = [str(IMPROTO), "chat", "tcp://{host}:{port}", "{user}", "--codec", "{codec}"]
-    with serving() as port:
+    with standing() as port:
         good = met(port, [Lone(chat) for _ in NAMES], SHOWN, "ascii")
         wrong = met(port, [Lone([sys.executable, "-c", TWICE, "{port}", "{user}"])], SHOWN, "ascii")
     assert (good.blames, good.doubt) == ((), "")
@@ -147,7 +147,7 @@ def test_clients_without_a_driver() -> None:
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On the terminal each session has its line, blames have diagrams, and transcripts are kept."""
-    with serving("texts-stripped") as port:
+    with standing("texts-stripped") as port:
         options = [
             "--driver",
             f"{sys.executable} {OWN}",

@@ -3,28 +3,11 @@
 import re
 import signal
 import socket
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from programs import Program, Programs
-from runtimes import PYTHON2, each_runtime, needs_nc, needs_node, needs_python2
+from programs import Programs
+from runtimes import PEERS, each_runtime, lecture, needs_nc, needs_node, needs_python2, where
 
-PEERS = Path(__file__).with_name("peers")
 GAP = ("--gap", "0.15")  # long enough for a loaded machine: what is to come in two reads must not come in one
-
-
-def where(url: str) -> tuple[str, str]:
-    """Give host and port of an address as arguments."""
-    parts = urlsplit(url)
-    return str(parts.hostname), str(parts.port)
-
-
-def lecture(programs: Programs, url: str, name: str, python2: list[str] | None = PYTHON2) -> Program:
-    """Run the client written from the lecture, and wait until it is registered."""
-    assert python2 is not None
-    program = programs.run(*python2, PEERS / "lecture_client.py", *where(url), name, "here")
-    program.expect(rf"online .*{name}=here.*")
-    return program
 
 
 @needs_python2

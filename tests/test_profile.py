@@ -18,8 +18,7 @@ from improto_conformance.profile import Profile, profile_of
 from improto_conformance.results import Verdict
 from improto_conformance.runner import Settings, run
 from improto_conformance.targets import NoTarget, in_process
-from programs import running
-from test_check import check
+from programs import check, running
 
 DECLARED = [check for check in CHECKS if check.declared]
 SMALL = Limits(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from improto.codec import available, load
+from improto.codec import available, load, load_all
 from improto.messages import Role
 from improto.server import Hub
 from improto.service import Service
@@ -19,7 +19,7 @@ from improto_conformance.transcript import Event, Transcript
 
 def make() -> Service:
     """Make the reference server."""
-    return Service(Hub(), [load(name) for name in available()])
+    return Service(Hub(), load_all())
 
 
 def results(codec: str) -> list[Result]:

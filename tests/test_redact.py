@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from improto.codec import available, load
+from improto.codec import available, load, load_all
 from improto.messages import (
     AnyMessage,
     Conversations,
@@ -41,7 +41,7 @@ from programs import IMPROTO
 
 def reference() -> Service:
     """Make the reference server."""
-    return Service(Hub(), [load(name) for name in available()])
+    return Service(Hub(), load_all())
 
 
 def found(seen: Transcript, codec: str) -> list[tuple[str, int]] | None:

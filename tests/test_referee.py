@@ -6,16 +6,14 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 import pytest
 import trustme
 
-from improto.bindings.asyncio import Server
 from improto.cli import main
 from improto.codec import available, load
 from improto.messages import (
@@ -29,10 +27,7 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto.server import Hub, Policy
-from improto.service import Service
-from improto_conformance.addresses import Upstream
-from improto_conformance.broken import BROKEN, serve
+from improto_conformance.broken import BROKEN
 from improto_conformance.links import CUTS
 from improto_conformance.party import Stuck, Waits
 from improto_conformance.records import read
@@ -43,6 +38,7 @@ from improto_conformance.transcript import Event, Transcript
 from improto_conformance.verdict import SERVER, Judgement, judged
 from improto_conformance.wiretap import ENTRIES
 from programs import DEADLINE, IMPROTO, Program, Programs
+from upstreams import at, looping, standing
 
 
 class Watched:
@@ -58,27 +54,6 @@ class Watched:
     def connect(self) -> socket.socket:
         """Connect as a client."""
         return socket.create_connection(("127.0.0.1", self.port), DEADLINE)
-
-
-@contextmanager
-def looping() -> Generator[asyncio.AbstractEventLoop]:
-    """Run an event loop in a thread."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-def at(port: int) -> Upstream:
-    """Give a server on a port of this machine."""
-    found = tcp("127.0.0.1", port).upstream
-    assert found is not None
-    return found
 
 
 @contextmanager
@@ -102,35 +77,6 @@ def refereed(upstream: int, manner: Manner | None = None) -> Generator[Watched]:
         finally:
             asyncio.run_coroutine_threadsafe(referee.close(), loop).result(DEADLINE)
     assert watched.lines == []
-
-
-async def serve_reference(ready: Callable[[int], None]) -> None:
-    """Serve until cancelled."""
-    server = Server(Service(Hub(Policy(settle=0.01)), [load(name) for name in available()]))
-    ready((await server.listen("127.0.0.1", 0))[1])
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await server.close()
-
-
-@contextmanager
-def serving(broken: str = "") -> Generator[int]:
-    """Run the reference, or a broken server, and give its port."""
-    ports: SimpleQueue[int] = SimpleQueue()
-    main = serve(BROKEN[broken], 0, ports.put) if broken else serve_reference(ports.put)
-    with looping() as loop:
-        task = asyncio.run_coroutine_threadsafe(main, loop)
-        try:
-            yield ports.get(timeout=DEADLINE)
-        finally:
-            task.cancel()
-            asyncio.run_coroutine_threadsafe(_others(), loop).result(DEADLINE)
-
-
-async def _others() -> None:
-    """Wait for all that runs besides."""
-    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
 @contextmanager
@@ -273,7 +219,7 @@ def talk(port: int, codec: str = "json", suffix: str = "") -> None:
 @pytest.mark.parametrize("codec", available())
 def test_nobody_is_blamed(codec: str) -> None:
     """Between the reference and the suite's parties nobody is blamed; when all are offline a transcript is complete."""
-    with serving() as port, refereed(port) as watched:
+    with standing() as port, refereed(port) as watched:
         talk(watched.port, codec)
         talk(watched.port, codec)
     assert [judged(seen, alone=True) for seen in watched.seen] == [Judgement(())] * 2
@@ -294,7 +240,7 @@ def test_nobody_is_blamed(codec: str) -> None:
 )
 def test_broken_servers_are_blamed(name: str) -> None:
     """A broken server is blamed for the clause that it violates, and nobody else for anything."""
-    with serving(name) as port, refereed(port) as watched:
+    with standing(name) as port, refereed(port) as watched:
         talk(watched.port)
     blames = [blame for seen in watched.seen for blame in judged(seen, alone=True).blames]
     assert {blame.party for blame in blames} == {SERVER}
@@ -303,7 +249,7 @@ def test_broken_servers_are_blamed(name: str) -> None:
 
 def test_broken_clients_are_blamed() -> None:
     """A client that violates a clause is blamed by its name, and not the server that refuses what it sends."""
-    with serving() as port, refereed(port) as watched:
+    with standing() as port, refereed(port) as watched:
         stage = Stage(tcp("127.0.0.1", watched.port).begin(), load("json"), "", Waits(DEADLINE))
         (ann,) = stage.enter("ann")
         ann.send(SendMessage("7", "hello"))
@@ -317,7 +263,7 @@ def test_broken_clients_are_blamed() -> None:
 
 def test_strangers() -> None:
     """Nobody is blamed for what users do who are connected to the server itself."""
-    with serving() as port, refereed(port) as watched:
+    with standing() as port, refereed(port) as watched:
         stage = Stage(tcp("127.0.0.1", port).begin(), load("json"), "", Waits(DEADLINE))
         zoe, _ = stage.enter("zoe", "ann")
         talk(watched.port, suffix="'")
@@ -338,7 +284,7 @@ def test_strangers() -> None:
 def test_too_much() -> None:
     """A recording that is full is handed in; then bytes are just passed on, until all users are offline."""
     asked = b"LIST_CONVERSATIONS\n"
-    with serving() as port, refereed(port) as watched:
+    with standing() as port, refereed(port) as watched:
         with watched.connect() as client:
             thread = sent(client, b"REGISTER ann x\n" + asked * 11_000 + b"GOODBYE\n")
             assert drained(client).count(b"CONVERSATIONS\n") == 11_000
@@ -351,7 +297,7 @@ def test_too_much() -> None:
 
 def test_reset_is_remembered() -> None:
     """Where somebody broke off, the transcript goes on until the server has shown that it knows."""
-    with serving() as port, refereed(port) as watched:
+    with standing() as port, refereed(port) as watched:
         stage = Stage(tcp("127.0.0.1", watched.port).begin(), load("json"), "", Waits(DEADLINE))
         stage.enter("ann")[0].reset()
         stage.close()
@@ -422,7 +368,7 @@ def test_other_transports(scheme: str, programs: Programs, tmp_path: Path) -> No
 
 def test_command_blames(programs: Programs) -> None:
     """Whoever is wrong is named on the terminal, and the exit code is 1."""
-    with serving("texts-stripped") as port:
+    with standing("texts-stripped") as port:
         referee, url = refereeing(programs, "--upstream", f"127.0.0.1:{port}", "--codec", "json")
         talk(urlsplit(url).port or 0)
         referee.expect(r"the server violates MESSAGE-4: ann was to receive .* \(entry \d+\)")
@@ -432,7 +378,7 @@ def test_command_blames(programs: Programs) -> None:
 
 def test_command_sees_nothing(programs: Programs) -> None:
     """Without traffic there is no verdict."""
-    with serving() as port:
+    with standing() as port:
         code, lines = interrupted(refereeing(programs, "--upstream", f"tcp://127.0.0.1:{port}")[0])
     assert (code, lines[-1]) == (4, "NO VERDICT: no message was seen")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from improto.cli import main
-from improto.codec import available, load
+from improto.codec import load, load_all
 from improto.errors import UsageError
 from improto.messages import AnyMessage, Invitation, Invite, Join, OnlineUsers, Register, SendMessage
 from improto.server import Hub, Policy
@@ -34,7 +34,7 @@ AREAS = ("JOIN", "SEND", "CONV", "GOODBYE", "CONN-25", "JSON")
 
 def make() -> Service:
     """Make the reference."""
-    return Service(Hub(Policy(settle=0.02)), [load(name) for name in available()])
+    return Service(Hub(Policy(settle=0.02)), load_all())
 
 
 def results(target: Target, codec: str = "json", *areas: str) -> list[Result]:

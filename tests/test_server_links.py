@@ -2,7 +2,7 @@
 
 import pytest
 
-from improto.codec import available, load
+from improto.codec import load, load_all
 from improto.errors import UsageError
 from improto.links import Link, Links, Phase
 from improto.messages import Invite, Join, ListConversations, Register, Request, SendMessage
@@ -41,9 +41,7 @@ class World:
     def __init__(self, bounds: Bounds = BOUNDS, **options: float) -> None:
         """Begin at second 0 with nobody connected."""
         self.now = 0.0
-        service = Service(
-            Hub(Policy(settle=1000.0, repeat=1000.0)), [load(name) for name in available()], bounds=bounds
-        )
+        service = Service(Hub(Policy(settle=1000.0, repeat=1000.0)), load_all(), bounds=bounds)
         self.links = Links(
             service,
             connections=int(options.get("connections", 100)),

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from improto.codec import Codec, available, load
+from improto.codec import Codec, load, load_all
 from improto.errors import UsageError
 from improto.messages import (
     Code,
@@ -416,7 +416,7 @@ def test_invalid_comes_before_the_rate() -> None:
 @pytest.mark.parametrize("first", [b"{", b"REGISTER (", b"\0\0", b"REGISTER b"])
 def test_refusal_as_soon_as_the_codec_is_known(first: bytes) -> None:
     """A connection that is refused is told so when its codec is known, before a whole message has come (FLOW-13)."""
-    service = Service(Hub(), [load(name) for name in available()])
+    service = Service(Hub(), load_all())
     peer = service.connect(0.0, "too many")
     service.receive(peer, first)
     service.turn(0.0)

@@ -10,19 +10,20 @@ from improto.codec import available, load
 from improto.messages import Goodbye, Invite, Join, ListConversations, Register, SendMessage, Status
 from improto.service import Service
 from improto_conformance.broken import BROKEN
+from improto_conformance.checks import CHECKS
 from improto_conformance.copies import in_memory
 from improto_conformance.party import Waits
 from improto_conformance.profile import Profile
 from improto_conformance.records import Record, from_file, to_file
 from improto_conformance.replay import replay
 from improto_conformance.results import Verdict
+from improto_conformance.runner import Settings, conduct
 from improto_conformance.shrink import Shrunk, acts, shrink, violation
 from improto_conformance.stage import Stage
 from improto_conformance.targets import Target, in_process
 from improto_conformance.transcript import Transcript
 from improto_conformance.variants import VARIANTS
-from test_referee import serving
-from test_replay import results
+from upstreams import standing
 
 PROFILE = Profile(available())
 COPY = BROKEN["texts-stripped"].copy()
@@ -98,9 +99,9 @@ def test_same_each_time() -> None:
 @pytest.mark.parametrize("name", ["ids-used-again", "second-leaves-pass"])
 def test_minimal(name: str) -> None:
     """Without any one of the actions that are left, the server does not violate the clause."""
-    failed = next(
-        each for each in results(target(name), "json", BROKEN[name].clause) if each.verdict is Verdict.FAILED
-    )
+    checks = [check for check in CHECKS if check.clause == BROKEN[name].clause]
+    results = conduct(target(name), checks, Settings(Profile(["json"]), jobs=1))
+    failed = next(each for each in results if each.verdict is Verdict.FAILED)
     whole = replayed(name, failed.transcript, settle=True)
     complaint = violation(whole, PROFILE)
     assert complaint is not None
@@ -144,7 +145,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_command_on_sockets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It works on a server that is there already, too."""
     to_file(Record(talk(), codec="json"), tmp_path / "long.jsonl")
-    with serving("messages-lost-in-unknown-conversations") as port:
+    with standing("messages-lost-in-unknown-conversations") as port:
         assert (
             main(["shrink", str(tmp_path / "long.jsonl"), f"tcp://127.0.0.1:{port}", "--timeout", "0.1"]) == 1
         )

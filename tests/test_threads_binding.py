@@ -7,8 +7,8 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar, cast
@@ -16,42 +16,24 @@ from typing import TypeVar, cast
 import pytest
 import trustme
 
+import serving
+from certificates import client_side, server_side
 from improto.bindings.threads import Server, Session, connect, dial
 from improto.bindings.threads.stream import Stream
 from improto.client import Timeouts
-from improto.codec import available, load
+from improto.codec import load, load_all
 from improto.errors import CannotConnect, Lost, Refused, UsageError
 from improto.messages import Error, Invitation, Join, Message, OnlineUsers, Register, Request, Status
-from improto.server import Hub, Policy
+from improto.server import Hub
 from improto.service import Bounds, Observer, Service
 from improto.states import State
 from improto.user import Backoff, Item, Reconnected
 from improto.wire import Rate
 from network import full, named, silent
-from test_identity import client_side, server_side
 
-CODECS = [load(name) for name in available()]
+CODECS = load_all()
 DEADLINE = 20.0
 T = TypeVar("T", bound=Item)
-
-
-@contextmanager
-def serving(
-    bounds: Bounds | None = None,
-    *,
-    rate: Rate | None = None,
-    port: int = 0,
-    gap: float = 0.0,
-    connections: int = 100,
-) -> Generator[tuple[Server, int]]:
-    """Run a server on a free port, unless it is given; afterwards no thread of it is left."""
-    service = Service(Hub(Policy(settle=0.02)), CODECS, bounds=bounds or Bounds(linger=0.2), rate=rate)
-    server = Server(service, gap=gap, connections=connections)
-    _, taken = server.listen("127.0.0.1", port)
-    try:
-        yield server, taken
-    finally:
-        server.close()
 
 
 def upto(session: Session, kind: type[T]) -> T:
@@ -91,7 +73,7 @@ def listed(session: Session) -> Mapping[str, tuple[str, ...]]:
 def test_slow_reader() -> None:
     """A reader that stops is closed in the end, and meanwhile others hear everything (FLOW-5, FLOW-7)."""
     with (
-        serving(Bounds(events=200_000, flush=0.1, linger=0.1)) as (server, port),
+        serving.with_threads(Bounds(events=200_000, flush=0.1, linger=0.1)) as (server, port),
         connect(f"tcp://127.0.0.1:{port}", "ann") as ann,
         socket.socket() as slow,
     ):
@@ -116,7 +98,7 @@ def test_slow_reader() -> None:
 
 def test_reset() -> None:
     """A reset in mid-message takes the user offline, and the name is free (CONN-19)."""
-    with serving() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+    with serving.with_threads() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
         bad = socket.create_connection(("127.0.0.1", port))
         bad.sendall(b"REGISTER bo x\nSEND_MESS")
         while "bo" not in upto(ann, OnlineUsers).users:
@@ -129,13 +111,16 @@ def test_reset() -> None:
 
 def test_connections_too_many() -> None:
     """A connection beyond the limit is told so (FLOW-13)."""
-    with serving(connections=1) as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann"):
+    with serving.with_threads(connections=1) as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann"):
         assert b"forbidden" in raw(port, b"REGISTER bo x\n")
 
 
 def test_gap() -> None:
     """With a gap, each message to a pickle peer comes in a read of its own (LECTURE-1)."""
-    with serving(gap=0.05) as (_, port), socket.create_connection(("127.0.0.1", port), DEADLINE) as peer:
+    with (
+        serving.with_threads(gap=0.05) as (_, port),
+        socket.create_connection(("127.0.0.1", port), DEADLINE) as peer,
+    ):
         peer.sendall(b"REGISTER (S'ann'\nS''\nl.LIST_CONVERSATIONSLIST_CONVERSATIONSGOODBYE")
         reads = list(iter(lambda: peer.recv(65536), b""))
     assert [data.split(b" ")[0] for data in reads] == [b"ONLINE_USERS", b"CONVERSATIONS", b"CONVERSATIONS"]
@@ -144,7 +129,7 @@ def test_gap() -> None:
 def test_no_thread_is_left() -> None:
     """When server and clients have closed, none of their threads runs, and no connection is counted."""
     before = threading.active_count()
-    with serving() as (server, port):
+    with serving.with_threads() as (server, port):
         for _ in range(50):
             with connect(f"tcp://127.0.0.1:{port}", "ann"):
                 pass
@@ -183,7 +168,7 @@ def test_turn_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_kick() -> None:
     """Whoever is kicked is told why and closed; a name that nobody has is refused, and nothing happens (ERROR-10)."""
-    with serving() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+    with serving.with_threads() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
         with pytest.raises(UsageError, match="'bo'"):
             server.kick("bo", "spam")
         server.kick("ann", "spam")
@@ -226,7 +211,7 @@ def test_close_that_fails() -> None:
 
 def test_shutdown() -> None:
     """A server that is closed tells everybody (ERROR-9)."""
-    with serving() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+    with serving.with_threads() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
         server.close()
         with pytest.raises(Lost):
             upto(ann, Reconnected)
@@ -234,7 +219,7 @@ def test_shutdown() -> None:
 
 def test_listen_after_the_end(tmp_path: Path) -> None:
     """A server that was closed listens nowhere any more, and says so."""
-    with serving() as (server, _):
+    with serving.with_threads() as (server, _):
         server.close()
         with pytest.raises(UsageError, match="closed"):
             server.listen("127.0.0.1", 0)
@@ -267,7 +252,7 @@ def test_shutdown_where_listening_sockets_cannot_be(monkeypatch: pytest.MonkeyPa
 def test_unix(tmp_path: Path) -> None:
     """Server and client meet on a Unix socket, which is removed at the end."""
     path = tmp_path / "socket"
-    with serving() as (server, _):
+    with serving.with_threads() as (server, _):
         server.listen_unix(str(path))
         with connect(f"unix:{path}", "ann") as ann:
             assert list(ann.view.online) == ["ann"]
@@ -277,7 +262,7 @@ def test_unix(tmp_path: Path) -> None:
 
 def test_certificate() -> None:
     """Who shows a certificate can register under its common name only, and who shows none not at all."""
-    with serving() as (server, _):
+    with serving.with_threads() as (server, _):
         _, port = server.listen("127.0.0.1", 0, tls=server_side())
         url = f"tls://localhost:{port}"
         with connect(url, "ann", tls=client_side("ann")) as ann:
@@ -294,7 +279,7 @@ def test_another_authority() -> None:
     """A function as `tls` gives the context of each new connection, so an authority can be taken away."""
     other = trustme.CA()
     contexts = [server_side()]
-    with serving() as (server, _):
+    with serving.with_threads() as (server, _):
         _, port = server.listen("127.0.0.1", 0, tls=lambda: contexts[-1])
         url = f"tls://localhost:{port}"
         with connect(url, "ann", tls=client_side("ann")) as before:
@@ -308,7 +293,7 @@ def test_another_authority() -> None:
 
 def test_much_at_once_in_both_directions() -> None:
     """Behind TLS, too, a client that writes much and reads at the same time gets everything, in order (CLIENT-17)."""
-    with serving() as (server, _):
+    with serving.with_threads() as (server, _):
         _, port = server.listen("127.0.0.1", 0, tls=server_side(demanding=False))
         url = f"tls://localhost:{port}"
         with connect(url, "ann", tls=client_side()) as ann, connect(url, "bo", tls=client_side()):
@@ -327,7 +312,7 @@ def test_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def found(*_: object, **__: object) -> list[object]:  # no name is like that everywhere
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in hosts]
 
-    with serving() as (server, _):
+    with serving.with_threads() as (server, _):
         with monkeypatch.context() as patched:
             patched.setattr(socket, "getaddrinfo", found)
             first, port = server.listen("localhost", 0)
@@ -342,7 +327,7 @@ def test_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_address_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the addresses of a name, one that does not answer keeps none of the others from being tried."""
-    with serving() as (_, port), silent("127.0.0.2", port):
+    with serving.with_threads() as (_, port), silent("127.0.0.2", port):
         named(monkeypatch, "several", ["127.0.0.2", "127.0.0.1"])
         with connect(f"tcp://several:{port}", "ann", timeouts=Timeouts(connect=4.0)) as ann:
             assert list(ann.view.online) == ["ann"]
@@ -358,20 +343,26 @@ def test_full_socket(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["chat..example", "x" * 64])
 def test_no_host(host: str) -> None:
     """What can be no host is refused."""
-    with serving() as (server, _), pytest.raises(UsageError, match="neither an address nor a name"):
+    with (
+        serving.with_threads() as (server, _),
+        pytest.raises(UsageError, match="neither an address nor a name"),
+    ):
         server.listen(host, 0)
 
 
 @pytest.mark.parametrize("port", [65_536, 99_999])
 def test_no_port(port: int) -> None:
     """What is no port is refused; the system would take another one."""
-    with serving() as (server, _), pytest.raises(UsageError, match=f"from 0 to 65535, and not {port}"):
+    with (
+        serving.with_threads() as (server, _),
+        pytest.raises(UsageError, match=f"from 0 to 65535, and not {port}"),
+    ):
         server.listen("127.0.0.1", port)
 
 
 def test_no_handshake() -> None:
     """What is no TLS ends its connection alone, and who says nothing holds nobody up."""
-    with serving() as (server, _):
+    with serving.with_threads() as (server, _):
         _, port = server.listen("127.0.0.1", 0, tls=server_side(demanding=False))
         with socket.create_connection(("127.0.0.1", port)):
             with pytest.raises(Lost):
@@ -382,7 +373,7 @@ def test_no_handshake() -> None:
 
 def test_conversation() -> None:
     """Two users who speak different codecs meet: each request has a call, each event arrives."""
-    with serving() as (_, port):
+    with serving.with_threads() as (_, port):
         url = f"tcp://127.0.0.1:{port}"
         with connect(url, "ann", codec="ascii") as ann, connect(url, "bo", status="here") as bo:
             ann.invite("bo")
@@ -402,7 +393,7 @@ def test_conversation() -> None:
 
 def test_calls_while_somebody_iterates() -> None:
     """A call gets its reply while another thread takes what arrives."""
-    with serving() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+    with serving.with_threads() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
         heard: list[object] = []
         listening = threading.Thread(target=lambda: heard.extend(ann))
         listening.start()
@@ -415,7 +406,7 @@ def test_calls_while_somebody_iterates() -> None:
 
 def test_too_fast() -> None:
     """A list that comes too fast ends its own call, and what later calls give is newer than they are (FLOW-11)."""
-    with serving(rate=Rate(20.0, burst=3, patience=10_000)) as (_, port):
+    with serving.with_threads(rate=Rate(20.0, burst=3, patience=10_000)) as (_, port):
         url = f"tcp://127.0.0.1:{port}"
         with connect(url, "ann") as ann, connect(url, "bo") as bo:
             with pytest.raises(Refused) as refused:
@@ -429,7 +420,7 @@ def test_too_fast() -> None:
 
 def test_call_before_what_arrived_is_looked_at() -> None:
     """A call gets its reply though more has arrived than is read ahead."""
-    with serving() as (_, port):
+    with serving.with_threads() as (_, port):
         url = f"tcp://127.0.0.1:{port}"
         with connect(url, "ann") as ann, connect(url, "bo") as bo:
             bo.invite("ann")
@@ -448,7 +439,7 @@ def test_call_before_what_arrived_is_looked_at() -> None:
 
 def test_refused() -> None:
     """Who is not taken gets Refused with the code."""
-    with serving() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann"):
+    with serving.with_threads() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann"):
         with pytest.raises(Refused) as refused:
             connect(f"tcp://127.0.0.1:{port}", "ann").__enter__()
         assert refused.value.code == "name-in-use"
@@ -456,7 +447,7 @@ def test_refused() -> None:
 
 def test_goodbye_at_the_end_of_the_block() -> None:
     """At the end of the block the user goes offline, and can send nothing more."""
-    with serving() as (server, port):
+    with serving.with_threads() as (server, port):
         with connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
             assert online(server) == ["ann"]
         assert online(server) == []
@@ -496,14 +487,14 @@ def test_reconnect_without_backoff() -> None:
 
 def test_reconnect() -> None:
     """With `reconnect` the session outlives its server: it says so, and goes on with the next one."""
-    with serving() as (server, port):
+    with serving.with_threads() as (server, port):
         url = f"tcp://127.0.0.1:{port}"
         with connect(url, "ann", reconnect=Backoff(first=0.01, most=0.01)) as ann:
             ann.join("7")
             server.close()
             with pytest.raises(Lost):
                 ask(ann)
-            with serving(port=port) as (again, _):
+            with serving.with_threads(port=port) as (again, _):
                 assert upto(ann, Reconnected) == Reconnected(("7",))
                 assert online(again) == ["ann"]
                 assert ann.list_conversations() == {}
@@ -511,7 +502,7 @@ def test_reconnect() -> None:
 
 def test_giving_up() -> None:
     """When no new connection can be made, the iteration ends with the reason."""
-    with serving() as (server, port):
+    with serving.with_threads() as (server, port):
         reconnect = Backoff(first=0.01, most=0.01, attempts=3)
         with connect(f"tcp://127.0.0.1:{port}", "ann", reconnect=reconnect) as ann:
             server.close()
@@ -521,7 +512,7 @@ def test_giving_up() -> None:
 
 def test_leaving_while_there_is_no_connection() -> None:
     """Who leaves between two attempts does not wait for the next."""
-    with serving() as (server, port):
+    with serving.with_threads() as (server, port):
         with connect(f"tcp://127.0.0.1:{port}", "ann", reconnect=Backoff(first=1000.0)) as ann:
             server.close()
             with pytest.raises(Lost):
@@ -533,7 +524,7 @@ def test_leaving_while_there_is_no_connection() -> None:
 
 def test_no_thread_for_a_client() -> None:
     """A client for which the system gives no thread cannot connect."""
-    with serving() as (_, port):
+    with serving.with_threads() as (_, port):
         before = threading.stack_size(2**62)
         try:
             with pytest.raises(CannotConnect, match="thread"):
@@ -554,7 +545,7 @@ def test_no_more_threads(spared: int, monkeypatch: pytest.MonkeyPatch) -> None:
         left[0] -= 1
         begin(thread)
 
-    with serving() as (server, port):
+    with serving.with_threads() as (server, port):
         monkeypatch.setattr(threading.Thread, "start", start)
         with socket.create_connection(("127.0.0.1", port), 15.0) as refused:
             assert refused.recv(1) == b""

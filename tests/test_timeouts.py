@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from certificates import client_side
 from improto.bindings import asyncio as on_asyncio
 from improto.bindings import threads, websocket
 from improto.bindings.threads.stream import Stream
@@ -21,8 +22,7 @@ from improto.server import Hub, Policy
 from improto.service import Peer, Service
 from improto.user import Backoff, Reconnected, User
 from improto_codecs.json_codec import JsonCodec
-from test_asyncio_binding import on_loop
-from test_identity import client_side
+from loops import on_loop
 
 SHORT = Timeouts(reply=0.2, write=0.2, goodbye=0.2)  # a busy machine may need longer to connect
 DEADLINE = 15.0

@@ -3,7 +3,7 @@
 import pytest
 
 from improto_conformance.verdict import SERVER, Judgement, judged
-from test_judge import ANN, BO, JOINED, TALK, seen
+from scripts import ANN, BO, JOINED, TALK, seen
 
 ZOE = "ann > REGISTER ann x; ann < ROSTER ann=x zoe=y;"
 

@@ -3,14 +3,12 @@
 import asyncio
 import gc
 import socket
-import ssl
 import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
-import trustme
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -18,6 +16,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+import serving
+from certificates import client_side, server_side
 from improto.bindings import asyncio as asyncio_binding
 from improto.bindings.asyncio import Server
 from improto.bindings.websocket import connect, dial, listen
@@ -27,8 +27,7 @@ from improto.errors import CannotConnect, Lost, UsageError
 from improto.messages import Invitation, Message, OnlineUsers
 from improto.user import Backoff, Reconnected
 from improto.wire import Fault
-from test_asyncio_client import upto
-from test_websocket_binding import on_loop, serving
+from loops import on_loop, upto
 
 
 @asynccontextmanager
@@ -54,7 +53,7 @@ ROSTER = '{"type":"ONLINE_USERS","users":{"ann":""}}'
 @on_loop
 async def test_conversation(codec: str) -> None:
     """Two users meet, in each codec; a long text and a large roster arrive whole."""
-    async with serving() as (_, port):
+    async with serving.on_websocket() as (_, port):
         url = f"ws://127.0.0.1:{port}/chat"
         async with connect(url, "ann", codec=codec) as ann, connect(url, "bo", status=200 * "é") as bo:
             await ann.invite("bo")
@@ -70,7 +69,7 @@ async def test_conversation(codec: str) -> None:
 @on_loop
 async def test_listeners_share_a_hub() -> None:
     """Who comes by WebSocket meets who comes by TCP."""
-    async with serving() as (server, port):
+    async with serving.on_websocket() as (server, port):
         _, tcp = await server.listen("127.0.0.1", 0)
         async with (
             asyncio_binding.connect(f"tcp://127.0.0.1:{tcp}", "bo"),
@@ -89,7 +88,7 @@ async def test_reconnect_without_backoff() -> None:
 @on_loop
 async def test_reconnect() -> None:
     """With `reconnect` the session outlives its server."""
-    async with serving() as (server, port):
+    async with serving.on_websocket() as (server, port):
         url = f"ws://127.0.0.1:{port}"
         async with connect(url, "ann", reconnect=Backoff(first=0.01, most=0.01)) as ann:
             await server.close()
@@ -125,12 +124,8 @@ async def test_reconnect_after_a_reset() -> None:
 @on_loop
 async def test_tls() -> None:
     """wss:// trusts whom it is told to trust, and nobody else."""
-    ca = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
-    trusting = ssl.create_default_context(cadata=ca.cert_pem.bytes().decode())
-    async with serving(tls=context) as (_, port):
-        async with connect(f"wss://localhost:{port}", "ann", tls=trusting) as ann:
+    async with serving.on_websocket(tls=server_side(demanding=False)) as (_, port):
+        async with connect(f"wss://localhost:{port}", "ann", tls=client_side()) as ann:
             assert await ann.list_conversations() == {}
         with pytest.raises(CannotConnect, match="not trusted"):
             await dial(f"wss://localhost:{port}")
@@ -151,7 +146,7 @@ async def test_no_url(url: str) -> None:
 @on_loop
 async def test_no_websocket() -> None:
     """Where something else listens, or speaks other codecs, the answer says so."""
-    async with serving(codecs=["ascii"]) as (server, port):
+    async with serving.on_websocket(codecs=["ascii"]) as (server, port):
         _, tcp = await server.listen("127.0.0.1", 0)
         with pytest.raises(CannotConnect, match="HTTP 400; check the address, and the codec"):
             await dial(f"ws://127.0.0.1:{port}")
@@ -206,7 +201,7 @@ async def test_close_code(code: int, told: str) -> None:
 @on_loop
 async def test_connecting_is_cancelled(turns: int) -> None:
     """Whenever somebody stops to connect, nothing is left that complains."""
-    async with serving() as (_, port):
+    async with serving.on_websocket() as (_, port):
         dialing = asyncio.create_task(dial(f"ws://127.0.0.1:{port}"))
         for _ in range(turns):
             await asyncio.sleep(0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from improto.codec import Codec, LengthCodec, LineCodec, available, build, detect, load
+from improto.codec import Codec, LengthCodec, LineCodec, build, detect, load_all
 from improto.errors import DecodeError, UsageError
 from improto.limits import Limits
 from improto.messages import (
@@ -470,7 +470,7 @@ def test_segmentation_does_not_matter(pieces: list[bytes], codecs: list[Codec], 
 
 def test_limits_that_make_guessing_impossible() -> None:
     """With several codecs no request may have 2**24 bytes: its length would not begin with 00 (CODEC-13)."""
-    codecs = [load(name) for name in available()]
+    codecs = load_all()
     with pytest.raises(UsageError, match="lower limit"):
         Connection(Role.SERVER, codecs, Limits(request=2**24))
     Connection(Role.SERVER, codecs[:1], Limits(request=2**24))
