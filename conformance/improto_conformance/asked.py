@@ -126,8 +126,7 @@ def _ways(
     if messages:
         return [hearing(list(_unwrapped(sent, codec, limits)))]
     if all(_is_plain(entry, codec, limits) for _, entry in sent):
-        framing = len(codec.frame(b""))
-        return [hearing([_measured(index, entry, codec, limits, framing) for index, entry in sent])]
+        return [hearing([_measured(index, entry, codec, limits) for index, entry in sent])]
     pieces = [(index, _bytes(entry, codec)) for index, entry in sent]
     told, rest = _told(pieces)
     if told == name and rest == pieces:
@@ -186,11 +185,11 @@ def _is_plain(entry: Entry, codec: Codec, limits: Limits) -> bool:
     return len(entry.data) <= limits.greeting or entry.data == codec.frame(codec.encode(entry.item))
 
 
-def _measured(index: int, entry: Entry, codec: Codec, limits: Limits, framing: int) -> Asked:
-    """Take a message as it was sent, if it is short enough; so many bytes of it are framing."""
+def _measured(index: int, entry: Entry, codec: Codec, limits: Limits) -> Asked:
+    """Take a message as it was sent, if it is short enough."""
     assert isinstance(entry.item, Request)
     data = _bytes(entry, codec)
-    size = len(data) - framing  # LIMIT-1
+    size = len(unframed(codec, data))  # LIMIT-1
     if size > limits.request:  # LIMIT-2
         return Asked(index, Flaw(Code.TOO_LARGE, fatal=True), short=False)
     return Asked(index, entry.item, size <= limits.greeting, _others(data, codec))

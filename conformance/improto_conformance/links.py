@@ -3,6 +3,7 @@
 import socket
 import struct
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
@@ -81,10 +82,17 @@ class Refused(OSError):
 
 
 def unframed(codec: Codec, data: bytes) -> bytes:
-    """Give the payload of a message, which is given as it is on a stream."""
+    """Give the payload of a message, which is given as it is on a stream; `data` itself if that is no whole frame."""
     if isinstance(codec, LengthCodec):
         return data[len(codec.frame(b"")) :]
-    return data.removesuffix(b"\n") if isinstance(codec, LineCodec) else data
+    if isinstance(codec, LineCodec):
+        return data.removesuffix(b"\n")
+    # What stands around a payload may depend on its length.
+    size = bisect_right(range(len(data) + 1), len(data), key=lambda size: len(codec.frame(bytes(size)))) - 1
+    both = zip(codec.frame(b"0" * size), codec.frame(b"1" * size), strict=False)
+    start = next((at for at, (zero, one) in enumerate(both) if zero != one), 0)
+    payload = data[start : start + size]
+    return payload if codec.frame(payload) == data else data
 
 
 class SocketLink:

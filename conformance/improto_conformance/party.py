@@ -15,7 +15,7 @@ from improto.errors import DecodeError, ImprotoError
 from improto.limits import Limits
 from improto.messages import AnyMessage, Conversations, ListConversations, OnlineUsers, Response, Role
 from improto_conformance.extensions import is_extension
-from improto_conformance.links import Connect, MessageLink, Misframed
+from improto_conformance.links import Connect, MessageLink, Misframed, unframed
 from improto_conformance.transcript import RESET, Entry, Event, Transcript
 
 __all__ = ["Lost", "Party", "Stuck", "Unfit", "Waits"]
@@ -129,7 +129,7 @@ class Party:
         """Raise Unfit if the server's limits and the default limits judge what is to be sent differently."""
         if self._limits is None:
             return
-        size = len(data) - len(self.codec.frame(b""))
+        size = len(unframed(self.codec, data))
 
         def fits(limits: Limits) -> tuple[bool, bool]:
             within = size <= limits.payload(Role.CLIENT, registered=bool(self.roster))

@@ -1,0 +1,49 @@
+"""Tests of the suite with a codec that frames its payloads in another way than the project's own codecs."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from improto.codec import Codec, load
+from improto.server import Hub
+from improto.service import Service
+from improto_conformance import Profile, check_codec, check_server
+from improto_conformance.links import unframed
+from netstrings import Netstrings
+
+
+@pytest.fixture
+def codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Codec:
+    """Have the codec found by its name."""
+    info = tmp_path / "netstrings-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: netstrings\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(
+        "[improto.codecs]\nnetstrings = netstrings:Netstrings\n", encoding="utf-8"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    return load("netstrings")
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 99, 100, 65_536])
+def test_payload(size: int) -> None:
+    """The payload in a frame is found, however long what stands around it is."""
+    payload = b"1" * size
+    assert unframed(Netstrings(), Netstrings().frame(payload)) == payload
+
+
+@pytest.mark.parametrize("data", [b"", b",", b"1:a", b"01:a,", b"2:ab,3:abc,"])
+def test_no_frame(data: bytes) -> None:
+    """What is not exactly one frame counts as a whole."""
+    assert unframed(Netstrings(), data) == data
+
+
+def test_codec(codec: Codec) -> None:
+    """It passes the checks of codecs."""
+    check_codec(codec)
+
+
+def test_server(codec: Codec) -> None:
+    """A server that speaks it passes all checks that fit it, since sizes are those of payloads (LIMIT-1)."""
+    assert len(check_server(lambda: Service(Hub(), [codec]), Profile([codec.name]))) > 100
