@@ -54,9 +54,9 @@ class Stage:
         """Connect parties and register them, one after the other."""
         return [self.register(self.connect(label)) for label in labels]
 
-    def register(self, party: Party) -> Party:
-        """Register a party by its name."""
-        party.send(Register(party.name, "here"))
+    def register(self, party: Party, name: str = "") -> Party:
+        """Register a party by its name, or by one that was somebody else's."""
+        party.send(Register(name or party.name, "here"))
         party.wait_for(OnlineUsers)
         return party
 

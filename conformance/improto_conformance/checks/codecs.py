@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from improto.codec import Codec, available, load
-from improto.messages import Goodbye, Invite, Join, Leave, Register, SendMessage, Status
+from improto.messages import Code, Goodbye, Invite, Join, Leave, Register, SendMessage, Status
 from improto_conformance.abstract import abstract
 from improto_conformance.alike import difference
 from improto_conformance.check import Complaints, check
@@ -37,6 +37,42 @@ def one_story(stage: Stage) -> None:
 
 
 one_story.needs = tuple(available())
+
+
+@check("CODEC-1", "rosters come to each user in the user's codec", codecs=(available()[0],))
+def rosters_in_each(stage: Stage) -> None:
+    parties = [stage.register(stage.connect(name, load(name))) for name in available()]
+    parties[0].send(Status("busy"))
+    for party in parties:
+        party.wait_to_see(parties[0].name, "busy")
+
+
+rosters_in_each.needs = one_story.needs
+
+
+@rosters_in_each.judge
+def _(seen: Transcript) -> Complaints:
+    for name in seen.codecs:
+        if not any(roster.users.get(seen.name(available()[0])) == "busy" for roster in seen.rosters(name)):
+            yield f"the user who speaks {name} was to be shown a status"
+
+
+@check("REGISTER-4", "a name is in use in whatever codec its user speaks", codecs=(available()[0],))
+def in_use_in_each(stage: Stage) -> None:
+    stage.enter("ann")
+    for name in available()[1:]:
+        other = stage.connect(name, load(name))
+        other.send(Register(stage.transcript.name("ann"), ""), deliberate=True)
+        other.wait(lambda _: True, "an answer to REGISTER")
+
+
+in_use_in_each.needs = one_story.needs
+
+
+@in_use_in_each.judge
+def _(seen: Transcript) -> Complaints:
+    for name in available()[1:]:
+        yield from seen.expect(name, [Code.NAME_IN_USE])
 
 
 def _tell(stage: Stage, codec: Codec) -> None:

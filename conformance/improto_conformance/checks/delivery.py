@@ -106,7 +106,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION])
 
 
-@check("SEND-6", "a user who is not a member cannot send", policy="open")
+@check("SEND-6", "a user who is not a member cannot send")
 def from_outside(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     [cy] = stage.enter("cy")
@@ -139,11 +139,15 @@ def _(seen: Transcript) -> Complaints:
 
 @check(
     "SEND-2",
-    "each of 65 members, as many as one INVITE makes, is shown to all and gets each message",
+    "each of 65 members, as many as one INVITE makes, gets each message, and so does one who comes uninvited",
     defaults=True,
 )
 def many_members(stage: Stage) -> None:
-    parties = stage.talk(*_MANY)
+    parties = [*stage.talk(*_MANY)]
+    if not stage.profile.private:
+        parties += stage.enter("one more")
+        parties[-1].send(Join(stage.transcript.conversation))
+        parties[-1].barrier()
     stage.mark("said")
     for party in (parties[0], parties[-1]):
         party.send(SendMessage(stage.transcript.conversation, "to all"))
@@ -153,10 +157,9 @@ def many_members(stage: Stage) -> None:
 
 @many_members.judge
 def _(seen: Transcript) -> Complaints:
-    for party in _MANY:
-        yield from seen.expect(
-            party, [seen.said(each, "to all") for each in (_MANY[0], _MANY[-1])], since="said"
-        )
+    said = [seen.said(party, "to all") for party in (_MANY[0], *list(seen.codecs)[-1:])]
+    for party in seen.codecs:
+        yield from seen.expect(party, said, since="said")
     names = set(map(seen.name, _MANY))
     for roster in seen.rosters(_MANY[-1])[:1]:
         if missing := names - roster.users.keys():
@@ -239,20 +242,26 @@ def _(seen: Transcript) -> Complaints:
         yield f"60 messages were to be heard, and {len(heard['ann'])} were"
 
 
-@check("JOIN-11", "a user who joins late does not receive what was said before")
+@check("JOIN-11", "a user who joins late, or comes back, does not receive what was said before")
 def no_history(stage: Stage) -> None:
     ann, bo, cy = stage.enter("ann", "bo", "cy")
     id = stage.invite(ann, bo, cy)
+    bo.send(Join(id), Leave(id))
+    bo.barrier()
     ann.send(Join(id), SendMessage(id, "early"))
     ann.barrier()
     stage.mark("late")
-    cy.send(Join(id))
-    cy.barrier()
+    for party in (bo, cy):
+        party.send(Join(id))
+        party.barrier()
+    ann.send(SendMessage(id, "now"))
+    stage.barrier(ann, bo, cy)
 
 
 @no_history.judge
 def _(seen: Transcript) -> Complaints:
-    yield from seen.expect("cy", [], since="late")
+    for party in ("bo", "cy"):
+        yield from seen.expect(party, [seen.said("ann", "now")], since="late")
 
 
 @check("SEND-3", "the only member receives its own messages")

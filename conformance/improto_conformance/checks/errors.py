@@ -416,6 +416,20 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("other", codes)
 
 
+@check("ERROR-6", "a text that is too long is refused as such, whatever conversation it is for")
+def long_text_before_all_else(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    for id in (stage.invite(ann, bo), "no-such-id"):
+        ann.send(SendMessage(id, "x" * 8193), deliberate=True)
+    ann.barrier()
+
+
+@long_text_before_all_else.judge
+def _(seen: Transcript) -> Complaints:
+    invitation = Invitation(seen.conversation, seen.name("ann"))
+    yield from seen.expect("ann", [invitation, Code.INVALID, Code.INVALID])
+
+
 @check("ERROR-6", "an unknown conversation counts before a missing invitation", policy="private")
 def unknown_before_not_invited(stage: Stage) -> None:
     [ann] = stage.enter("ann")

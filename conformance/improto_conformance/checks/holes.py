@@ -16,7 +16,7 @@ from improto.messages import (
 )
 from improto_conformance.check import Complaints, check
 from improto_conformance.stage import Stage
-from improto_conformance.transcript import Transcript
+from improto_conformance.transcript import Event, Transcript
 
 
 @check("GOODBYE-8", "a user who has joined uninvited and goes offline is no longer a member", policy="open")
@@ -85,7 +85,9 @@ def _(seen: Transcript) -> Complaints:
 
 
 @check(
-    "CONN-17", "a client that has registered, or ended, in time gets no `timeout` later", seconds="register"
+    "CONN-17",
+    "a client that has registered, or ended, in time gets no `timeout`; one that only tries and asks gets it in time",
+    seconds="register",
 )
 def in_time(stage: Stage) -> None:
     stranger = stage.connect("stranger")
@@ -94,18 +96,56 @@ def in_time(stage: Stage) -> None:
     stranger.reset()
     [ann] = stage.enter("ann")
     entries, profile = stage.transcript.entries, stage.profile
-    over = entries[-1].time + 1.1 * profile.register
+    repeat = max(profile.repeat, profile.presence)
+    late = stage.connect("late")
+    late.send(Register(ann.name, ""), deliberate=True)
+    late.wait_for(Error)
+    begun = entries[-1].time
     stage.mark("in time")
-    while entries[-1].time < over:
-        ann.wait_for(OnlineUsers, within=max(profile.repeat, profile.presence))
+    while (passed := entries[-1].time - begun) < 0.3 * profile.register:
+        ann.wait_for(OnlineUsers, within=repeat)
+    if passed < 0.8 * profile.register:  # else there may be no time to answer
+        late.send(ListConversations(), deliberate=True)
+        late.wait_for(Error)
+    late.read_to_end(within=max(0.0, begun + profile.register - entries[-1].time))
+    while entries[-1].time < begun + 1.1 * profile.register:
+        ann.wait_for(OnlineUsers, within=repeat)
     ann.barrier()
 
 
 @in_time.judge
 def _(seen: Transcript) -> Complaints:
+    asked = [entry for entry in seen.of("late") if isinstance(entry.item, ListConversations)]
+    yield from seen.expect("late", [Code.NAME_IN_USE, *[Code.NOT_REGISTERED for _ in asked], Code.TIMEOUT])
+    yield from seen.expect_closed("late")
     yield from seen.expect("ann", [], since="in time")
     if not seen.lists("ann", since="in time"):
         yield "ann was to be served beyond the time to register"
+
+
+@check(
+    "CODEC-16",
+    "who says too little to tell the codec is not told that the time to register is over",
+    codecs=("ascii",),
+    transport="stream",
+    seconds="register",
+)
+def never_known(stage: Stage) -> None:
+    silent, hesitant = stage.connect("silent"), stage.connect("hesitant")
+    hesitant.send_bytes(b"GOOD")
+    for party in (silent, hesitant):
+        party.read_to_end(within=stage.profile.register)
+
+
+never_known.needs = ("json", "pickle")
+
+
+@never_known.judge
+def _(seen: Transcript) -> Complaints:
+    for party in ("silent", "hesitant"):
+        if any(entry.event in (Event.RECEIVED, Event.FAULT) for entry in seen.of(party)):
+            yield f"{party} was to receive nothing, since nobody knew the codec"
+        yield from seen.expect_closed(party)
 
 
 @check("ORDER-2", "what is said in two conversations in one write comes in that order")

@@ -158,6 +158,7 @@ _LIKE_BOB = (
         "b*",
         "b?b",
         "[b]ob",
+        "{b}ob",
         "^bob$",
         "x|bob",
         "bob;",

@@ -5,12 +5,15 @@ from collections.abc import Iterable, Iterator
 from improto.messages import (
     ERROR_TEXT,
     Code,
+    Conversations,
     Error,
     Goodbye,
     Invitation,
     Invite,
     Join,
     Leave,
+    ListConversations,
+    Message,
     OnlineUsers,
     Register,
     SendMessage,
@@ -22,16 +25,30 @@ from improto_conformance.stage import Stage
 from improto_conformance.transcript import Transcript
 
 
-@check("LIMIT-3", "before REGISTER a request over 4 KiB is too large")
+@check("LIMIT-3", "before REGISTER has succeeded, a request over 4 KiB is too large")
 def too_large_greeting(stage: Stage) -> None:
+    [bo] = stage.enter("bo")
     ann = stage.connect("ann")
-    ann.send(Register(ann.name, "x" * 5000), deliberate=True)
+    ann.send(Register(bo.name, ""), Register(ann.name, "x" * 5000), deliberate=True)
     ann.read_to_end()
 
 
 @too_large_greeting.judge
 def _(seen: Transcript) -> Complaints:
-    yield from seen.expect("ann", [Code.TOO_LARGE])
+    yield from seen.expect("ann", [Code.NAME_IN_USE, Code.TOO_LARGE])
+
+
+@check("LIMIT-2", "a request over 4 KiB may come in one write with the REGISTER before it")
+def behind_the_greeting(stage: Stage) -> None:
+    ann = stage.connect("ann")
+    long = SendMessage("no-such-id", "x" * 8000)
+    ann.send(Register(ann.name, "here"), long, ListConversations(), deliberate=True)
+    ann.wait_for(Conversations)
+
+
+@behind_the_greeting.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION])
 
 
 _BAD_NAMES = ("", "x" * 65, " x", "x ", "x\ty", "x\x7fy", "x\x85y", "x\u2028y", "x\u202ey", "x\u2066y")
@@ -263,17 +280,73 @@ def begun_by_others(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
     for _ in range(64):
         ann.send(Invite((bo.name,)))
-    ann.barrier()
-    bo.barrier()
+    stage.barrier(ann, bo)
     stage.mark("full")
-    bo.send(Invite((ann.name,)))
+    for _ in range(64):
+        bo.send(Invite((ann.name,)))
     bo.barrier()
 
 
 @begun_by_others.judge
 def _(seen: Transcript) -> Complaints:
-    invitations = [Invitation(id, seen.name("bo")) for id in seen.conversations[-1:]]
+    invitations = [Invitation(id, seen.name("bo")) for id in seen.conversations[64:]]
+    if len(invitations) != 64:
+        yield f"bo was to begin 64 conversations, too, and began {len(invitations)}"
     yield from seen.expect("bo", invitations, since="full")
+
+
+@check("JOIN-2", "a user may be a member of 64 conversations, and hears what is said in each", defaults=True)
+def in_many(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    for _ in range(64):
+        ann.send(Invite((bo.name,)))
+    stage.barrier(ann, bo)
+    ids = stage.transcript.conversations
+    stage.mark("invited")
+    for party in (bo, ann):
+        party.send(*map(Join, ids))
+        party.barrier()
+    ann.send(*[SendMessage(id, "hi") for id in ids])
+    stage.barrier(ann, bo)
+
+
+@in_many.judge
+def _(seen: Transcript) -> Complaints:
+    said = [Message(id, seen.name("ann"), "hi") for id in seen.conversations]
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, said, since="invited")
+
+
+_TALKERS = tuple(label + "\U0001f600" * 44 for label in ("ann", "bo", "cy"))
+
+
+@check(
+    "LIST-5",
+    "a list may be long: 128 conversations are all in it, with all members",
+    policy="open",
+    defaults=True,
+)
+def many_listed(stage: Stage) -> None:
+    ann, bo, cy = parties = stage.enter(*_TALKERS)
+    for initiator, other in ((ann, bo), (bo, ann)):
+        for _ in range(4):
+            initiator.send(*[Invite((other.name, cy.name))] * 16)
+            stage.barrier(initiator, *parties)  # so that all read what waits for them
+    for party in parties:
+        party.send(*map(Join, stage.transcript.conversations), Join("no-such-id"), deliberate=True)
+        party.wait_for(Error)
+    cy.barrier()
+
+
+@many_listed.judge
+def _(seen: Transcript) -> Complaints:
+    names = tuple(map(seen.name, _TALKERS))
+    if len(seen.conversations) != 128:
+        yield f"128 conversations were to be made, and {len(seen.conversations)} were"
+    for listed in seen.lists(_TALKERS[-1])[-1:]:
+        wrong = [id for id in seen.conversations if listed.conversations.get(id) != names]
+        if wrong:
+            yield f"all conversations were to be listed with three members, and {len(wrong)} were not, such as {wrong[0]}"
 
 
 @check(
@@ -298,11 +371,18 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("bo", [])
 
 
-@check("LIMIT-18", "for conversations that have ended with somebody's going offline others may be begun")
+@check(
+    "LIMIT-18",
+    "conversations count that their initiator has left, until somebody's going offline ends them; refused INVITEs do not",
+)
 def ended_by_going_offline(stage: Stage) -> None:
     ann, bo, cy = stage.enter("ann", "bo", "cy")
+    ann.send(Invite((stage.transcript.name("nobody"),)), deliberate=True)  # which does not count
     for _ in range(stage.profile.limits.living):
         ann.send(Leave(stage.invite(ann, bo)))
+    ann.barrier()
+    stage.mark("full")
+    ann.send(Invite((cy.name,)), deliberate=True)
     ann.barrier()
     bo.send(Goodbye())
     bo.read_to_end()
@@ -314,6 +394,7 @@ def ended_by_going_offline(stage: Stage) -> None:
 @ended_by_going_offline.judge
 def _(seen: Transcript) -> Complaints:
     made = [Invitation(id, seen.name("ann")) for id in seen.conversations[-1:]]
+    yield from seen.expect("ann", [Code.TOO_MANY], since="full", until="ended")
     yield from seen.expect("ann", made, since="ended")
     yield from seen.expect("cy", made, since="ended")
 

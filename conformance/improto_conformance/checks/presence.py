@@ -47,20 +47,41 @@ def _(seen: Transcript) -> Complaints:
             yield f"{party} received a roster without itself"
 
 
-@check("PRESENCE-4", "users who are online are shown who comes and goes")
+@check("PRESENCE-4", "users are shown who comes, who goes and who comes back, who is shown all of it, too")
 def come_and_go(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     [bo] = stage.enter("bo")
     ann.wait_to_see(bo.name, "here")
     bo.send(Goodbye())
     ann.wait_to_see(bo.name, None)
+    back = stage.register(stage.connect("back"), bo.name)
+    ann.wait_to_see(bo.name, "here")
+    ann.send(Status("busy"))
+    back.wait_to_see(ann.name, "busy")
 
 
 @come_and_go.judge
 def _(seen: Transcript) -> Complaints:
     shown = [seen.name("bo") in roster.users for roster in seen.rosters("ann")]
-    if [key for key, _ in groupby(shown)] not in ([True, False], [False, True, False]):
-        yield "bo was to appear once in the rosters of ann, and to disappear once"
+    if [key for key, _ in groupby(shown)][-3:] != [True, False, True]:
+        yield "bo was to appear in the rosters of ann, to disappear, and to appear again"
+    if not any(roster.users.get(seen.name("ann")) == "busy" for roster in seen.rosters("back")):
+        yield "who has come back was to be shown the new status of ann"
+
+
+@check("CONN-18", "users are shown that somebody has gone whose stream has ended", half_close=True)
+def gone_without_goodbye(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    ann.wait_to_see(bo.name, "here")
+    bo.half_close()
+    bo.read_to_end()
+    ann.wait_to_see(bo.name, None)
+
+
+@gone_without_goodbye.judge
+def _(seen: Transcript) -> Complaints:
+    if all(seen.name("bo") in roster.users for roster in seen.rosters("ann")):
+        yield "ann was to be shown that bo had gone"
 
 
 @check("STATUS-2", "a STATUS shows in the rosters of all, and has no reply of its own")
@@ -95,7 +116,10 @@ def _(seen: Transcript) -> Complaints:
 
 @check("ORDER-4", "a roster that follows a CONVERSATIONS shows what took effect before it")
 def fresh_roster(stage: Stage) -> None:
-    ann, bo = stage.enter("ann", "bo")
+    ann, bo, cy = stage.enter("ann", "bo", "cy")
+    ann.wait_to_see(cy.name, "here")
+    cy.send(Goodbye())
+    cy.read_to_end()
     bo.send(Status("changed"))
     stage.barrier(bo, ann)
     stage.mark("fresh")
@@ -104,8 +128,11 @@ def fresh_roster(stage: Stage) -> None:
 
 @fresh_roster.judge
 def _(seen: Transcript) -> Complaints:
-    if any(roster.users.get(seen.name("bo")) != "changed" for roster in seen.rosters("ann", since="fresh")):
-        yield "a roster after the barrier showed an older status of bo"
+    for roster in seen.rosters("ann", since="fresh"):
+        if roster.users.get(seen.name("bo")) != "changed":
+            yield "a roster after the barrier showed an older status of bo"
+        if seen.name("cy") in roster.users:
+            yield "a roster after the barrier showed cy, who had gone"
 
 
 @check("PRESENCE-2", "rosters after a change have everybody too, also those without a status")

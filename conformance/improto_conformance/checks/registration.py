@@ -4,10 +4,12 @@ from improto.messages import (
     Code,
     Error,
     Goodbye,
+    Invitation,
     Invite,
     Join,
     Leave,
     ListConversations,
+    Message,
     OnlineUsers,
     Register,
     SendMessage,
@@ -34,19 +36,19 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [])
 
 
-@check("REGISTER-3", "a second REGISTER is refused, and the user keeps the name")
+@check("REGISTER-3", "a second REGISTER is refused, the user keeps the name, and the other name stays free")
 def second_register(stage: Stage) -> None:
     [ann] = stage.enter("ann")
     ann.send(Register(stage.transcript.name("cy"), ""), deliberate=True)
     ann.barrier()
-    bo = stage.connect("bo")
-    stage.register(bo)
+    stage.enter("bo", "cy")
 
 
 @second_register.judge
 def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Code.ALREADY_REGISTERED])
     yield from seen.expect_open("ann")
+    yield from seen.expect("cy", [])
     for roster in seen.rosters("bo"):
         if seen.name("ann") not in roster.users or seen.name("cy") in roster.users:
             yield "after a refused second REGISTER the roster was to have the old name and not the new one"
@@ -134,6 +136,26 @@ def _unknown(codec: str) -> bytes:
         "msgpack": b"\0\0\0\x0e\x92\xaaFROBNICATE\xa1x",
         "pickle": b"FROBNICATE (S'x'\nl.",
     }[codec]
+
+
+@check(
+    "CONN-15",
+    "a client that was refused a name is a stranger still",
+    codecs=("ascii", "json", "msgpack", "pickle"),
+)
+def still_a_stranger(stage: Stage) -> None:
+    [ann] = stage.enter("ann")
+    other = stage.connect("other")
+    other.send(Register(ann.name, ""), ListConversations(), deliberate=True)
+    other.hear(2)
+    other.send_bytes(_unknown(other.codec.name))
+    other.read_to_end()
+
+
+@still_a_stranger.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("other", [Code.NAME_IN_USE, Code.NOT_REGISTERED, Code.UNKNOWN_COMMAND])
+    yield from seen.expect_closed("other")
 
 
 @check("GOODBYE-4", "a name is free as soon as its user has seen the end of the stream")
@@ -342,6 +364,40 @@ def _ann_as_before(seen: Transcript) -> Complaints:
 
 nothing_changes.judge(_ann_as_before)
 status_of_who_has_the_name.judge(_ann_as_before)
+
+
+def _speak_to_an_heir(stage: Stage) -> None:
+    """Have somebody who has taken a freed name be invited, join, and be told something."""
+    ann, bo = stage.talk("ann", "bo")
+    bo.send(Goodbye())
+    bo.read_to_end()
+    heir = stage.register(stage.connect("heir"), bo.name)
+    ann.send(Invite((bo.name,)))
+    id = heir.wait_for(Invitation).conversation
+    for party in (heir, ann):
+        party.send(Join(id))
+        party.barrier()
+    ann.send(SendMessage(id, "welcome"))
+    stage.barrier(ann, heir)
+
+
+@check("INVITATION-2", "who has taken a freed name is invited like everybody else")
+def heir_is_invited(stage: Stage) -> None:
+    _speak_to_an_heir(stage)
+
+
+@check("SEND-2", "who has taken a freed name hears what is said like everybody else")
+def heir_hears(stage: Stage) -> None:
+    _speak_to_an_heir(stage)
+
+
+def _heard_by_the_heir(seen: Transcript) -> Complaints:
+    id, ann = "".join(seen.conversations[-1:]), seen.name("ann")
+    yield from seen.expect("heir", [Invitation(id, ann), Message(id, ann, "welcome")])
+
+
+heir_is_invited.judge(_heard_by_the_heir)
+heir_hears.judge(_heard_by_the_heir)
 
 
 @check("GOODBYE-8", "all memberships and invitations of a user who goes offline end")

@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from improto.messages import Conversations, Goodbye, Invitation, OnlineUsers, Register, SendMessage, Status
+from improto.messages import (
+    Code,
+    Conversations,
+    Goodbye,
+    Invitation,
+    OnlineUsers,
+    Register,
+    SendMessage,
+    Status,
+)
 from improto_conformance.check import Complaints, check
 from improto_conformance.stage import Stage
 from improto_conformance.transcript import Transcript
@@ -163,3 +172,22 @@ def _(seen: Transcript) -> Complaints:
                 yield f"ann was to be shown {name!a} as {name!a}, and was shown {roster.users.get(name)!a}"
     for name in _EMPTY:
         yield from seen.expect(f"as {name}", [])
+
+
+_TITLES: Final = ("server", "Server", "admin", "root", "system", "all", "everybody", "you")
+
+
+@check("LIMIT-5", "no username is out of bounds, or in use, for what it says", alone=True)
+def names_with_a_meaning(stage: Stage) -> None:
+    for name in _TITLES:
+        party = stage.connect(f"as {name}")
+        party.send(Register(name, name), deliberate=True)
+        party.wait(lambda _: True, "an answer to REGISTER")
+        party.close()
+
+
+@names_with_a_meaning.judge
+def _(seen: Transcript) -> Complaints:
+    for name in _TITLES:
+        if seen.heard(f"as {name}") != [Code.FORBIDDEN]:  # the embedder may have its reasons (REGISTER-8)
+            yield from seen.expect(f"as {name}", [])

@@ -35,10 +35,12 @@ def _is_end(message: Response) -> bool:
     return isinstance(message, Error) and message.code == Code.SLOW_CONSUMER
 
 
-def _expect_all(seen: Transcript, party: str, texts: Sequence[str]) -> Complaints:
-    """Complain unless a party received all that ann said, or what came before its `slow-consumer`."""
+def _expect_all(
+    seen: Transcript, party: str, texts: Sequence[str], more: Sequence[AnyMessage] = ()
+) -> Complaints:
+    """Complain unless a party received all that ann said, and `more`, or what came before its `slow-consumer`."""
     heard = seen.heard(party, since="said")
-    wanted: list[AnyMessage | str] = [seen.said("ann", text) for text in texts]
+    wanted: list[AnyMessage | str] = [*[seen.said("ann", text) for text in texts], *more]
     if heard[-1:] == [Code.SLOW_CONSUMER]:
         wanted = [*wanted[: len(heard) - 1], Code.SLOW_CONSUMER]
     yield from seen.expect(party, wanted, since="said")
@@ -58,7 +60,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [seen.said("ann", "x" * 4000)] * 100, since="said")
 
 
-@check("FLOW-4", "a member that reads late has missed nothing")
+@check("FLOW-4", "a member that reads late has missed nothing, neither a message nor an invitation")
 def late_reader(stage: Stage) -> None:
     ann, late = stage.talk("ann", "late")
     stage.mark("said")
@@ -66,12 +68,16 @@ def late_reader(stage: Stage) -> None:
         ann.send(SendMessage(stage.transcript.conversation, f"{number} {'x' * 4000}"))
         if number % 5 == 4:
             ann.barrier()
+    ann.send(Invite((late.name,)), deliberate=True)  # late may be gone by then: FLOW-7
+    ann.barrier()
     _read_all(late)
 
 
 @late_reader.judge
 def _(seen: Transcript) -> Complaints:
-    yield from _expect_all(seen, "late", [f"{number} {'x' * 4000}" for number in range(100)])
+    invitations = [Invitation(id, seen.name("ann")) for id in seen.conversations[1:]]
+    texts = [f"{number} {'x' * 4000}" for number in range(100)]
+    yield from _expect_all(seen, "late", texts, invitations)
 
 
 def _wait_a_little(stage: Stage, number: int, text: str) -> None:
