@@ -11,8 +11,8 @@ import pytest
 from hypothesis import Phase, settings
 
 import improto_conformance
-from improto.codec import LengthCodec, Reader, build
-from improto.errors import DecodeError
+from improto.codec import Codec, LengthCodec, Reader, build
+from improto.errors import DecodeError, UsageError
 from improto.messages import AnyMessage, Code, Message, OnlineUsers, Role, SendMessage
 from improto_codecs.json_codec import JsonCodec
 from improto_conformance import CodecChecks, NotConformant, check_codec
@@ -462,6 +462,20 @@ def test_what_is_no_codec(codec: Right, words: str) -> None:
         check_codec(codec)
 
 
+@pytest.mark.parametrize("value", [Right, "json", None], ids=repr)
+def test_what_is_no_codec_at_all(value: object) -> None:
+    """The class of a codec, or its name, is not taken for a codec that is wrong."""
+    with pytest.raises(UsageError, match="give the codec itself"):
+        check_codec(cast(Codec, value))
+
+
+def test_what_has_to_be_so() -> None:
+    """A complaint comes with a note that says which check it is, and what that demands."""
+    with pytest.raises(NotConformant) as caught:
+        check_codec(Tidy(nfc))
+    assert "awkward_texts: " in caught.value.__notes__[0]
+
+
 def test_each_check_has_failed() -> None:
     """Each check finds some codec wrong."""
     assert [check.__name__ for check in CODEC_CHECKS] == list(dict.fromkeys(name for name, _ in WRONG))
@@ -469,7 +483,7 @@ def test_each_check_has_failed() -> None:
 
 def test_depth() -> None:
     """A codec that nests as deep as its parser can is found wrong."""
-    with pytest.raises(NotConformant, match="levels are"):
+    with pytest.raises(NotConformant, match="5 levels are unknown-command, and have to be malformed"):
         nesting(
             Careless(),
             lambda levels: b'{"type":"LATER","":' + b"[" * min(levels, 200) + b"]" * min(levels, 200) + b"}",

@@ -14,7 +14,8 @@ import tracemalloc
 import unittest
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
+from inspect import getdoc
 from typing import Any, ClassVar, Final, cast
 
 try:
@@ -27,7 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import HypothesisWarning
 
 from improto.codec import Codec
-from improto.errors import DecodeError
+from improto.errors import DecodeError, UsageError
 from improto.limits import DEPTH, Limits
 from improto.messages import (
     COMMANDS,
@@ -52,6 +53,7 @@ from improto_conformance.codec_calls import (
     require,
     shown,
 )
+from improto_conformance.embed import NotConformant
 from improto_conformance.extremes import AWKWARD, awkward, filled, least, smallest, worst_texts
 from improto_conformance.reading import Found, drain
 from improto_conformance.strategies import messages, mutations, segmentations
@@ -68,11 +70,12 @@ _LITTLE: Final = 1024 * 1024
 
 
 def check_codec(codec: Codec, nested: Nested | None = None) -> None:
-    """Run all checks of a codec; NotConformant says what is wrong.  `nested`: for a format that can nest."""
-    for check in CODEC_CHECKS:
-        check(codec)
-    if nested is not None:
-        nesting(codec, nested)
+    """Run all checks of a codec; NotConformant says what is wrong.  `nested`: for a format that can nest.
+
+    UsageError if `codec` is not a Codec.
+    """
+    for check in CODEC_CHECKS if nested is None else (*CODEC_CHECKS, _nesting(nested)):
+        _try(check, codec)
 
 
 class CodecChecks(unittest.TestCase):
@@ -90,14 +93,29 @@ class CodecChecks(unittest.TestCase):
         super().__init_subclass__(**options)
         checks: dict[str, Callable[[Codec], None]] = {check.__name__: check for check in CODEC_CHECKS}
         if cls.nested is not CodecChecks.nested:
-            checks[nesting.__name__] = partial(nesting, nested=cls.nested)
+            checks[nesting.__name__] = _nesting(cls.nested)
         for name, check in checks.items():
             setattr(cls, f"test_{name}", _test(check))
 
 
+def _nesting(nested: Nested) -> Callable[[Codec], None]:
+    return wraps(nesting)(partial(nesting, nested=nested))
+
+
+def _try(check: Callable[[Codec], None], codec: Codec) -> None:
+    """Run a check, and note at what it finds wrong what has to be so."""
+    if not isinstance(cast(object, codec), Codec):
+        raise UsageError(f"give the codec itself, such as load('json') or CborCodec(), and not {codec!r}")
+    try:
+        check(codec)
+    except NotConformant as error:
+        error.add_note(f"{check.__name__}: {getdoc(check)}")
+        raise
+
+
 def _test(check: Callable[[Codec], None]) -> Callable[[CodecChecks], None]:
     def test(self: CodecChecks) -> None:
-        check(self.codec)
+        _try(check, self.codec)
 
     test.__doc__ = check.__doc__
     return test
@@ -462,7 +480,10 @@ def nesting(codec: Codec, nested: Nested) -> None:
         (100_000, Code.MALFORMED),
     ):
         error = attempt(codec, nested(levels), Role.CLIENT)
-        require(isinstance(error, DecodeError) and error.code == code, f"{levels} levels are {shown(error)}")
+        require(
+            isinstance(error, DecodeError) and error.code == code,
+            f"{levels} levels are {shown(error)}, and have to be {code}",
+        )
 
 
 CODEC_CHECKS: Final[Sequence[Callable[[Codec], None]]] = (
