@@ -122,6 +122,13 @@ def test_no_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--decoder" in capsys.readouterr().err
 
 
+def test_no_vector(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pattern that no vector matches is wrong usage: else fewer vectors would be tried than wanted."""
+    only = ["--only", "json/join", "--only", "message-json"]
+    assert main(["vectors", "check", "--decoder", "true", *only]) == USAGE
+    assert "no vector has an id or clause like 'message-json'" in capsys.readouterr().err
+
+
 def test_installed_command() -> None:
     """The command is there where improto is installed."""
     assert IMPROTO.exists()

@@ -50,7 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "give --decoder PROG or --encoder PROG; README.md beside the vectors says what the program must do"
         )
-    chosen = [vector for vector in vectors().values() if _matches(vector, arguments.only)]
+    every = vectors().values()
+    for pattern in arguments.only or ():
+        if not any(_matches(vector, [pattern]) for vector in every):
+            raise UsageError(
+                f"no vector has an id or clause like {pattern!a}; patterns are, for example, 'json/*' and 'JSON-4'"
+            )
+    chosen = [vector for vector in every if _matches(vector, arguments.only)]
     try:
         tallies = {
             role: check(command, chosen)
