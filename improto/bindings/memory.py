@@ -13,7 +13,12 @@ A client, for somebody who plays its server and its user:
     session.request(request)  the user asks for something
     session.take()            → what the client has written since
     session.feed(data)        the server has written something
-    session.told              what the user was told
+    session.told              what the user was told, as a deque
+
+Both together, for somebody who tests the two, or a program on one of them:
+
+    link.send(session.take())
+    session.feed(link.receive(5.0))
 
 Everything is deterministic.  The server does its work while somebody receives, in the order in which it was asked
 for; and its clock stands still until there is no more work, and then jumps to the next moment at which something is
