@@ -4,15 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from improto.codec import Codec, available, load
-from improto.errors import DecodeError
-from improto.limits import Limits
-from improto.messages import AnyMessage, Code, OnlineUsers, Register, Role
-from improto.states import State
-from improto.wire import Connection, Fault
+from improto.messages import AnyMessage
 from improto_conformance.complaints import brief
 from improto_conformance.vectors import Vector
-from improto_conformance.vectors.values import read_bytes, read_message
+from improto_conformance.vectors.values import read_message
 
 __all__ = [
     "Read",
@@ -21,8 +16,6 @@ __all__ = [
     "judge_message",
     "judge_stream",
     "segmentations",
-    "take_message",
-    "take_stream",
 ]
 
 Seen = AnyMessage | str
@@ -64,40 +57,6 @@ def judge_stream(vector: Vector, read: Read) -> Iterator[str]:
         yield f"after {vector.id} the connection was to be {_state(wanted.closed)} and was {_state(read.closed)}"
 
 
-def take_message(vector: Vector) -> Seen:
-    """Read the payload of a message vector with our own codec; one from a client with the default bounds (LIMIT-26)."""
-    data = vector.data
-    sender = Role(data["from"])
-    try:
-        message = load(data["codec"]).decode(read_bytes(data["bytes"]), sender)
-    except DecodeError as error:
-        return error.code
-    if sender is Role.CLIENT and Limits().complaint(message) is not None:
-        return Code.INVALID
-    return message
-
-
-def take_stream(vector: Vector, pieces: Sequence[bytes]) -> Read:
-    """Read a stream vector's bytes, cut into pieces, with our own wire layer."""
-    data = vector.data
-    sender = Role(data["from"])
-    codecs = [load(name) for name in (available() if data["codec"] == "auto" else [data["codec"]])]
-    end = Role.CLIENT if sender is Role.SERVER else Role.SERVER
-    connection = Connection(end, codecs)
-    if data["registered"]:
-        _register(connection, codecs[0], end)
-    items: list[Seen] = []
-    for piece in pieces:
-        connection.feed(piece)
-        while (item := connection.next(0.0)) is not None:
-            items.append(item.code.value if isinstance(item, Fault) else item)
-            if isinstance(item, Register):
-                connection.sent(OnlineUsers({}))
-    if connection.codec is None:
-        items.clear()  # CODEC-15, CODEC-16: closed without a word
-    return Read(tuple(items), connection.state is State.CLOSED)
-
-
 def segmentations(data: bytes) -> Iterator[list[bytes]]:
     """Cut bytes in ways that often show faults: not at all, in two at each of many places, into single bytes."""
     yield [data]
@@ -106,18 +65,6 @@ def segmentations(data: bytes) -> Iterator[list[bytes]]:
     step = max(1, len(data) // 64)
     for at in range(1, len(data), step):
         yield [data[:at], data[at:]]
-
-
-def _register(connection: Connection, codec: Codec, end: Role) -> None:
-    """Bring a connection into the state in which a user is registered on it."""
-    register, success = Register("user", ""), OnlineUsers({"user": ""})
-    sent, received = (register, success) if end is Role.CLIENT else (success, register)
-    if end is Role.CLIENT:
-        connection.sent(sent)
-    connection.feed(codec.frame(codec.encode(received)))
-    connection.next(0.0)
-    if end is Role.SERVER:
-        connection.sent(sent)
 
 
 def _wanted(vector: Vector) -> Read:
