@@ -22,15 +22,16 @@ def make() -> Service:
     return Service(Hub(), load_all())
 
 
-def results(codec: str) -> list[Result]:
+@pytest.fixture(scope="module", params=available())
+def results(request: pytest.FixtureRequest) -> list[Result]:
     """Run all checks in one codec."""
-    return run(in_process(make), CHECKS, Settings(Profile([codec]), jobs=1))
+    return run(in_process(make), CHECKS, Settings(Profile([request.param]), jobs=1))
 
 
-@pytest.mark.parametrize("codec", available())
-def test_round_trip(codec: str) -> None:
+def test_round_trip(results: list[Result]) -> None:
     """What all checks leave behind is the same after writing and reading, times and bytes included."""
-    for result in results(codec):
+    for result in results:
+        codec = result.codec
         record = Record(result.transcript, result.check.name, result.check.clause, codec, about={"a": "b"})
         again = read(write(record))
         assert again.transcript == record.transcript
@@ -45,9 +46,9 @@ def test_round_trip(codec: str) -> None:
         )
 
 
-def test_bytes_are_the_stream() -> None:
+def test_bytes_are_the_stream(results: list[Result]) -> None:
     """The bytes of all that a connection received are its stream: a reader takes the same messages out of it."""
-    for result in results("msgpack"):
+    for result in results:
         seen = result.transcript
         for party, codec in seen.codecs.items():
             reader = load(codec).reader(Role.SERVER)
