@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A server on Trio, as an example of how to write a binding; docs/bindings.md explains it.
 
-trio_server.py PORT
+`trio_server.py PORT` runs it.
 """
 
 import math

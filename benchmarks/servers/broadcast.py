@@ -1,6 +1,6 @@
 """A server that tells everybody what anybody says, with `websockets`, the way its documentation shows.
 
-python broadcast.py PORT
+`python broadcast.py PORT` runs it.
 """
 
 import asyncio

@@ -1,6 +1,8 @@
 """Which checks and vectors cover which clause: traceability from the specification to what tries it.
 
-python -m improto_conformance.coverage        writes the table as Markdown to standard output
+    python -m improto_conformance.coverage docs
+
+writes it into a folder, as a page with tables and as data (`FILES`).
 """
 
 import json

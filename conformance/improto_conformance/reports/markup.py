@@ -1,7 +1,4 @@
-"""Elements of HTML and SVG, in which texts cannot become markup.
-
-el("p", "said ", el("code", text), class_="note")
-"""
+"""Elements of HTML and SVG, in which texts cannot become markup: `el("p", "said ", el("code", text), class_="note")`."""
 
 from xml.etree.ElementTree import Element, tostring
 
