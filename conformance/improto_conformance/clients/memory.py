@@ -6,7 +6,7 @@ will not come.
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from improto_conformance.broken import Broken
@@ -16,9 +16,9 @@ from improto_conformance.clients.runner import conduct
 from improto_conformance.clients.subjects import Accept
 from improto_conformance.copies import Copy
 from improto_conformance.links import Link
-from improto_conformance.results import Aim, Result, Verdict
+from improto_conformance.results import Aim, Result
 
-__all__ = ["InMemory", "failed", "tried_on"]
+__all__ = ["InMemory", "tried_on"]
 
 _EVENTS: Final = {message.COMMAND: word for word, message in lines.EVENTS.items()}
 _REQUESTS: Final = {word: message.COMMAND for message, word in lines.COMMANDS.items()}
@@ -140,12 +140,6 @@ def tried_on(edited: Broken, checks: Sequence[ClientCheck]) -> Iterator[Aim | Re
             result = conduct(subject, check, edited.codec)
             assert isinstance(result, Result)  # this driver supports everything
             yield result
-
-
-def failed(tried: Iterable[Aim | Result]) -> list[str]:
-    """Give the names of the checks that were not passed."""
-    results = [item for item in tried if isinstance(item, Result)]
-    return [result.check.name for result in results if result.verdict is not Verdict.PASSED]
 
 
 class _Link(Link):
