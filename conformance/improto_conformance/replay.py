@@ -25,8 +25,7 @@ from improto.messages import (
 from improto_conformance.links import Connect
 from improto_conformance.party import Party, Stuck, Waits
 from improto_conformance.renaming import Names, pieces, translated
-from improto_conformance.reports.sequence import told_of
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcript import Entry, Event, Transcript, without_clean_up
 
 __all__ = ["Replayed", "replay"]
 
@@ -78,7 +77,7 @@ def replay(
     finally:
         run.close()
     return Replayed(
-        replace(old, entries=list(told_of(old.entries))), run.transcript, script, tuple(run.failures)
+        replace(old, entries=list(without_clean_up(old.entries))), run.transcript, script, tuple(run.failures)
     )
 
 
@@ -88,7 +87,7 @@ def _batches(entries: Sequence[Entry]) -> Iterator[tuple[int, list[Entry]]]:
     It leaves out how parties were closed at the end.
     """
     first, batch = 0, list[Entry]()
-    for index, entry in enumerate(told_of(entries)):
+    for index, entry in enumerate(without_clean_up(entries)):
         if entry.event in (Event.ASKED, Event.TOLD):
             continue
         together = batch and batch[0].event is entry.event is Event.SENT and batch[0].party == entry.party

@@ -14,7 +14,7 @@ from typing import Final
 from improto.messages import AnyMessage, Conversations, Error, Invitation, Message, OnlineUsers
 from improto_conformance.complaints import Difference, brief
 
-__all__ = ["RESET", "Entry", "Event", "Transcript"]
+__all__ = ["RESET", "Entry", "Event", "Transcript", "without_clean_up"]
 
 RESET: Final = "reset"
 """The item for an end by the server that may have destroyed what came before; for another end it is `closed`."""
@@ -199,6 +199,14 @@ class Transcript:
 
 _FEW: Final = 3
 _MOST: Final = 10
+
+
+def without_clean_up(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Give entries without the clean-up at their end."""
+    end = len(entries)
+    while end and entries[end - 1].event is Event.RESET:
+        end -= 1
+    return entries[:end]
 
 
 def _shown(items: Sequence[AnyMessage | str], same: int) -> str:

@@ -12,9 +12,9 @@ from typing import Final
 
 from improto.cli.text import escaped
 from improto_conformance.complaints import cut
-from improto_conformance.transcript import Entry, Event
+from improto_conformance.transcript import Entry, Event, without_clean_up
 
-__all__ = ["ASIDE", "SHOWN", "diagram", "label", "mattering", "parties", "told_of"]
+__all__ = ["ASIDE", "SHOWN", "diagram", "label", "mattering", "parties"]
 
 SHOWN: Final = 12
 """So many entries are shown on a terminal: the last ones."""
@@ -37,7 +37,7 @@ def diagram(
     entries: Sequence[Entry], server: str = "server", *, shown: int = SHOWN, complaints: Sequence[str] = ()
 ) -> Iterator[str]:
     """Give the lines of the diagram of the last entries, or of those that matter for the complaints."""
-    told = told_of(entries)
+    told = without_clean_up(entries)
     matter = mattering(told, complaints, shown)
     last = matter[-shown:]
     if len(matter) > len(last):
@@ -58,14 +58,6 @@ def mattering(entries: Sequence[Entry], complaints: Sequence[str], shown: int) -
         return entries
     places = [place for place, entry in enumerate(entries) if entry.party in words]
     return entries[: places[-1] + 1] if places else entries
-
-
-def told_of(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """Give entries without the clean-up at their end."""
-    end = len(entries)
-    while end and entries[end - 1].event is Event.RESET:
-        end -= 1
-    return entries[:end]
 
 
 def parties(entries: Sequence[Entry]) -> list[str]:

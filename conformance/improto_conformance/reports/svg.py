@@ -6,8 +6,8 @@ from typing import Final
 from improto.messages import Error
 from improto_conformance.complaints import cut
 from improto_conformance.reports.markup import Element, el
-from improto_conformance.reports.sequence import ASIDE, label, mattering, parties, told_of
-from improto_conformance.transcript import Entry, Event
+from improto_conformance.reports.sequence import ASIDE, label, mattering, parties
+from improto_conformance.transcript import Entry, Event, without_clean_up
 
 __all__ = ["MOST", "picture"]
 
@@ -27,7 +27,7 @@ _TO_CLIENT: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
 
 def picture(entries: Sequence[Entry], complaints: Sequence[str], server: str = "server") -> Element:
     """Give the diagram of the entries that matter for the complaints, with the time since the first of all."""
-    told = mattering(told_of(entries), complaints, MOST)
+    told = mattering(without_clean_up(entries), complaints, MOST)
     last = told[-MOST:]
     names = [party for party in parties(told) if any(party == entry.party for entry in last)] + [server]
     lane = min(_LANE, _LANES // len(names))
