@@ -19,7 +19,8 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto_conformance.judge import Case, Complaint, Inconclusive, judge
+from improto_conformance.complaints import Complaint, Inconclusive
+from improto_conformance.judge import Case, judge
 from improto_conformance.profile import Profile
 from improto_conformance.transcript import Entry, Event, Transcript
 from programs import DEADLINE

@@ -26,8 +26,8 @@ from improto.messages import (
     Role,
     SendMessage,
 )
+from improto_conformance.complaints import Complaint
 from improto_conformance.extensions import is_tried
-from improto_conformance.judge import Complaint
 from improto_conformance.transcript import Entry, Event, Transcript
 
 __all__ = ["judge_clients"]

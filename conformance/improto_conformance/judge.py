@@ -22,7 +22,7 @@ from improto_conformance.scope import Scope
 from improto_conformance.search import Search
 from improto_conformance.transcript import Transcript
 
-__all__ = ["Case", "Complaint", "Inconclusive", "judge", "judge_case"]
+__all__ = ["Case", "judge", "judge_case"]
 
 _WAYS = 16
 """How many ways to read the bytes of a transcript are tried."""

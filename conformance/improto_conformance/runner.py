@@ -16,9 +16,9 @@ from improto.codec import Codec, load
 from improto.errors import ImprotoError
 from improto_conformance.alike import alike
 from improto_conformance.check import Check
-from improto_conformance.complaints import Inconclusive
+from improto_conformance.complaints import Complaint, Inconclusive
 from improto_conformance.deliberate import unmarked
-from improto_conformance.judge import Case, Complaint, judge_case
+from improto_conformance.judge import Case, judge_case
 from improto_conformance.links import cutting
 from improto_conformance.party import DEFAULTS, Lost, Stuck, Unfit, Waits
 from improto_conformance.probe import probe
