@@ -324,7 +324,7 @@ class Hub:
         hub = cls(policy, limits)
         try:
             hub._load(snapshot)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise SnapshotError(f"the snapshot is damaged ({error!r}); take a new one") from error
         return hub
 
@@ -332,16 +332,18 @@ class Hub:
         self._made = int(snapshot["made"])
         self._changed = bool(snapshot["changed"])
         self._rostered = float(snapshot["rostered"])
-        self._asked = {connection: Register(name, status) for connection, name, status in snapshot["asked"]}
+        self._asked = {
+            int(connection): Register(name, status) for connection, name, status in snapshot["asked"]
+        }
         for name, connection, status, conversations in snapshot["users"]:
-            user = _User(name, connection, dict.fromkeys(conversations))
-            self._users[name] = self._by_connection[connection] = user
+            user = _User(name, int(connection), dict.fromkeys(conversations))
+            self._users[name] = self._by_connection[user.connection] = user
             self._online[name] = status
             self._roster_bytes += _size(name) + _size(status)
         for id, initiator, people, invited, members in snapshot["conversations"]:
             conversation = _Conversation(
                 id,
-                initiator,
+                int(initiator),
                 dict.fromkeys(people),
                 dict.fromkeys(invited),
                 {name: self._users[name].connection for name in members},
@@ -350,22 +352,23 @@ class Hub:
             self._list_bytes += _size(id) + sum(map(_size, members))
             if initiator in self._by_connection:
                 self._by_connection[initiator].initiated += 1
-        self._check(len(snapshot["users"]))
+        self._check(snapshot)
         self._reckon()
 
-    def _check(self, users: int) -> None:
-        """ValueError if the parts of the state that was loaded do not fit each other, or there are fewer users than `users`."""
-        if (
-            min(len(self._users), len(self._by_connection)) < users
-            or self._asked.keys() & self._by_connection
-        ):
-            raise ValueError("two users have one name or one connection")
+    def _check(self, snapshot: Mapping[str, Any]) -> None:
+        """ValueError if the parts of the state that was loaded do not fit each other, or would not be written as they were."""
+        if any(snapshot[part] != value for part, value in self.snapshot().items()):
+            raise ValueError("something stands there twice, or has another type")
+        if len(self._by_connection) < len(self._users) or self._asked.keys() & self._by_connection:
+            raise ValueError("two users have one connection")
         conversations = self._conversations.values()
         people = {(name, conversation.id) for conversation in conversations for name in conversation.people}
         if people != {(user.name, id) for user in self._users.values() for id in user.conversations}:
             raise ValueError("users and conversations do not fit each other")
         if not all(each.people.keys() >= each.invited.keys() | each.members.keys() for each in conversations):
             raise ValueError("a conversation has members, or invited users, who are not among its people")
+        if not all(each.members or each.invited for each in conversations):
+            raise ValueError("a conversation has ended")
 
     # -- registration and presence ------------------------------------------------------------------------
 

@@ -403,6 +403,13 @@ DAMAGES: list[dict[str, Any]] = [
     {"users": [["ann", 1, "", []], ["bo", 1, "", []]]},
     {"users": [["ann", 1, "", []], ["ann", 2, "", []]]},
     {"asked": [[1, "bo", ""]]},
+    {"asked": [["2", "bo", ""]]},
+    {"asked": [[2, "bo", ""], [2, "cy", ""]]},
+    {"made": math.inf},
+    {"conversations": [["1", 1, [], [], []]]},
+    {"users": [["ann", 1, "", ["1"]]], "conversations": [["1", None, ["ann"], ["ann"], []]]},
+    {"users": [["ann", 1, "", ["1"]]], "conversations": [["1", 1, ["ann"], [], ["ann", "ann"]]]},
+    {"users": [["ann", 1, "", ["1"]]], "conversations": [["1", 1, ["ann"], [], ["ann"]]] * 2},
 ]
 
 
