@@ -1,15 +1,24 @@
-"""Tests of the suite with a codec that frames its payloads in another way than the project's own codecs."""
+"""Tests of the suite with a codec of somebody else, which frames its payloads in another way than the project's own."""
 
+import asyncio
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from improto.bindings.asyncio import Server
+from improto.bindings.websocket import listen
+from improto.cli import main
 from improto.codec import Codec, load
 from improto.server import Hub
 from improto.service import Service
 from improto_conformance import Profile, check_codec, check_server
+from improto_conformance.checks import CHECKS
 from improto_conformance.links import unframed
+from improto_conformance.results import Result
+from improto_conformance.runner import Settings, run
+from improto_conformance.targets import opened
 from netstrings import Netstrings
 
 
@@ -47,3 +56,28 @@ def test_codec(codec: Codec) -> None:
 def test_server(codec: Codec) -> None:
     """A server that speaks it passes all checks that fit it, since sizes are those of payloads (LIMIT-1)."""
     assert len(check_server(lambda: Service(Hub(), [codec]), Profile([codec.name]))) > 100
+
+
+def test_websocket(codec: Codec) -> None:
+    """On WebSocket it passes all checks that fit it, too."""
+    checks = [check for check in CHECKS if check.transport == "websocket"]
+
+    async def serve() -> list[Result]:
+        server = Server(Service(Hub(), [codec]))
+        _, port = await listen(server, "127.0.0.1", 0)
+        with opened(f"ws://127.0.0.1:{port}") as target:
+            results = await asyncio.to_thread(run, target, checks, Settings(Profile([codec.name])))
+        await server.close()
+        return results
+
+    results = asyncio.run(serve())
+    assert {result.check.name: result.complaints for result in results if result.complaints} == {}
+    assert len(results) > 10
+
+
+def test_client(codec: Codec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that speaks it passes the checks that fit it; others need bytes that only the project's own codecs have."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).parent)]))
+    driver = f"{sys.executable} {Path(__file__).parent.parent}/examples/drivers/own_driver.py"
+    only = ["--only", "CLIENT-6/*", "--only", "LIMIT-20/*"]
+    assert main(["check", "client", "--driver", driver, "--codec", codec.name, *only]) == 0

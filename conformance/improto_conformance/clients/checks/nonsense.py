@@ -78,6 +78,9 @@ _UNKNOWN: dict[str, _Bytes] = {
 }
 
 
+_PING = _UNKNOWN["without-fields"]
+
+
 def _between_rosters(data: _Bytes, times: int, stage: Stage) -> None:
     stage.enter("bo")
     for _ in range(times):
@@ -92,27 +95,33 @@ for _name, _data in _UNKNOWN.items():
         "CLIENT-6",
         f"the client ignores an unknown command {_name.replace('-', ' ')}, and tells its user",
         name=f"unknown-{_name}",
+        codecs=tuple(_data),
         alone=True,
     )(partial(_between_rosters, _data, 1))
 
 
-@check("CLIENT-6", "a hundred unknown commands in a row change nothing", alone=True)
+@check("CLIENT-6", "a hundred unknown commands in a row change nothing", codecs=tuple(_PING), alone=True)
 def unknown_often(stage: Stage) -> None:
-    _between_rosters(_UNKNOWN["without-fields"], 100, stage)
+    _between_rosters(_PING, 100, stage)
 
 
-@check("CLIENT-6", "an unknown command before the first roster is ignored, and the roster counts", alone=True)
+@check(
+    "CLIENT-6",
+    "an unknown command before the first roster is ignored, and the roster counts",
+    codecs=tuple(_PING),
+    alone=True,
+)
 def unknown_before_the_roster(stage: Stage) -> None:
     register = stage.register()
-    stage.serve_bytes(_UNKNOWN["without-fields"][stage.codec.name])
+    stage.serve_bytes(_PING[stage.codec.name])
     stage.serve(OnlineUsers({register.username: register.status}))
     stage.tells(OnlineUsers)
 
 
-@check("CLIENT-6", "after an unknown command the client does what its user wants")
+@check("CLIENT-6", "after an unknown command the client does what its user wants", codecs=tuple(_PING))
 def unknown_then_on(stage: Stage) -> None:
     stage.enter("bo")
-    stage.serve_bytes(_UNKNOWN["without-fields"][stage.codec.name])
+    stage.serve_bytes(_PING[stage.codec.name])
     stage.tells(IGNORED)
     stage.join("7")
     stage.ask(SendMessage("7", "never mind"))
