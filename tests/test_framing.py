@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers import OWN
 from improto.bindings.asyncio import Server
 from improto.bindings.websocket import listen
 from improto.cli import main
@@ -20,6 +21,9 @@ from improto_conformance.results import Result
 from improto_conformance.runner import Settings, run
 from improto_conformance.targets import opened
 from netstrings import Netstrings
+from programs import IMPROTO
+
+DRIVER = f"{sys.executable} {OWN}"
 
 
 @pytest.fixture
@@ -75,9 +79,21 @@ def test_websocket(codec: Codec) -> None:
     assert len(results) > 10
 
 
-def test_client(codec: Codec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that speaks it passes the checks that fit it; others need bytes that only the project's own codecs have."""
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have programs find it, too."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).parent)]))
-    driver = f"{sys.executable} {Path(__file__).parent.parent}/examples/drivers/own_driver.py"
+
+
+@pytest.mark.usefixtures("programs")
+def test_client(codec: Codec) -> None:
+    """A client that speaks it passes the checks that fit it; others need bytes that only the project's own codecs have."""
     only = ["--only", "CLIENT-6/*", "--only", "LIMIT-20/*"]
-    assert main(["check", "client", "--driver", driver, "--codec", codec.name, *only]) == 0
+    assert main(["check", "client", "--driver", DRIVER, "--codec", codec.name, *only]) == 0
+
+
+@pytest.mark.usefixtures("programs")
+def test_pair(codec: Codec) -> None:
+    """Between a client and a server that speak it, it is read as what it is, though its first bytes do not tell."""
+    server = f"cmd:{IMPROTO} serve --codec {codec.name} --port {{port}}"
+    assert main(["check", "pair", "--server", server, "--driver", DRIVER, "--codec", codec.name]) == 0

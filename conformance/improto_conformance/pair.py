@@ -51,7 +51,7 @@ class Met:
 
 @contextmanager
 def _refereed(
-    upstream: Upstream, manner: Manner
+    upstream: Upstream, manner: Manner, codec: str
 ) -> Generator[tuple[Referee, tuple[str, int], list[Transcript]]]:
     """Run a referee; its transcripts are complete when the block has ended."""
     seen: list[Transcript] = []
@@ -60,7 +60,7 @@ def _refereed(
     thread.start()
 
     async def begin() -> tuple[Referee, tuple[str, int]]:
-        referee = Referee(upstream, lambda each, full: seen.append(each), manner=manner)
+        referee = Referee(upstream, lambda each, full: seen.append(each), manner=manner, codecs=[codec])
         return referee, await referee.listen("127.0.0.1", 0)
 
     try:
@@ -94,7 +94,7 @@ def meet(
     """
     stuck = left_out = ""
     names = [name + suffix for name, _ in zip(NAMES, clients, strict=False)]
-    with _refereed(upstream, manner) as (referee, address, transcripts), ExitStack() as stack:
+    with _refereed(upstream, manner, codec) as (referee, address, transcripts), ExitStack() as stack:
         mine = Transcript(suffix)
         guide = Party("guide", tcp(*address).begin(), load(codec), mine, Waits(timeout))
         stack.callback(guide.close)
