@@ -57,7 +57,10 @@ class Reader(ABC):
 
     @abstractmethod
     def next(self, limit: int) -> AnyMessage | None:
-        """Take the next message, of at most `limit` payload bytes, or return None if it is not all there."""
+        """Take the next message, of at most `limit` payload bytes, or return None if it is not all there.
+
+        If it is longer, DecodeError `too-large`, fatal, as soon as that is known (LIMIT-4).
+        """
 
     @property
     @abstractmethod
