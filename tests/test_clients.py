@@ -281,7 +281,7 @@ def test_lone_client(tmp_path: Path) -> None:
     assert code == 0, output
     assert re.search(r"json: (\d+) of \1 checks passed", output)
     assert "checks need a driver" in output
-    assert output.endswith("0.0 s in expired waits\nCONFORMANT\n")
+    assert output.endswith("0.0 s of waiting in vain\nCONFORMANT\n")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def _run(run: Run) -> Element:
         run.role: run.target,
         "began": run.date.replace("T", " ").replace("+00:00", " UTC"),
         "suite": f"improto {run.suite}",
-        "expired waits": f"{sum(result.expired for result in run.results):.1f} s",
+        "waiting in vain": f"{sum(result.expired for result in run.results):.1f} s",
     }
     return el(
         "section",

@@ -52,5 +52,5 @@ def summary(run: Run) -> Iterator[str]:
             f"{counts[Verdict.FAILED]} failed{further}  ({seconds:.1f} s, summed over checks)"
         )
     yield from (f"STALE {escaped(line)}" for line in run.stale)
-    yield f"{sum(result.expired for result in run.results):.1f} s in expired waits"
+    yield f"{sum(result.expired for result in run.results):.1f} s of waiting in vain"
     yield outcome(run)[1]
