@@ -119,6 +119,13 @@ def test_no_driver(driver: str, reason: str) -> None:
     assert re.fullmatch(rf"improto: .*{reason}.*\n", output)
 
 
+def test_silent_driver() -> None:
+    """A driver that does not answer, or keeps its answers in a buffer, is told what it may lack."""
+    silent = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with pytest.raises(NoDriver, match="does the driver flush each line"):
+        probe(lambda: Driven(silent, patience=0.5), ["json"], 0.1)
+
+
 def test_slow_start(tmp_path: Path) -> None:
     """However little is waited for its answers, a driver has time to start."""
     driver = Driven(edited(tmp_path))

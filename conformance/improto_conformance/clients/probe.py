@@ -51,7 +51,7 @@ def _lines(driver: Driven, timeout: float) -> None:
         try:
             line = driver.hear(timeout)
         except TimeoutError:
-            raise Stuck(f"{command['do']!r} was not answered") from None
+            raise Stuck(f"{command['do']!r} was not answered; does the driver flush each line?") from None
         if line is None:
             what = repr(command["do"]) if number else "its first command"
             raise NoDriver(f"before it answered {what}, the driver {driver.ending()}")
