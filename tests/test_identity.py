@@ -155,6 +155,20 @@ async def test_another_authority() -> None:
             assert await before.list_conversations() == {}
 
 
+@on_loop
+async def test_no_context(caplog: pytest.LogCaptureFixture) -> None:
+    """A connection for which there is no context is closed, as the log says, and keeps none from being made later."""
+    contexts: list[ssl.SSLContext] = []
+    async with tls_server(lambda: contexts[-1]) as (server, url):
+        server.links.per_address = 1
+        with pytest.raises(CannotConnect, match="no TLS"):
+            await dial(url, tls=client_side())
+        assert "IndexError" in caplog.text
+        contexts.append(server_side(demanding=False))
+        async with connect(url, "ann", tls=client_side()) as ann:
+            assert list(ann.view.online) == ["ann"]
+
+
 @pytest.mark.parametrize(
     ("subject", "name"),
     [

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -289,6 +290,20 @@ def test_another_authority() -> None:
             with pytest.raises((CannotConnect, Lost), match=r"certificate .--tls-cert FILE, or tls="):
                 connect(url, "cy", tls=client_side("cy")).__enter__()
             assert before.list_conversations() == {}
+
+
+def test_no_context(caplog: pytest.LogCaptureFixture) -> None:
+    """A connection for which there is no context is closed, as the log says, and keeps none from being made later."""
+    contexts: list[ssl.SSLContext] = []
+    with serving.with_threads() as (server, _):
+        _, port = server.listen("127.0.0.1", 0, tls=lambda: contexts[-1])
+        url = f"tls://localhost:{port}"
+        with pytest.raises(CannotConnect, match="no TLS"):
+            dial(url, tls=client_side())
+        assert "IndexError" in caplog.text
+        contexts.append(server_side(demanding=False))
+        with connect(url, "ann", tls=client_side()) as ann:
+            assert list(ann.view.online) == ["ann"]
 
 
 def test_much_at_once_in_both_directions() -> None:

@@ -70,8 +70,9 @@ WANTED: Final = "does it want a certificate (--tls-cert FILE, or tls= in a progr
 ServerTLS = ssl.SSLContext | Callable[[], ssl.SSLContext]
 """The TLS context of a listener, or a function that gives the one for each new connection.
 
-With a function, which may not raise, a new context can take the place of the old one while the server runs.  There is no
-other way to take an authority away: a context forgets none, and lets those resume their sessions whom it has let in before.
+With a function, a new context can take the place of the old one while the server runs.  There is no other way to take an
+authority away: a context forgets none, and lets those resume their sessions whom it has let in before.  If the function
+raises, the connection is closed, and the log says why.
 """
 
 _log = logging.getLogger(__name__)
@@ -193,8 +194,14 @@ def client_tls(url: str, tls: ssl.SSLContext | None, *, secure: bool) -> ssl.SSL
 
 
 def context_now(tls: ServerTLS) -> ssl.SSLContext:
-    """Give the context for a connection that begins now."""
-    return tls if isinstance(tls, ssl.SSLContext) else tls()
+    """Give the context for a connection that begins now; OSError, and the log says why, if there is none."""
+    if isinstance(tls, ssl.SSLContext):
+        return tls
+    try:
+        return tls()
+    except Exception as error:
+        _log.exception("a connection was closed, since `tls` has raised")
+        raise OSError from error
 
 
 def _secure(address: Address | str) -> bool:

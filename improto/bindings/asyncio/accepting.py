@@ -98,14 +98,19 @@ class Acceptor:
             await self._loop.connect_accepted_socket(make, accepted)
             return
         bounds = self._links.service.bounds
-        with suppress(OSError):  # the handshake failed, and the connection is closed
-            await self._loop.connect_accepted_socket(
-                make,
-                accepted,
-                ssl=context_now(tls),
-                ssl_handshake_timeout=bounds.register,  # CONN-17
-                ssl_shutdown_timeout=bounds.linger,
-            )
+        try:
+            context = context_now(tls)
+        except OSError:
+            accepted.close()
+        else:
+            with suppress(OSError):  # the handshake failed, and the connection is closed
+                await self._loop.connect_accepted_socket(
+                    make,
+                    accepted,
+                    ssl=context,
+                    ssl_handshake_timeout=bounds.register,  # CONN-17
+                    ssl_shutdown_timeout=bounds.linger,
+                )
         self._handshakes[counted] -= 1
         if not self._handshakes[counted]:
             del self._handshakes[counted]
