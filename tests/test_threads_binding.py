@@ -306,6 +306,26 @@ def test_no_context(caplog: pytest.LogCaptureFixture) -> None:
             assert list(ann.view.online) == ["ann"]
 
 
+class Interrupting(ssl.SSLContext):
+    """Behaves as if somebody pressed Ctrl-C just when TLS begins."""
+
+    def wrap_socket(self, *_: object, **__: object) -> ssl.SSLSocket:
+        """Begin nothing."""
+        raise KeyboardInterrupt
+
+
+def test_interrupted_while_it_connects() -> None:
+    """A connection that is being made when somebody presses Ctrl-C is closed at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with pytest.raises(KeyboardInterrupt) as told:
+            dial(f"tls://127.0.0.1:{listener.getsockname()[1]}", tls=Interrupting(ssl.PROTOCOL_TLS_CLIENT))
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.settimeout(DEADLINE)
+            assert accepted.recv(1) == b""
+        del told  # it keeps all that is not closed
+
+
 def test_much_at_once_in_both_directions() -> None:
     """Behind TLS, too, a client that writes much and reads at the same time gets everything, in order (CLIENT-17)."""
     with serving.with_threads() as (server, _):

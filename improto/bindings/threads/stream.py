@@ -115,7 +115,7 @@ def _reach_unix(path: str, until: float) -> socket.socket:
                 time.sleep(NO_ROOM_YET)
             else:
                 return connection
-    except OSError:
+    except BaseException:  # Ctrl-C included
         connection.close()
         raise
 
@@ -133,7 +133,7 @@ def _reach(host: str, port: int, until: float) -> socket.socket:
             try:
                 connection.settimeout(max(0.001, (until - time.monotonic()) / left))
                 connection.connect(place)
-            except OSError:
+            except BaseException:
                 connection.close()
                 raise
         except OSError as error:
@@ -158,7 +158,7 @@ def open_stream(address: Address, tls: ssl.SSLContext | None, timeouts: Timeouts
             )
         stream = Stream(connection, gap)
         stream.handshake(until - time.monotonic())
-    except OSError:
+    except BaseException:
         connection.close()
         raise
     return stream
