@@ -134,6 +134,16 @@ def test_host_that_no_socket_takes(programs: Programs, host: str) -> None:
     assert lines[-1].endswith("; choose another --host")
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no socket takes IPv6 and IPv4 here")
+def test_all_addresses(programs: Programs) -> None:
+    """At ::, a server serves those who come by IPv6 or IPv4, and tells the address of either as it is."""
+    server = programs.start("serve", "-v", "--port", "0", "--host", "::")
+    port = server.expect(r"improto: listening on tcp://\[::\]:(\d+)")[1]
+    for host, seen in (("127.0.0.1", r"127\.0\.0\.1"), ("[::1]", "::1")):
+        programs.registered(f"tcp://{host}:{port}", f"ann at {host}")
+        server.expect(rf".* connected from {seen}")
+
+
 def test_host_with_an_interface(programs: Programs) -> None:
     """The address that is told is one at which clients can connect, with the interface if it needs one."""
     host = link_local()

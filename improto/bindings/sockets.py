@@ -32,6 +32,7 @@ __all__ = [
     "credentials",
     "file_id",
     "free_path",
+    "host_of",
     "place",
     "remove_socket",
     "system_reason",
@@ -249,16 +250,20 @@ def check_place(host: str, port: int) -> None:
 def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]], port: int) -> list[socket.socket]:
     """Listen on all addresses that `getaddrinfo` has found, on the same port.
 
-    Addresses that this host does not have are left out: `localhost` stands for ::1 even where there is no IPv6.  OSError
-    if nothing can listen there.
+    Addresses that this host does not have are left out: `localhost` stands for ::1 even where there is no IPv6.  At ::,
+    those who come by IPv4 are accepted as well, unless the system cannot do that.  OSError if nothing can listen there.
     """
     made: list[socket.socket] = []
     failures: list[OSError] = []
     for family, _, _, _, (host, _, *rest) in dict.fromkeys(found):
         if made:  # if the port is 0, all take the one that was free for the first
             port = made[0].getsockname()[1]
+        both = host == "::" and socket.has_dualstack_ipv6()
         try:
-            made.append(socket.create_server((host, port, *rest), family=family, backlog=_BACKLOG))
+            listener = socket.create_server(
+                (host, port, *rest), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+            )
+            made.append(listener)
         except OSError as error:
             failures.append(error)
     serious = [each for each in failures if each.errno not in _NOT_OURS]
@@ -267,6 +272,12 @@ def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]], port: int) ->
             sock.close()
         raise (serious or failures)[0]
     return made
+
+
+def host_of(peername: tuple[Any, ...]) -> str:
+    """Give the address of a peer on TCP; one of IPv4 as such, also if the peer came to a listener of both."""
+    host = str(peername[0])
+    return host.removeprefix("::ffff:") if "." in host else host
 
 
 def place(listener: socket.socket) -> tuple[str, int]:

@@ -33,7 +33,11 @@ _log = logging.getLogger("improto.serve")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `serve`."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address or name to listen on; :: for all addresses, 0.0.0.0 for all of IPv4 (default: %(default)s)",
+    )
     parser.add_argument(
         "--port", type=port, default=PORT, help="port to listen on; 0 takes a free one (default: %(default)s)"
     )

@@ -8,7 +8,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
-from improto.bindings.sockets import certified_name, credentials
+from improto.bindings.sockets import certified_name, credentials, host_of
 from improto.links import PORTION, Link, Phase
 
 if TYPE_CHECKING:  # it makes these
@@ -41,7 +41,7 @@ class StreamLink(Link, asyncio.Protocol):
         sock = self._transport.get_extra_info("socket")
         seen = credentials(sock)
         peername = self._transport.get_extra_info("peername")
-        address = f"uid {seen.uid}" if seen else str(peername[0]) if peername else "local"
+        address = f"uid {seen.uid}" if seen else host_of(peername) if peername else "local"
         self.opened(self._server.now(), address)
         tls = cast(ssl.SSLObject | None, self._transport.get_extra_info("ssl_object"))
         self.peer.certified = None if tls is None else certified_name(tls.getpeercert())

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from improto.bindings.sockets import ServerTLS, Shortage
+from improto.bindings.sockets import ServerTLS, Shortage, host_of
 from improto.errors import UsageError
 
 __all__ = ["Acceptor", "start"]
@@ -63,7 +63,7 @@ class Acceptor:
                 except OSError as error:
                     time.sleep(shortage.pause(error, time.monotonic()))
                     continue
-                self._connected(connection, str(peername[0]) if peername else "local", tls)
+                self._connected(connection, host_of(peername) if peername else "local", tls)
                 del connection, peername  # else they would live until the next connection comes
 
 
