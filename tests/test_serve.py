@@ -27,9 +27,21 @@ def ask(port: int, data: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+IGNORED = (
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+)  # then the programs that are started here ignore it, too
+
+
+@pytest.mark.parametrize(
+    "signum",
+    [
+        signal.SIGTERM,
+        signal.SIGINT,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.skipif(IGNORED, reason="the tests run with `nohup`")),
+    ],
+)
 def test_signals(programs: Programs, signum: signal.Signals) -> None:
-    """SIGTERM and SIGINT end the server in order: everybody is told, and the exit code is 0."""
+    """Each signal that asks for the end ends the server in order: everybody is told, and the exit code is 0."""
     server, url = programs.serve()
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 10.0) as connection:
         connection.sendall(b"REGISTER ann here\n")
@@ -56,6 +68,16 @@ def test_end_without_its_path(programs: Programs, tmp_path: Path) -> None:
         rest = b"".join(iter(lambda: connection.recv(65536), b""))
     assert b'ERROR "shutting-down: ' in rest
     assert server.end(stdin=False) == (0, [f"improto: listening on {url} unix:{folder / 'socket'}"])
+
+
+def test_nohup(programs: Programs) -> None:
+    """A server that was started with `nohup` outlives its terminal."""
+    server = programs.run("nohup", IMPROTO, "serve", "--port", "0")
+    url = server.expect(r"improto: listening on (.*)")[1]
+    server.process.send_signal(signal.SIGHUP)
+    programs.registered(url, "ann")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end(stdin=False)[0] == 0
 
 
 def test_end_while_it_begins(programs: Programs, tmp_path: Path) -> None:

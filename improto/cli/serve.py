@@ -173,7 +173,7 @@ def origin(text: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; with TLS, SIGHUP reads its files again."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; with TLS, SIGHUP reads its files again instead."""
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
     _log.setLevel(logging.INFO)
     listeners = _listeners(arguments)
@@ -286,6 +286,8 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
     secured = next((tls for _, tls in listeners if tls is not None), None)
     if secured is not None:
         loop.add_signal_handler(signal.SIGHUP, secured.renew)
+    elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` has it
+        loop.add_signal_handler(signal.SIGHUP, stop.set)
     urls: list[str] = []
     try:
         for address, tls in listeners:
