@@ -71,6 +71,16 @@ async def test_conversation() -> None:
 
 
 @on_loop
+async def test_others_run_while_somebody_sends() -> None:
+    """Who sends in a loop keeps nobody from running, such as the task that reads, though there is room for all (CLIENT-17)."""
+    async with serving.on_asyncio() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        ran = list[str]()
+        asyncio.get_running_loop().call_soon(ran.append, "another task")
+        await ann.status("busy")
+        assert ran
+
+
+@on_loop
 async def test_calls_while_somebody_iterates() -> None:
     """A call gets its reply while another task takes what arrives, and from several tasks at once."""
     async with serving.on_asyncio() as (_, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:

@@ -358,6 +358,44 @@ async def test_no_room_while_much_is_unread() -> None:
         me.close()
 
 
+UNREAD = (b"x" * 8000 + b"\n") * 150
+"""So much that makes no sense that a client does not read on before somebody looks at it."""
+
+
+@on_loop
+async def test_broken_while_much_is_unread(caplog: pytest.LogCaptureFixture) -> None:
+    """Who only sends is told that the connection broke, though there is much to look at first."""
+    with mute(UNREAD + ROSTER) as port:
+        me = await on_asyncio.dial(f"tcp://127.0.0.1:{port}", "json")
+        await me.register("ann")
+    await me.join("7")
+
+    async def talk() -> None:
+        for _ in range(10_000):
+            await me.send("7", "x" * 8000)
+
+    with pytest.raises(Lost):
+        await talk()
+    assert caplog.records == []
+    me.close()
+
+
+def test_broken_while_much_is_unread_with_threads() -> None:
+    """The same with threads."""
+    with mute(UNREAD + ROSTER) as port:
+        me = threads.dial(f"tcp://127.0.0.1:{port}", "json")
+        me.register("ann")
+    me.join("7")
+
+    def talk() -> None:
+        for _ in range(10_000):
+            me.send("7", "x" * 8000)
+
+    with pytest.raises(Lost):
+        talk()
+    me.close()
+
+
 def test_no_room_to_ask_with_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent server that has no room for the question whether it lives is lost, and connected to again (CONN-27)."""
     monkeypatch.setattr("improto.user._LOOK", 0.01)

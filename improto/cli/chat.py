@@ -198,7 +198,6 @@ class Chat:
         typed = _typed()
         while (line := await typed.get()) is not None and self._do(line):
             await self._session.drain()
-            await asyncio.sleep(0)  # so that a long file as input does not keep us from listening (CLIENT-17)
         if line is not None and not self._lists:  # it is /quit, and nothing is still to be told
             return
         self._ask(self._settled.set)

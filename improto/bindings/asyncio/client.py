@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from random import random
 from typing import Any
 
@@ -78,8 +78,11 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         since that is no fault of the server.
         """
         await self._writer.gaps()
-        with suppress(OSError):  # that the connection broke, the iteration tells
+        try:
             await self._within(self._timeouts.write, self._writer.drain(), NO_ROOM)
+        except OSError:  # the connection broke; the task that reads goes on now, and finds out
+            self._tell()
+        await asyncio.sleep(0)  # so that it reads on, however much somebody sends (CLIENT-17)
 
     async def receive(self, timeout: float | None = None) -> Item | None:
         """Give the next item that arrives, or None after `goodbye`; raises at the end as the iteration does.
@@ -187,7 +190,8 @@ class Session(Calls[Coroutine[Any, Any, None]]):
     async def _read(self) -> None:
         user = self._user
         while user.standing:
-            await self._until(lambda: not user.full)
+            # On a connection that broke, however much is unread, little follows.
+            await self._until(lambda: not user.full or self._writer.is_closing())
             look = asyncio.timeout(user.look)
             try:
                 async with look:

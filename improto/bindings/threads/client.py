@@ -139,7 +139,9 @@ class Session(Calls[None]):
             with self._changed:
                 self._give_up(NO_ROOM)
         except OSError:
-            self._break()  # the reading thread tells of it
+            self._break()
+            with self._changed:
+                self._changed.notify_all()  # the thread that reads goes on now, and finds out
 
     def _give_up(self, why: str) -> None:
         self._user.lost(why)
@@ -186,7 +188,8 @@ class Session(Calls[None]):
         user = self._user
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: not user.full)
+                # On a connection that broke, however much is unread, little follows.
+                self._changed.wait_for(lambda: not user.full or self._stream.broken)
                 if not user.standing:
                     return
             data: bytes | None = None

@@ -33,9 +33,14 @@ class Stream:
         self.socket = connection
         self._gap = gap
         self._gap_over = 0.0
-        self._broken = threading.Event()  # set when nothing goes out any more
+        self._broken = threading.Event()
         self._lock = threading.Lock()
         self._over = False  # whether what arrives does not count any more
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing goes out any more."""
+        return self._broken.is_set()
 
     def handshake(self, timeout: float) -> None:
         """Begin TLS, on an SSLSocket.  OSError if that fails, TimeoutError if it takes too long."""
