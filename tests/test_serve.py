@@ -70,6 +70,15 @@ def test_end_without_its_path(programs: Programs, tmp_path: Path) -> None:
     assert server.end(stdin=False) == (0, [f"improto: listening on {url} unix:{folder / 'socket'}"])
 
 
+def test_log_of_nothing(programs: Programs) -> None:
+    """A server at which nothing has happened says so in its log."""
+    server = programs.start("serve", "-v", "--port", "0")
+    server.expect(r"improto: listening on .*")
+    server.process.send_signal(signal.SIGTERM)
+    _, lines = server.end(stdin=False)
+    assert lines[-1].endswith(" nobody has connected")
+
+
 def test_nohup(programs: Programs) -> None:
     """A server that was started with `nohup` outlives its terminal."""
     server = programs.run("nohup", IMPROTO, "serve", "--port", "0")

@@ -369,7 +369,8 @@ class _Log(Observer):
 
     def summarize(self) -> None:
         """Log how often each thing has happened."""
-        _log.info("%s", ", ".join(f"{what}: {count}" for what, count in sorted(self._counts.items())))
+        counts = ", ".join(f"{what}: {count}" for what, count in sorted(self._counts.items()))
+        _log.info("%s", counts or "nobody has connected")
 
     def _message(self, peer: int, arrow: str, message: AnyMessage) -> None:
         self._counts[f"{arrow} {message.COMMAND}"] += 1
