@@ -399,7 +399,7 @@ class Service:
         for peer in expired(self._refuse_by, now):
             self._close(peer, "refused", now)
         for peer in expired(self._register_by, now):  # CONN-17
-            self._expel(peer, Code.TIMEOUT, f"send REGISTER within {self.bounds.register:g} seconds", now)
+            self._expel(peer, Code.TIMEOUT, f"you had {self.bounds.register:g} seconds to register", now)
         for peer in expired(self._idle_by, now):
             if peer.reading:
                 self._expel(peer, Code.TIMEOUT, "you have sent nothing for too long; connect again", now)
