@@ -11,6 +11,12 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from improto.addresses import Address
 from improto.bindings.asyncio import connect
@@ -313,6 +319,17 @@ def test_renewed_certificate(programs: Programs, tmp_path: Path) -> None:
         assert answered(before)
     with pytest.raises(ssl.SSLCertVerificationError):
         met(cas[0])
+
+
+def test_key_with_a_passphrase(programs: Programs, tmp_path: Path) -> None:
+    """A server does not wait at a terminal for the passphrase of its key, but says what to do."""
+    private, certificate = trustme.CA().issue_cert("localhost"), tmp_path / "server.pem"
+    key = load_pem_private_key(private.private_key_pem.bytes(), None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    certificate.write_bytes(locked + private.cert_chain_pems[0].bytes())
+    code, lines = programs.start("serve", "--port", "0", "--tls-cert", str(certificate)).end()
+    assert code == 2
+    assert re.fullmatch(r"improto: .*server\.pem: the key needs a passphrase, .*", lines[-1])
 
 
 @pytest.mark.parametrize("scheme", ["tls", "wss"])

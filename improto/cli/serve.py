@@ -219,7 +219,7 @@ class _TLS:
         certificate, key, authorities = self._files
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            context.load_cert_chain(certificate, key)
+            context.load_cert_chain(certificate, key, self._passphrase)
             if authorities is not None:
                 context.load_verify_locations(authorities)
                 context.verify_mode = ssl.CERT_REQUIRED
@@ -228,6 +228,13 @@ class _TLS:
                 f"{self._named}: {system_reason(error)}; name PEM files, a certificate with its key"
             ) from None
         return context
+
+    def _passphrase(self) -> str:
+        # By default OpenSSL would ask at the terminal, and nobody would be served meanwhile; or there is none.
+        raise UsageError(
+            f"{self._named}: the key needs a passphrase, for which a server does not wait; "
+            "store it without one: openssl pkey -in OLD -out NEW"
+        )
 
 
 _Listeners = list[tuple[Address, _TLS | None]]
