@@ -33,38 +33,47 @@ _log = logging.getLogger("improto.serve")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `serve`."""
+    _add_places(parser)
+    _add_choices(parser)
+    _add_bounds(parser)
+    _add_peers(parser)
     parser.add_argument(
+        "-v", "--verbose", action="store_true", help="log connections and commands, and count them at the end"
+    )
+    parser.add_argument("--log-texts", action="store_true", help="log what people say as well")
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where to listen, and how TLS and WebSocket are spoken there."""
+    add = parser.add_argument
+    add(
         "--host",
         default="127.0.0.1",
         help="address or name to listen on; :: for all addresses, 0.0.0.0 for all of IPv4 (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--port", type=port, default=PORT, help="port to listen on; 0 takes a free one (default: %(default)s)"
     )
-    parser.add_argument("--unix", metavar="PATH", help="listen on this Unix socket as well")
-    parser.add_argument(
+    add("--unix", metavar="PATH", help="listen on this Unix socket as well")
+    add(
         "--tls-cert",
         metavar="FILE",
         help="use TLS, with this certificate in PEM; SIGHUP reads all files for TLS again",
     )
-    parser.add_argument(
-        "--tls-key", metavar="FILE", help="the key of the certificate, unless it is in the same file"
-    )
-    parser.add_argument(
-        "--tls-port", type=port, metavar="PORT", help="use TLS on this port, and none on --port"
-    )
-    parser.add_argument(
+    add("--tls-key", metavar="FILE", help="the key of the certificate, unless it is in the same file")
+    add("--tls-port", type=port, metavar="PORT", help="use TLS on this port, and none on --port")
+    add(
         "--require-client-cert",
         metavar="FILE",
         help="let in only users with a certificate that one of these has signed, with its common name as username",
     )
-    parser.add_argument(
+    add(
         "--websocket",
         type=port,
         metavar="PORT",
         help="accept WebSocket as well, on this port, and serve a chat page for browsers; with TLS if there is --tls-cert",
     )
-    parser.add_argument(
+    add(
         "--origin",
         type=origin,
         action="append",
@@ -72,95 +81,104 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="let pages from this origin use WebSocket, besides those from this server by its address or as localhost; may be given again",
     )
-    parser.add_argument(
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    """Add the options for what the specification leaves to a server."""
+    add = parser.add_argument
+    add(
         "--codec",
         choices=["auto", *available()],
         default="auto",
         help="auto finds out from the first bytes of each connection (default)",
     )
-    parser.add_argument("--private", action="store_true", help="only invited users may join a conversation")
-    parser.add_argument(
+    add("--private", action="store_true", help="only invited users may join a conversation")
+    add(
         "--settle",
         type=amount,
         default=1.0,
         metavar="S",
         help="send a roster within S seconds after a change (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--repeat",
         type=wait,
         default=30.0,
         metavar="S",
         help="send a roster within S seconds after the last one, also without a change (default: %(default)s)",
     )
-    parser.add_argument(
+
+
+def _add_bounds(parser: argparse.ArgumentParser) -> None:
+    """Add the options for what one connection, or all of them, may cost."""
+    add = parser.add_argument
+    add(
         "--register-timeout",
         type=wait,
         default=60.0,
         metavar="S",
         help="seconds that a client has to register (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--idle-timeout",
         type=wait,
         metavar="S",
         help="seconds for which a user may send nothing (default: any time)",
     )
-    parser.add_argument(
+    add(
         "--rate",
         type=amount,
         metavar="N",
         help="requests per second from each connection (default: any number)",
     )
-    parser.add_argument(
+    add(
         "--burst",
         type=count,
         default=20,
         metavar="N",
         help="requests at once from each connection, if --rate is given (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--connections",
         type=count,
         default=10_000,
         metavar="N",
         help="connections in total (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--per-address",
         type=count,
         default=1_000,
         metavar="N",
         help="connections from one address, or from one /64 network of IPv6 (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--queue",
         type=count,
         default=Bounds().events,
         metavar="BYTES",
         help="bytes that may wait for one client that does not read (default: %(default)s; less than 65,536 violates FLOW-7)",
     )
-    parser.add_argument(
+    add(
         "--queues",
         type=count,
         default=Bounds().all_queues,
         metavar="BYTES",
         help="bytes that may wait for all such clients together (default: %(default)s)",
     )
-    parser.add_argument(
-        "--integer-ids", action="store_true", help="in the pickle codec, send conversation ids as integers"
-    )
-    parser.add_argument(
+
+
+def _add_peers(parser: argparse.ArgumentParser) -> None:
+    """Add the options for peers that need special treatment."""
+    add = parser.add_argument
+    add("--integer-ids", action="store_true", help="in the pickle codec, send conversation ids as integers")
+    add(
         "--gap",
         type=amount,
         default=0.0,
         metavar="S",
         help="seconds between two messages to a pickle client that expects one message from each recv; try 0.02",
     )
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="log connections and commands, and count them at the end"
-    )
-    parser.add_argument("--log-texts", action="store_true", help="log what people say as well")
 
 
 def origin(text: str) -> str:
