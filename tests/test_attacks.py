@@ -95,7 +95,7 @@ def test_table_has_the_largest_values() -> None:
     ("wrong", "said"),
     [
         (["--only", "json/nothing"], "no attack has such a name"),
-        (["--only", "json/nan", "--python", "no-such-python"], "not a Python that can be started"),
+        (["--only", "json/nan", "--python", "no-such-python"], "; name one in which improto is installed"),
     ],
 )
 def test_usage(wrong: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,10 @@ def test_broken_in_a_check(tmp_path: Path) -> None:
     [
         ("/nowhere/driver", "cannot be started"),
         ("cat", "DRIVER-1"),
-        ("true", "before it answered its first command, the driver ended with exit code 0"),
+        (
+            "true",
+            "before it answered its first command, the driver ended with exit code 0; see what it says when run by hand",
+        ),
         (
             f"{sys.executable} -c 'import sys; sys.exit(\"no such luck\")'",
             "code 1; its last words: no such luck",

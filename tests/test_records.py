@@ -69,7 +69,7 @@ HEAD = next(write(Record(Transcript())))
         ([], "line 1"),
         (["{"], "line 1"),
         (["[]"], "line 1"),
-        (['{"transcript": 2}'], "version 2"),
+        (['{"transcript": 2}'], "version 2, .* use the version of improto that has written it"),
         ([json.dumps({"transcript": 1}), "{}"], "line 1"),
         ([HEAD, '{"event": "sung"}'], "line 2"),
         ([HEAD, "[" * 100_000], "line 2"),

@@ -440,7 +440,7 @@ def test_tls_port(programs: Programs, tmp_path: Path) -> None:
         ("--websocket 0 --origin https://chat.example:x", "no origin"),
         ("--connections 0", "not a whole number"),
         ("--port 0 --host chat..example", "'chat..example' is neither an address nor a name of a host"),
-        ("--port 0 --unix ", "'' is no path of a Unix socket"),
+        ("--port 0 --unix ", "'' is no path of a Unix socket; name a file that need not exist yet"),
         ("--tls-cert missing.pem", "missing.pem: No such file or directory"),
     ],
 )

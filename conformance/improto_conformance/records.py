@@ -77,7 +77,10 @@ def read(lines: Iterable[str]) -> Record:
         number, first = next(found, (1, "{}"))
         head = json.loads(first)
         if head["transcript"] != VERSION:
-            raise NoRecord(f"it is of version {head['transcript']!r}, and {VERSION} is read here")
+            raise NoRecord(
+                f"it is of version {head['transcript']!r}, and {VERSION} is read here; "
+                "use the version of improto that has written it"
+            )
         seen = Transcript(
             head["suffix"],
             codecs=dict(head["codecs"]),

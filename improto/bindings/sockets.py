@@ -290,7 +290,7 @@ def place(listener: socket.socket) -> tuple[str, int]:
 def unix_listener(path: str) -> socket.socket:
     """Listen on a Unix socket.  OSError if nothing can listen there, UsageError if `path` is none."""
     if not path or "\0" in path:
-        raise UsageError(f"{path!a} is no path of a Unix socket")
+        raise UsageError(f"{path!a} is no path of a Unix socket; name a file that need not exist yet")
     free_path(path)
     listener = socket.socket(socket.AF_UNIX)
     try:

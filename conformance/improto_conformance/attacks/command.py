@@ -44,7 +44,9 @@ class Setting:
         try:
             asked = subprocess.run([self.python, "-c", _IDENTITY], stdout=subprocess.PIPE, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise UsageError(f"{self.python} is not a Python that can be started ({error})") from None
+            raise UsageError(
+                f"{self.python} is not a Python that can be started ({error}); name one in which improto is installed"
+            ) from None
         return ", ".join(filter(None, [asked.stdout.decode().strip(), self.without]))
 
     def run(self, ids: Sequence[str]) -> Iterator[Measured]:

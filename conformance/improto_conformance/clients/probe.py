@@ -28,7 +28,7 @@ def probe(make: Callable[[], Driven], codecs: Sequence[str], timeout: float) -> 
             raise NoDriver(f"the driver has none of the codecs {', '.join(codecs)}; see --codec")
         _registers(driver, codec, timeout)  # another client, after the first
     except (Stuck, OSError) as error:
-        raise NoDriver(f"the driver, or its client, gets nowhere: {error}") from None
+        raise NoDriver(f"the driver, or its client, gets nowhere: {error}; see docs/driver.md") from None
     finally:
         in_order = driver.close()
     if not in_order:
@@ -54,7 +54,9 @@ def _lines(driver: Driven, timeout: float) -> None:
             raise Stuck(f"{command['do']!r} was not answered; does the driver flush each line?") from None
         if line is None:
             what = repr(command["do"]) if number else "its first command"
-            raise NoDriver(f"before it answered {what}, the driver {driver.ending()}")
+            raise NoDriver(
+                f"before it answered {what}, the driver {driver.ending()}; see what it says when run by hand"
+            )
         told = read(line)
         if told.to != command["do"]:
             raise broken("DRIVER-2", line)
@@ -114,7 +116,9 @@ def _first_codec(words: Sequence[str], codec: str, timeout: float) -> str:
     except DecodeError:
         if codec:
             return codec
-        raise NoDriver("the client's first bytes belong to no codec of this protocol") from None
+        raise NoDriver(
+            "the client's first bytes belong to no codec of this protocol; does it send REGISTER first, without TLS?"
+        ) from None
     finally:
         client.over()
     return found

@@ -34,7 +34,10 @@ def read(folder: Path) -> list[Run]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["report"] != VERSION:
-            raise UsageError(f"{path} is of version {found['report']!r}, and {VERSION} is read here")
+            raise UsageError(
+                f"{path} is of version {found['report']!r}, and {VERSION} is read here; "
+                "use the version of improto that has written it"
+            )
         return [_read_run(run, folder) for run in found["runs"]]
     except OSError as error:
         what = error.filename or path
