@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import pytest
 
+from blocking import online
 from certificates import client_side, server_side
 from improto.bindings import asyncio as on_asyncio
 from improto.bindings import websocket
@@ -82,12 +83,6 @@ def names(url: str, name: str) -> list[str]:
     """Register and give who is there then."""
     with connect(url, name) as me:
         return list(me.view.online)
-
-
-def online(server: Server) -> list[str]:
-    """Give who is online."""
-    with server.lock:
-        return list(server.service.hub.online)
 
 
 def test_admitted(tmp_path: Path) -> None:
