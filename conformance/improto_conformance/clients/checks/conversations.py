@@ -4,6 +4,7 @@ from functools import partial
 
 from improto.messages import (
     Conversations,
+    Error,
     Invitation,
     Invite,
     Join,
@@ -291,6 +292,16 @@ for _name, _names in _GUESTS.items():
         f"INVITE carries the names that the user gave: {_name.replace('-', ' ')}",
         name=f"guests-{_name}",
     )(partial(_invites, _names))
+
+
+@check("INVITE-1", "an INVITE that names users who are in no roster goes out as it is, or not at all")
+def guests_who_are_not_shown(stage: Stage) -> None:
+    stage.enter("bo")
+    if stage.ask(Invite(("cy", "bo", "dan"))):
+        stage.sends(Invite)
+        stage.serve(Error("no-such-user: cy has gone"))
+        stage.tells(Error)
+
 
 _LISTS: dict[str, dict[str, tuple[str, ...]]] = {
     "empty": {},

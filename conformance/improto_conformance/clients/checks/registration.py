@@ -102,7 +102,7 @@ for _name, _text in _REFUSALS.items():
     )(partial(_refused_then_registered, _text))
 
 
-@check("CLIENT-4", "two refusals in a row leave the client free to try a third name")
+@check("CLIENT-4", "two refusals in a row leave the client free to try a third name, with another status")
 def refused_twice(stage: Stage) -> None:
     for name in ("ann", "ann2"):
         stage.name = name
@@ -110,7 +110,7 @@ def refused_twice(stage: Stage) -> None:
         stage.serve(Error("name-in-use: taken"))
         stage.tells(Error)
     stage.name = "ann3"
-    stage.enter()
+    stage.enter(status="at last")
 
 
 @check("CLIENT-4", "a refused client is not registered, and sends nothing else")
