@@ -120,6 +120,7 @@ def fresh_roster(stage: Stage) -> None:
     ann.wait_to_see(cy.name, "here")
     cy.send(Goodbye())
     cy.read_to_end()
+    ann.send(Status("changed"))
     bo.send(Status("changed"))
     stage.barrier(bo, ann)
     stage.mark("fresh")
@@ -129,8 +130,9 @@ def fresh_roster(stage: Stage) -> None:
 @fresh_roster.judge
 def _(seen: Transcript) -> Complaints:
     for roster in seen.rosters("ann", since="fresh"):
-        if roster.users.get(seen.name("bo")) != "changed":
-            yield "a roster after the barrier showed an older status of bo"
+        for party in ("ann", "bo"):
+            if roster.users.get(seen.name(party)) != "changed":
+                yield f"a roster after the barrier showed an older status of {party}"
         if seen.name("cy") in roster.users:
             yield "a roster after the barrier showed cy, who had gone"
 
@@ -192,7 +194,7 @@ def _(seen: Transcript) -> Complaints:
         yield f"bo was to see ann 'here', without a status, and 'back', and saw {shown!a}"
 
 
-@check("STATUS-3", "a STATUS ends no membership and no invitation")
+@check("STATUS-3", "a STATUS ends no membership and no invitation, and moves nobody in the list")
 def still_a_member(stage: Stage) -> None:
     ann, bo = stage.talk("ann", "bo")
     second = stage.invite(bo, ann)
@@ -206,6 +208,9 @@ def _(seen: Transcript) -> Complaints:
     for party in ("ann", "bo"):
         said = seen.said("ann", "still in")
         yield from seen.expect(party, [said], since="status")
+        for listed in seen.lists(party, since="status"):
+            if listed.conversations.get(seen.conversation) != (seen.name("ann"), seen.name("bo")):
+                yield "ann and bo were to stay members, in this order"
 
 
 @check("STATUS-4", "no member of a conversation is told of a STATUS, and no list comes")
