@@ -93,10 +93,10 @@ class Links:
         for deadlines in self._deadlines:
             for link in expired(deadlines, now):
                 link.expired(gap=deadlines is self._gaps)
+        links = self._links
         if self._touched:
             touched, self._touched = self._touched, []
-            self._refresh(iter(touched))
-        links = self._links
+            self._refresh(link for link in touched if link.peer.id in links)
         changed = self.service.turn(now)
         self._refresh(links[peer.id] for peer in changed if peer.id in links)
 

@@ -145,6 +145,20 @@ def test_a_sign_of_life(*, takes: bool) -> None:
     assert ("ann" in world.links.service.hub.online) is takes
 
 
+def test_lost_when_there_is_room_again() -> None:
+    """A connection that is lost before the turn is left alone, and its user is gone at once."""
+    world = World()
+    ann, bo = world.connect(room=1), world.connect()
+    world.send(ann, Register("ann", ""))
+    world.send(bo, Register("bo", ""), Invite(("ann",)))
+    ann.room = 1
+    ann.resume()
+    ann.lost()
+    world.settle()
+    assert len(ann.written) == 1
+    assert list(world.links.service.hub.online) == ["bo"]
+
+
 def test_refused_beyond_the_limits() -> None:
     """Connections beyond the limits, in all and of an address, are refused, and do not count themselves (FLOW-13)."""
     world = World(connections=3, per_address=2)
