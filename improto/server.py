@@ -369,6 +369,8 @@ class Hub:
             raise ValueError("a conversation has members, or invited users, who are not among its people")
         if not all(each.members or each.invited for each in conversations):
             raise ValueError("a conversation has ended")
+        if self._made < len(conversations):  # CONV-3
+            raise ValueError("more conversations are there than were ever made")
 
     # -- registration and presence ------------------------------------------------------------------------
 

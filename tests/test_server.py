@@ -406,6 +406,7 @@ DAMAGES: list[dict[str, Any]] = [
     {"asked": [["2", "bo", ""]]},
     {"asked": [[2, "bo", ""], [2, "cy", ""]]},
     {"made": math.inf},
+    {"users": [["ann", 1, "", ["1"]]], "conversations": [["1", 1, ["ann"], ["ann"], []]], "made": 0},
     {"conversations": [["1", 1, [], [], []]]},
     {"users": [["ann", 1, "", ["1"]]], "conversations": [["1", None, ["ann"], ["ann"], []]]},
     {"users": [["ann", 1, "", ["1"]]], "conversations": [["1", 1, ["ann"], [], ["ann", "ann"]]]},
