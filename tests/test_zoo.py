@@ -9,6 +9,7 @@ from improto_conformance.checks import CHECKS
 from improto_conformance.results import Result
 from improto_conformance.runner import Settings
 from improto_conformance.variants import VARIANTS
+from improto_conformance.workers import Outcome
 from improto_conformance.zoo import Met, matrix, meet, try_idle
 from improto_spec import clauses
 
@@ -87,6 +88,19 @@ def test_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     """A pattern that nobody matches is refused."""
     assert main(["zoo", "--only", "unicorn"]) == 2
     assert "--only" in capsys.readouterr().err
+
+
+def test_process_that_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is blamed if a process ends before the first check, as when memory is used up."""
+
+    def outcomes(_function: object, work: list[object], **_options: object) -> list[Outcome[object, object]]:
+        return [Outcome(each, [], False) for each in work]
+
+    monkeypatch.setattr(zoo, "outcomes", outcomes)
+    assert main(["zoo", "--only", "members-sorted"]) == 2
+    assert "members-sorted" in capsys.readouterr().err
 
 
 def test_kinds() -> None:

@@ -219,6 +219,10 @@ def try_idle(met: Sequence[Met], jobs: int = 1) -> list[Met]:
 def _outcomes(work: Iterable[tuple[str, str, tuple[str, ...]]], jobs: int) -> Iterator[Met]:
     for (kind, name, _), given, done in outcomes(_meet, work, jobs=jobs, patience=_PATIENCE):
         beast, lawful = KINDS[kind].beasts[name], KINDS[kind].lawful
+        if not done and not given:
+            raise UsageError(
+                f"a process ended before it tried anything on {name}; let it have more memory, or use fewer --jobs"
+            )
         if not done:  # the last check hangs, or has ended the process
             given.append((given[-1][0], Verdict.FAILED))
         failed = dict.fromkeys(check for check, verdict in given if verdict is Verdict.FAILED)
