@@ -432,3 +432,28 @@ def before_the_list(stage: Stage) -> None:
 def _(seen: Transcript) -> Complaints:
     invitation = Invitation("".join(seen.conversations[-1:]), seen.name("ann"))
     yield from seen.expect("ann", [invitation, seen.said("ann", "x")], since="sent", until="listed")
+
+
+@check("ORDER-2", "what is said in two conversations in one write comes in that order")
+def said_by_turns(stage: Stage) -> None:
+    ann, bo = stage.talk("ann", "bo")
+    second = stage.invite(ann, bo)
+    for party in (ann, bo):
+        party.send(Join(second))
+        party.barrier()
+    stage.mark("said")
+    ann.send(*_by_turns(stage.transcript))
+    stage.barrier(ann, bo)
+
+
+def _by_turns(seen: Transcript) -> list[SendMessage]:
+    return [
+        SendMessage(id, f"{turn}.{place}") for turn in range(3) for place, id in enumerate(seen.conversations)
+    ]
+
+
+@said_by_turns.judge
+def _(seen: Transcript) -> Complaints:
+    said = [Message(each.conversation, seen.name("ann"), each.text) for each in _by_turns(seen)]
+    for party in ("ann", "bo"):
+        yield from seen.expect(party, said, since="said")

@@ -417,3 +417,24 @@ def not_inherited(stage: Stage) -> None:
 def _(seen: Transcript) -> Complaints:
     made = [Invitation(id, seen.name("ann")) for id in seen.conversations[-1:]]
     yield from seen.expect("heir", made)
+
+
+@check("LIMIT-18", "for a conversation that has ended one more may be begun, and no second one")
+def one_more_for_one_ended(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    for _ in range(stage.profile.limits.living):
+        stage.invite(ann, bo)
+    first = stage.transcript.conversation
+    bo.send(Leave(first))
+    bo.barrier()
+    ann.send(Leave(first))
+    ann.barrier()
+    stage.mark("ended")
+    ann.send(Invite((bo.name,)), Invite((bo.name,)))
+    stage.barrier(ann, bo)
+
+
+@one_more_for_one_ended.judge
+def _(seen: Transcript) -> Complaints:
+    made = [Invitation(id, seen.name("ann")) for id in seen.conversations[-1:]]
+    yield from seen.expect("ann", [*made, Code.TOO_MANY], since="ended")

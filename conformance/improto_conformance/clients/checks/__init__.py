@@ -6,7 +6,6 @@ from improto_conformance.clients.checks import (
     endings,
     errors,
     forms,
-    holes,
     nonsense,
     presence,
     registration,
@@ -25,7 +24,6 @@ _TOPICS = (
     segments,
     nonsense,
     errors,
-    holes,
     forms,
     endings,
 )  # imported, so registered
