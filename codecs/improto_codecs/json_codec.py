@@ -157,7 +157,10 @@ def _read_roster(written: str) -> dict[str, str] | None:
 
 def _writer(message: type[AnyMessage]) -> Writer:
     """Make the writer of a class."""
-    members = [f'"{name}":{{{_WRITTEN.get(kind, "short")}(message.{name})}}' for name, kind in message.FIELDS]
+    values = {
+        name: _WRITTEN.get(kind, "short({})").format(f"message.{name}") for name, kind in message.FIELDS
+    }
+    members = [f'"{name}":{{{value}}}' for name, value in values.items()]
     form = ",".join([f'"type":"{message.COMMAND}"', *members])  # JSON-2, JSON-3
     return writer(
         f"f'{{{{{form}}}}}'.encode()", {"short": encode_basestring, "long": _text, "any": _ENCODER.encode}
@@ -165,8 +168,8 @@ def _writer(message: type[AnyMessage]) -> Writer:
 
 
 def _text(text: str) -> str:
-    """Write a text.  To find that a long one needs no escapes takes half the time of looking for them one by one."""
-    if len(text) > 99 and '"' not in text:
+    """Write a long text.  To find that it needs no escapes takes half the time of looking for them one by one."""
+    if '"' not in text:
         raw = text.encode()
         if raw.translate(_ESCAPED) is raw:
             return "".join(('"', text, '"'))  # noqa: FLY002 - a class of text may have its own `+` and format
@@ -176,7 +179,10 @@ def _text(text: str) -> str:
 # Made once, since making them takes longer than reading a message.
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _DECODER: Final = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_constant)
-_WRITTEN: Final = {Kind.TEXT: "long", Kind.NAMES: "any", Kind.ROSTER: "any", Kind.CONVERSATIONS: "any"}
+_WRITTEN: Final = {
+    Kind.TEXT: "short(text) if len(text := {}) < 100 else long(text)",
+    **dict.fromkeys([Kind.NAMES, Kind.ROSTER, Kind.CONVERSATIONS], "any({})"),
+}
 _write_roster: Final = roster_writer(
     '{"type":"ONLINE_USERS","users":{"', '":"', '","', '"}}', _UNESCAPED, _writer(OnlineUsers), empty=True
 )
