@@ -190,9 +190,10 @@ def test_same_size(text: str) -> None:
 
 def test_told_apart() -> None:
     """Different texts have different replacements, also where there are few."""
-    masks = Masks()
     texts = [str(number) for number in range(1000)] + [chr(code) for code in range(0x61, 0x7B)]
-    assert len({masks.text(text) for text in texts}) == len(texts)
+    for key in range(50):  # with some of these, only a letter itself is left at the end
+        masks = Masks(bytes([key]))
+        assert len({masks.text(text) for text in texts}) == len(texts)
 
 
 def test_endings() -> None:

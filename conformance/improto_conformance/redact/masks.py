@@ -46,8 +46,11 @@ class Masks:
         if text not in self._given:
             found = (self._scrambled(text, count) for count in range(_TRIES))
             good = (other for other in found if other not in self._taken and other != text)
-            self._given[text] = next(good, self._scrambled(text, _TRIES))
-            self._taken.add(self._given[text])
+            other = next(good, None)
+            if other is None:  # there are few of its kind
+                other = text if text not in self._taken else self._scrambled(text, _TRIES)
+            self._given[text] = other
+            self._taken.add(other)
         return self._given[text]
 
     def _scrambled(self, text: str, count: int) -> str:
