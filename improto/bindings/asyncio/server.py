@@ -82,8 +82,9 @@ class Server:
         """Listen on TCP, with TLS if `tls` is given, and give the address and port; a `port` of 0 takes a free one.
 
         If `host` is a name, that is all of its addresses that this host has, on the same port, and the first one is
-        given; with `::`, that is all addresses of IPv6 and IPv4, and with `0.0.0.0`, all of IPv4.  If `tls` demands certificates of its peers, each can register only under the common name in its own.
-        `tls` may also be a function that gives the context for each new connection.
+        given; with `::`, that is all addresses of IPv6 and IPv4, and with `0.0.0.0`, all of IPv4.  If `tls` demands
+        certificates of its peers, each can register only under the common name in its own.  `tls` may also be a function
+        that gives the context for each new connection.
         `link` makes the connections, if messages do not come as a stream on them.
 
         OSError if nothing can listen there, UsageError after `close`, or if `host` or `port` can be none.
