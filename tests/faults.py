@@ -36,8 +36,8 @@ from improto.messages import (
     Register,
     SendMessage,
 )
-from improto_conformance.party import Party
-from improto_conformance.transcript import Event
+from improto_conformance.servers.party import Party
+from improto_conformance.transcripts.transcript import Event
 
 __all__ = ["FAULTS", "Fault", "page"]
 

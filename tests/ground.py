@@ -25,10 +25,10 @@ import pytest
 import trustme
 
 from improto.codec import Codec, load
-from improto_conformance.links import SocketLink
-from improto_conformance.party import Party, Waits
-from improto_conformance.stage import Stage
-from improto_conformance.websocket import Dialer
+from improto_conformance.connections.links import SocketLink
+from improto_conformance.connections.websocket import Dialer
+from improto_conformance.servers.party import Party, Waits
+from improto_conformance.servers.stage import Stage
 from network import Network, network
 from programs import DEADLINE
 

@@ -24,8 +24,8 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto_conformance.model import Rules, World, handle, leave_all
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.judging.model import Rules, World, handle, leave_all
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
 __all__ = ["History", "changes", "play"]
 

@@ -2,12 +2,12 @@
 
 from dataclasses import asdict
 
-from improto_conformance.broken import BROKEN
-from improto_conformance.checks import CHECKS
-from improto_conformance.copies import in_memory
 from improto_conformance.profile import Profile
 from improto_conformance.reports import Run
-from improto_conformance.runner import Settings, run
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.zoo.broken import BROKEN
+from improto_conformance.zoo.copies import in_memory
 
 _BROKEN = BROKEN["no-copy-for-the-sender"]
 

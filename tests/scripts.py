@@ -18,7 +18,7 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
 __all__ = ["ANN", "BO", "CY", "JOINED", "STAY", "TALK", "seen"]
 

@@ -13,8 +13,8 @@ from improto.messages import (
     Register,
     SendMessage,
 )
-from improto_conformance.abstract import abstract
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcripts.abstract import abstract
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
 
 def story(suffix: str, id: str, *, swapped: bool = False, rosters: int = 1) -> Transcript:

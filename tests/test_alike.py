@@ -8,14 +8,14 @@ from improto.messages import AnyMessage, Code, Role, SendMessage
 from improto.server import Hub
 from improto.service import Service
 from improto_codecs.json_codec import JsonCodec
-from improto_conformance.alike import ALIKE, alike, differences
-from improto_conformance.check import Check
-from improto_conformance.checks import CHECKS
+from improto_conformance.judging.alike import ALIKE, alike, differences
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, run
-from improto_conformance.stage import Stage
-from improto_conformance.targets import Target, in_process, opened
+from improto_conformance.servers.check import Check
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.stage import Stage
+from improto_conformance.servers.targets import Target, in_process, opened
 from programs import IMPROTO
 
 

@@ -12,8 +12,8 @@ from improto.errors import DecodeError
 from improto.limits import Limits
 from improto.messages import Conversations, Join, Message, OnlineUsers, Role
 from improto_conformance import CodecChecks
-from improto_conformance.reading import read
-from improto_conformance.strategies import messages
+from improto_conformance.codecs.reading import read
+from improto_conformance.codecs.strategies import messages
 
 
 class TestAscii(CodecChecks):

@@ -27,7 +27,7 @@ from improto.messages import (
     Status,
 )
 from improto_codecs.ascii_codec import AsciiCodec
-from improto_conformance.strategies import messages
+from improto_conformance.codecs.strategies import messages
 
 CODEC = AsciiCodec()
 BOTH = "\U0001f600"

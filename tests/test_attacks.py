@@ -7,9 +7,9 @@ import pytest
 
 from improto.cli import USAGE, main
 from improto.limits import Limits
-from improto_conformance.attacks import ATTACKS, TOPICS
-from improto_conformance.attacks.command import Setting, table
-from improto_conformance.attacks.measure import BOUNDS, Measured, measure
+from improto_conformance.codecs.attacks import ATTACKS, TOPICS
+from improto_conformance.codecs.attacks.measure import BOUNDS, Measured, measure
+from improto_conformance.commands.attacks import Setting, table
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,19 @@ from pathlib import Path
 import pytest
 
 from improto.cli import USAGE, main
-from improto_conformance import automatic
-from improto_conformance.automatic import MODULES, WAYS, Reach, Way, reach, try_all
-from improto_conformance.copies import source
-from improto_conformance.mutation import Mutant, mutants
-from improto_conformance.survivors import Explanation, Fate, Tried, explanations, report, stale, unexplained
+from improto_conformance.commands import zoo
+from improto_conformance.zoo.automatic import MODULES, WAYS, Reach, Way, reach, try_all
+from improto_conformance.zoo.copies import source
+from improto_conformance.zoo.mutation import Mutant, mutants
+from improto_conformance.zoo.survivors import (
+    Explanation,
+    Fate,
+    Tried,
+    explanations,
+    report,
+    stale,
+    unexplained,
+)
 
 JSON = "improto_codecs/json_codec.py"
 
@@ -106,8 +114,8 @@ def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
     def few(path: str, text: str) -> list[Mutant]:
         return [mutant for mutant in mutants(path, text) if mutant.function == "Session.next"]
 
-    monkeypatch.setattr(automatic, "mutants", few)
-    monkeypatch.setattr(automatic, "explanations", list[Explanation])
+    monkeypatch.setattr(zoo, "mutants", few)
+    monkeypatch.setattr(zoo, "explanations", list[Explanation])
     file = tmp_path / "report.md"
     assert main(["zoo", "--automatic", "--module=improto.session", "--jobs=1", f"--report={file}"]) == 1
     shown = capsys.readouterr().out

@@ -18,12 +18,12 @@ from ground import BINDINGS, Binding, grounded
 from improto.codec import available, load_all
 from improto.server import Hub
 from improto.service import Service
-from improto_conformance.addresses import Tls
-from improto_conformance.checks import CHECKS
+from improto_conformance.connections.addresses import Tls
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import in_process, opened
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import in_process, opened
 
 PAGE: Final = Path("docs/bindings.md")
 COMMAND: Final = "the page is stale: python tests/test_bindings.py docs/bindings.md"

@@ -2,11 +2,11 @@
 
 import pytest
 
-from improto_conformance.broken import BROKEN, Broken, Stale
-from improto_conformance.checks import CHECKS
-from improto_conformance.copies import in_memory
 from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings, conduct
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, conduct
+from improto_conformance.zoo.broken import BROKEN, Broken, Stale
+from improto_conformance.zoo.copies import in_memory
 from improto_spec import clauses
 
 

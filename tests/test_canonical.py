@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from improto.codec import Codec, load
 from improto.errors import DecodeError
 from improto.messages import COMMANDS, AnyMessage, Conversations, Invite, Kind, Message, OnlineUsers, Role
-from improto_conformance import copies
-from improto_conformance.strategies import messages
+from improto_conformance.codecs.strategies import messages
 from improto_conformance.vectors import vectors
 from improto_conformance.vectors.values import read_bytes
+from improto_conformance.zoo import copies
 
 SHORT = "_READERS[sender](payload)"
 LONG_ONLY = {

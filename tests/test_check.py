@@ -15,19 +15,19 @@ from improto.codec import load_all
 from improto.messages import Error, Invitation, Message
 from improto.server import Hub, Policy
 from improto.service import Service
-from improto_conformance import runner
-from improto_conformance.broken import BROKEN
-from improto_conformance.check import Check
-from improto_conformance.checks import CHECKS
-from improto_conformance.complaints import Complaint, Inconclusive
-from improto_conformance.copies import in_memory
-from improto_conformance.judge import Case, judge
-from improto_conformance.links import CUTS
+from improto_conformance.connections.links import CUTS
+from improto_conformance.judging.judge import Case, judge
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings, conduct, run
-from improto_conformance.targets import in_process, tcp
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.servers import runner
+from improto_conformance.servers.check import Check
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, conduct, run
+from improto_conformance.servers.targets import in_process, tcp
+from improto_conformance.transcripts.complaints import Complaint, Inconclusive
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
+from improto_conformance.zoo.broken import BROKEN
+from improto_conformance.zoo.copies import in_memory
 from improto_spec import clauses
 from programs import IMPROTO, Programs, check
 from upstreams import standing
@@ -76,7 +76,7 @@ def test_nothing_else_is_blamed(name: str) -> None:
 
 def test_report_of_a_failure(programs: Programs, tmp_path: Path) -> None:
     """A failure names check, clause, text, complaint and last messages, gives exit code 1, and stands in JUnit."""
-    command = f"cmd:{sys.executable} -m improto_conformance.broken no-copy-for-the-sender {{port}}"
+    command = f"cmd:{sys.executable} -m improto_conformance.zoo.broken no-copy-for-the-sender {{port}}"
     code, output = check(command, "--codec", "ascii", "--only", "SEND-*", "--report", str(tmp_path))
     assert code == 1
     assert "FAILED SEND-3/to-the-sender [ascii]: the sender gets a copy" in output
@@ -132,7 +132,7 @@ def test_last_words(tmp_path: Path) -> None:
     """If a check fails, what the started program has printed last is shown."""
     script = tmp_path / "server.sh"
     script.write_text('echo "out of \033 cheese"; exec "$@"\n')
-    wrong = f"{sys.executable} -m improto_conformance.broken no-copy-for-the-sender {{port}}"
+    wrong = f"{sys.executable} -m improto_conformance.zoo.broken no-copy-for-the-sender {{port}}"
     code, output = check(f"cmd:sh {script} {wrong}", "--only", "SEND-3/*", "--codec", "json")
     assert code == 1
     assert "The program's last words:\n  out of \\x1b cheese\n" in output
@@ -231,7 +231,7 @@ def test_private_in_process() -> None:
 
 def test_in_process_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that a function here makes is checked by its name, and a wrong name is answered in one line."""
-    code, output = check("inproc:improto_conformance.broken:no_such_function")
+    code, output = check("inproc:improto_conformance.zoo.broken:no_such_function")
     assert (code, output.count("\n")) == (3, 1)
     (tmp_path / "mine.py").write_text(
         "from improto.codec import load\n"

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from improto.errors import UsageError
-from improto_conformance.checking import Subject, add_options, carry_out
+from improto_conformance.commands.checking import Subject, add_options, carry_out
 from improto_conformance.results import Aim, Result, Verdict
-from improto_conformance.targets import NoTarget
-from improto_conformance.transcript import Transcript
+from improto_conformance.servers.targets import NoTarget
+from improto_conformance.transcripts.transcript import Transcript
 from programs import DEADLINE, IMPROTO
 
 AIM = Aim("SEND-3/to-the-sender", "SEND-3", "the sender gets a copy")

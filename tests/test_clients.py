@@ -24,21 +24,21 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto_conformance import copies
-from improto_conformance.broken import Broken
-from improto_conformance.client_judge import judge_clients
-from improto_conformance.clients import broken, lawful
 from improto_conformance.clients.check import ClientCheck
 from improto_conformance.clients.checks import CHECKS
-from improto_conformance.clients.memory import InMemory, tried_on
 from improto_conformance.clients.runner import Settings, run
 from improto_conformance.clients.scenarios import scenario_check
 from improto_conformance.clients.stage import Stage
 from improto_conformance.clients.subjects import Lone
-from improto_conformance.complaints import Inconclusive
+from improto_conformance.judging.client_judge import judge_clients
 from improto_conformance.results import Result, Verdict
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcripts.complaints import Inconclusive
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 from improto_conformance.vectors import Vector
+from improto_conformance.zoo import copies
+from improto_conformance.zoo.broken import Broken
+from improto_conformance.zoo.clients import broken, lawful
+from improto_conformance.zoo.clients.memory import InMemory, tried_on
 from programs import DEADLINE
 
 CLIENT = "client"

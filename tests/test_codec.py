@@ -24,7 +24,7 @@ from improto.codec import (
 )
 from improto.errors import DecodeError, RegistryError
 from improto.messages import COMMANDS, AnyMessage, Code, Invite, Join, OnlineUsers, Register, Role, Status
-from improto_conformance.strategies import segmentations
+from improto_conformance.codecs.strategies import segmentations
 
 
 class Lines(LineCodec):

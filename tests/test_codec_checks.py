@@ -16,7 +16,7 @@ from improto.errors import DecodeError, UsageError
 from improto.messages import AnyMessage, Code, Message, OnlineUsers, Role, SendMessage
 from improto_codecs.json_codec import JsonCodec
 from improto_conformance import CodecChecks, NotConformant, check_codec
-from improto_conformance.codec_checks import CODEC_CHECKS, nesting
+from improto_conformance.codecs.checks import CODEC_CHECKS, nesting
 
 JSON = JsonCodec()
 NUMBERS = count()

@@ -5,11 +5,11 @@ import sys
 import pytest
 
 import improto.messages
-from improto_conformance import copies
-from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings, conduct
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, conduct
+from improto_conformance.zoo import copies
 
 NOBODY = "from improto.codec import Codec\nraise RuntimeError('no codec')\n"
 
@@ -66,7 +66,7 @@ def test_what_its_modules_raise() -> None:
     assert result.verdict is Verdict.FAILED
 
 
-@pytest.mark.parametrize("path", ["improto/nothing.py", "improto_conformance/zoo.py", "os.py"])
+@pytest.mark.parametrize("path", ["improto/nothing.py", "improto_conformance/zoo/meeting.py", "os.py"])
 def test_no_such_file(path: str) -> None:
     """A text for a file that copies do not have is refused."""
     with pytest.raises(KeyError, match="the reference has no file"):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from improto_conformance.broken import BROKEN
-from improto_conformance.checks import CHECKS
 from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
 from improto_conformance.coverage import FILES, cover
+from improto_conformance.servers.checks import CHECKS
 from improto_conformance.vectors import vectors
+from improto_conformance.zoo.broken import BROKEN
 from improto_spec import Clause, clauses
 
 ROOT = Path(__file__).parent.parent

@@ -8,16 +8,16 @@ from improto.codec import load
 from improto.messages import Error, Goodbye, Join, ListConversations, Register, Status
 from improto.server import Hub
 from improto.service import Service
-from improto_conformance import records
-from improto_conformance.broken import BROKEN
-from improto_conformance.check import Check
-from improto_conformance.deliberate import unmarked
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, conduct
-from improto_conformance.stage import Stage
-from improto_conformance.targets import in_process
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.servers.check import Check
+from improto_conformance.servers.deliberate import unmarked
+from improto_conformance.servers.runner import Settings, conduct
+from improto_conformance.servers.stage import Stage
+from improto_conformance.servers.targets import in_process
+from improto_conformance.transcripts import records
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
+from improto_conformance.zoo.broken import BROKEN
 
 
 def result_of(stimulus: Callable[[Stage], None], make: Callable[[], Service] | None = None) -> Result:

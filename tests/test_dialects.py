@@ -14,7 +14,7 @@ from improto.messages import (
     OnlineUsers,
     Role,
 )
-from improto_conformance.dialects import DIALECTS
+from improto_conformance.judging.dialects import DIALECTS
 from improto_spec import clauses
 
 SENT: list[AnyMessage] = [

@@ -7,12 +7,12 @@ import pytest
 
 from improto.cli import main
 from improto.messages import Error, Invitation, Message, OnlineUsers, Register, SendMessage
-from improto_conformance import records
-from improto_conformance.diff import of_reports, of_transcripts
-from improto_conformance.records import Record
+from improto_conformance.commands.diff import of_reports, of_transcripts
 from improto_conformance.reports import Run, clear, keep, write
 from improto_conformance.results import Verdict
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcripts import records
+from improto_conformance.transcripts.records import Record
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 from improto_spec import clauses
 from reported import a_run
 

@@ -11,10 +11,10 @@ from improto.codec import load_all
 from improto.server import Hub, Policy
 from improto.service import Service
 from improto_conformance import NotConformant, ServerChecks, check_server
-from improto_conformance.broken import BROKEN
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result
-from improto_conformance.targets import NoTarget
+from improto_conformance.servers.targets import NoTarget
+from improto_conformance.zoo.broken import BROKEN
 from programs import Programs
 
 

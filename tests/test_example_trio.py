@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from improto.codec import available
-from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import opened
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import opened
 from programs import DEADLINE, Programs
 
 PROGRAM = Path(__file__).parent.parent / "examples" / "trio_server.py"

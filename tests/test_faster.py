@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from improto.codec import load
 from improto.messages import AnyMessage, Conversations, Error, Invite, Message, OnlineUsers, Role
 from improto_codecs import faster
-from improto_conformance import copies
-from improto_conformance.strategies import messages
+from improto_conformance.codecs.strategies import messages
+from improto_conformance.zoo import copies
 
 pytest.importorskip("msgspec")
 pytest.importorskip("orjson")

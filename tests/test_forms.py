@@ -12,17 +12,17 @@ from improto.server import Hub
 from improto.service import Service
 from improto_codecs.ascii_codec import AsciiCodec
 from improto_codecs.json_codec import JsonCodec
-from improto_conformance import copies
-from improto_conformance.check import Check
-from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, conduct, run
-from improto_conformance.stage import Stage
-from improto_conformance.targets import in_process
-from improto_conformance.transcript import Event
+from improto_conformance.servers.check import Check
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.forms import form_checks
+from improto_conformance.servers.runner import Settings, conduct, run
+from improto_conformance.servers.stage import Stage
+from improto_conformance.servers.targets import in_process
+from improto_conformance.transcripts.transcript import Event
 from improto_conformance.vectors import vectors
-from improto_conformance.vectors.forms import form_checks
+from improto_conformance.zoo import copies
 
 JSON = load("json")
 

@@ -15,11 +15,11 @@ from improto.codec import Codec, load
 from improto.server import Hub
 from improto.service import Service
 from improto_conformance import Profile, check_codec, check_server
-from improto_conformance.checks import CHECKS
-from improto_conformance.links import unframed
+from improto_conformance.connections.links import unframed
 from improto_conformance.results import Result
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import opened
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import opened
 from netstrings import Netstrings
 from programs import IMPROTO
 

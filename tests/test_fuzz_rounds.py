@@ -8,16 +8,16 @@ import pytest
 from drivers import OWN
 from improto.cli import USAGE, main
 from improto.service import Service
-from improto_conformance.broken import BROKEN
-from improto_conformance.clients import broken, lawful
-from improto_conformance.clients.memory import tried_on
-from improto_conformance.copies import in_memory
 from improto_conformance.fuzz import clients, servers
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, conduct
-from improto_conformance.transcript import Entry
-from improto_conformance.variants import VARIANTS
+from improto_conformance.servers.runner import Settings, conduct
+from improto_conformance.transcripts.transcript import Entry
+from improto_conformance.zoo.broken import BROKEN
+from improto_conformance.zoo.clients import broken, lawful
+from improto_conformance.zoo.clients.memory import tried_on
+from improto_conformance.zoo.copies import in_memory
+from improto_conformance.zoo.variants import VARIANTS
 
 SERVER = "inproc:test_fuzz_rounds:make"
 
@@ -102,7 +102,7 @@ def test_what_is_found_can_be_played_again(
 ) -> None:
     """A finding ends the run, with exit code 1, and the command that it is told with plays just its round."""
     (tmp_path / "mine.py").write_text(
-        "from improto_conformance.broken import BROKEN\n"
+        "from improto_conformance.zoo.broken import BROKEN\n"
         "def make():\n"
         "    return BROKEN['messages-doubled'].copy().service()\n"
     )

@@ -25,7 +25,7 @@ from improto.messages import (
     Status,
 )
 from improto_codecs.json_codec import JsonCodec
-from improto_conformance.strategies import messages
+from improto_conformance.codecs.strategies import messages
 
 CODEC = JsonCodec()
 

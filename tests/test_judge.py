@@ -19,10 +19,10 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto_conformance.complaints import Complaint, Inconclusive
-from improto_conformance.judge import Case, judge
+from improto_conformance.judging.judge import Case, judge
 from improto_conformance.profile import Profile
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcripts.complaints import Complaint, Inconclusive
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 from programs import DEADLINE
 from scripts import ANN, BO, CY, JOINED, STAY, TALK, seen
 
@@ -385,10 +385,10 @@ JUDGES = (
 def test_the_judge_shares_nothing_with_a_server(name: str) -> None:
     """Neither a module of the judge nor what it imports holds the server's own idea of the specification."""
     loaded = subprocess.run(
-        [sys.executable, "-c", f"import sys, improto_conformance.{name}; print(*sys.modules)"],
+        [sys.executable, "-c", f"import sys, improto_conformance.judging.{name}; print(*sys.modules)"],
         capture_output=True, text=True, check=True, timeout=DEADLINE,
     ).stdout.split()  # fmt: skip
-    assert f"improto_conformance.{name}" in loaded
+    assert f"improto_conformance.judging.{name}" in loaded
     own = {"server", "service", "states", "wire", "outbox", "client", "bindings"}
     assert {module.split(".")[1] for module in loaded if module.startswith("improto.")}.isdisjoint(own)
 

@@ -9,9 +9,9 @@ import pytest
 
 from improto.errors import UsageError
 from improto.messages import Invitation
-from improto_conformance.known import Known, fixed, judged, read, reason, stale, write
+from improto_conformance.reports.known import Known, fixed, judged, read, reason, stale, write
 from improto_conformance.results import Aim, Result, Verdict
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 from programs import IMPROTO
 
 CHECK = "SEND-3/to-the-sender"
@@ -164,7 +164,7 @@ def test_wrong_file(text: str | None, tmp_path: Path) -> None:
 
 def check(*words: str) -> tuple[int, str]:
     """Check a server that sends no copies to the sender."""
-    target = f"cmd:{sys.executable} -m improto_conformance.broken no-copy-for-the-sender {{port}}"
+    target = f"cmd:{sys.executable} -m improto_conformance.zoo.broken no-copy-for-the-sender {{port}}"
     done = subprocess.run(
         [IMPROTO, "check", "server", target, "--only=SEND-3", "--only=SEND-5", "--codec=json", *words],
         capture_output=True, text=True, check=False, timeout=60,

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from improto_conformance.checks import CHECKS
 from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
 from improto_conformance.clients.runner import Settings as ClientSettings
 from improto_conformance.clients.runner import run as run_client_checks
 from improto_conformance.clients.subjects import Driven
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import opened
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import opened
 from improto_spec import clauses
 from runtimes import CPYTHON2, needs_cpython2
 

@@ -8,12 +8,12 @@ from improto.bindings.memory import Server
 from improto.codec import Codec, load
 from improto.server import Hub
 from improto.service import Peer, Service
-from improto_conformance.checks import CHECKS
-from improto_conformance.links import CUTS, Link, SocketLink, cutting
+from improto_conformance.connections.links import CUTS, Link, SocketLink, cutting
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import in_process
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import in_process
 
 DATA = bytes(range(256)) * 2
 

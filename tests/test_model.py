@@ -19,7 +19,7 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto_conformance.model import Output, Rules, World, handle
+from improto_conformance.judging.model import Output, Rules, World, handle
 
 OPEN = Rules()
 PRIVATE = Rules(private=True)

@@ -5,10 +5,10 @@ import ast
 import pytest
 
 from improto.messages import Delivery
-from improto_conformance.automatic import MODULES
-from improto_conformance.copies import load, source
-from improto_conformance.mutation import Mutant, mutants, probed
-from improto_conformance.mutation.operators import OPERATORS
+from improto_conformance.zoo.automatic import MODULES
+from improto_conformance.zoo.copies import load, source
+from improto_conformance.zoo.mutation import Mutant, mutants, probed
+from improto_conformance.zoo.mutation.operators import OPERATORS
 
 STATEMENTS = "def f(self, x: int, y: bytes) -> list[str]:\n    "
 

@@ -5,7 +5,7 @@ import pytest
 from improto.codec import load
 from improto.errors import DecodeError
 from improto.messages import Role
-from improto_conformance.reading import read
+from improto_conformance.codecs.reading import read
 
 PLACES: list[tuple[str, bytes, int | None]] = [
     ("ascii", b"JOIN \xc3\xa9", 5),

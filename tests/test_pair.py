@@ -9,15 +9,15 @@ import pytest
 from drivers import OWN, edited
 from improto.cli import main
 from improto.codec import available
-from improto_conformance.broken import BROKEN
 from improto_conformance.clients.subjects import Driven, Lone
-from improto_conformance.pair import NAMES, Met, meet
-from improto_conformance.pair_sessions import DRIVEN, SHOWN
+from improto_conformance.judging.verdict import SERVER
+from improto_conformance.pairs.pair import NAMES, Met, meet
+from improto_conformance.pairs.referee import Manner
+from improto_conformance.pairs.sessions import DRIVEN, SHOWN
 from improto_conformance.profile import Profile
-from improto_conformance.records import from_file
-from improto_conformance.referee import Manner
-from improto_conformance.transcript import Event
-from improto_conformance.verdict import SERVER
+from improto_conformance.transcripts.records import from_file
+from improto_conformance.transcripts.transcript import Event
+from improto_conformance.zoo.broken import BROKEN
 from programs import DEADLINE, IMPROTO, running
 from upstreams import at, standing
 

@@ -4,9 +4,9 @@ import pytest
 
 from improto.codec import Codec, load
 from improto.messages import Conversations, OnlineUsers
-from improto_conformance.links import Link
-from improto_conformance.party import Party, Stuck, Waits
-from improto_conformance.transcript import Transcript
+from improto_conformance.connections.links import Link
+from improto_conformance.servers.party import Party, Stuck, Waits
+from improto_conformance.transcripts.transcript import Transcript
 
 JSON = load("json")
 ROSTER = JSON.frame(JSON.encode(OnlineUsers({"ann": "here"})))

@@ -28,7 +28,7 @@ from improto.messages import (
 )
 from improto_codecs import plain_pickles
 from improto_codecs.pickle_codec import PickleCodec
-from improto_conformance.strategies import messages
+from improto_conformance.codecs.strategies import messages
 from improto_conformance.vectors import vectors
 from improto_conformance.vectors.values import read_bytes
 

@@ -14,8 +14,8 @@ import trustme
 from improto.codec import load
 from improto.server import Hub
 from improto.service import Peer, Service
-from improto_conformance.probe import probe
-from improto_conformance.targets import NoTarget, Target, in_process, opened, tcp
+from improto_conformance.servers.probe import probe
+from improto_conformance.servers.targets import NoTarget, Target, in_process, opened, tcp
 from programs import DEADLINE, Programs
 
 ROSTERS_IN_WRONG_FORMS = [

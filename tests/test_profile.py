@@ -12,12 +12,12 @@ from improto.errors import UsageError
 from improto.limits import Limits
 from improto.server import Hub, Policy
 from improto.service import Bounds, Service
-from improto_conformance.addresses import Tls
-from improto_conformance.checks import CHECKS
+from improto_conformance.connections.addresses import Tls
 from improto_conformance.profile import Profile, profile_of
 from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import NoTarget, in_process
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import NoTarget, in_process
 from programs import check, running
 
 DECLARED = [check for check in CHECKS if check.declared]

@@ -8,13 +8,13 @@ from improto.codec import available, load, load_all
 from improto.messages import Role
 from improto.server import Hub
 from improto.service import Service
-from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
-from improto_conformance.records import NoRecord, Record, read, write
 from improto_conformance.results import Result
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import in_process
-from improto_conformance.transcript import Event, Transcript
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import in_process
+from improto_conformance.transcripts.records import NoRecord, Record, read, write
+from improto_conformance.transcripts.transcript import Event, Transcript
 
 
 def make() -> Service:

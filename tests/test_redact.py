@@ -22,19 +22,19 @@ from improto.messages import (
 )
 from improto.server import Hub
 from improto.service import Service
-from improto_conformance.broken import BROKEN
-from improto_conformance.checks import CHECKS
-from improto_conformance.complaints import Difference, Inconclusive
-from improto_conformance.copies import in_memory
-from improto_conformance.judge import judge
+from improto_conformance.judging.judge import judge
 from improto_conformance.profile import Profile
-from improto_conformance.redact import Redactor
-from improto_conformance.redact.masks import KEPT, Masks
 from improto_conformance.reports import Run, clear, keep, write
+from improto_conformance.reports.redact import Redactor
+from improto_conformance.reports.redact.masks import KEPT, Masks
 from improto_conformance.results import Aim, Result, Verdict
-from improto_conformance.runner import Settings, conduct
-from improto_conformance.targets import Target, in_process
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, conduct
+from improto_conformance.servers.targets import Target, in_process
+from improto_conformance.transcripts.complaints import Difference, Inconclusive
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
+from improto_conformance.zoo.broken import BROKEN
+from improto_conformance.zoo.copies import in_memory
 from improto_spec import clauses
 from programs import IMPROTO
 
@@ -211,7 +211,7 @@ def test_protocol_stays() -> None:
 
 def test_command(tmp_path: Path) -> None:
     """--redact keeps the names of a run out of what is printed and written, and changes no verdict."""
-    target = f"cmd:{sys.executable} -m improto_conformance.broken no-copy-for-the-sender {{port}}"
+    target = f"cmd:{sys.executable} -m improto_conformance.zoo.broken no-copy-for-the-sender {{port}}"
     words = [
         str(IMPROTO),
         "check",

@@ -27,16 +27,16 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto_conformance.broken import BROKEN
-from improto_conformance.links import CUTS
-from improto_conformance.party import Stuck, Waits
-from improto_conformance.records import read
-from improto_conformance.referee import Manner, Referee
-from improto_conformance.stage import Stage
-from improto_conformance.targets import tcp
-from improto_conformance.transcript import Event, Transcript
-from improto_conformance.verdict import SERVER, Judgement, judged
-from improto_conformance.wiretap import ENTRIES
+from improto_conformance.connections.links import CUTS
+from improto_conformance.judging.verdict import SERVER, Judgement, judged
+from improto_conformance.pairs.referee import Manner, Referee
+from improto_conformance.pairs.wiretap import ENTRIES
+from improto_conformance.servers.party import Stuck, Waits
+from improto_conformance.servers.stage import Stage
+from improto_conformance.servers.targets import tcp
+from improto_conformance.transcripts.records import read
+from improto_conformance.transcripts.transcript import Event, Transcript
+from improto_conformance.zoo.broken import BROKEN
 from programs import DEADLINE, IMPROTO, Program, Programs
 from upstreams import at, looping, standing
 

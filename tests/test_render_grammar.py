@@ -12,7 +12,7 @@ from improto.errors import DecodeError
 from improto.limits import Limits
 from improto.messages import COMMANDS, AnyMessage, Code, Conversations, Invite, OnlineUsers, Role
 from improto_codecs.ascii_codec import AsciiCodec
-from improto_conformance.strategies import messages
+from improto_conformance.codecs.strategies import messages
 from improto_spec.render import grammar
 
 CODEC = AsciiCodec()

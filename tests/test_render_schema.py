@@ -15,7 +15,7 @@ from improto.errors import DecodeError
 from improto.limits import Limits
 from improto.messages import COMMANDS, AnyMessage, Kind, Role
 from improto_codecs.json_codec import JsonCodec
-from improto_conformance.strategies import messages
+from improto_conformance.codecs.strategies import messages
 from improto_spec.render import schema
 from schemas import Validator, check_schema, validator
 

@@ -12,21 +12,21 @@ from improto.errors import UsageError
 from improto.messages import AnyMessage, Invitation, Invite, Join, OnlineUsers, Register, SendMessage
 from improto.server import Hub, Policy
 from improto.service import Service
-from improto_conformance.broken import BROKEN
-from improto_conformance.checks import CHECKS
-from improto_conformance.copies import in_memory
-from improto_conformance.links import Connect
-from improto_conformance.party import Waits
+from improto_conformance.commands.replay import again
+from improto_conformance.connections.links import Connect
 from improto_conformance.profile import Profile
-from improto_conformance.records import Record, from_file, to_file
-from improto_conformance.renaming import Names, Piece, pieces, translated
-from improto_conformance.replay import replay
-from improto_conformance.replay_command import again
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, conduct
-from improto_conformance.targets import Target, in_process
-from improto_conformance.transcript import Entry, Event, Transcript
-from improto_conformance.variants import VARIANTS
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.party import Waits
+from improto_conformance.servers.replay import replay
+from improto_conformance.servers.runner import Settings, conduct
+from improto_conformance.servers.targets import Target, in_process
+from improto_conformance.transcripts.records import Record, from_file, to_file
+from improto_conformance.transcripts.renaming import Names, Piece, pieces, translated
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
+from improto_conformance.zoo.broken import BROKEN
+from improto_conformance.zoo.copies import in_memory
+from improto_conformance.zoo.variants import VARIANTS
 from programs import IMPROTO, Programs
 
 AREAS = ("JOIN", "SEND", "CONV", "GOODBYE", "CONN-25", "JSON")

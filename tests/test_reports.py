@@ -12,14 +12,14 @@ import pytest
 
 from improto.cli import main
 from improto.errors import UsageError
-from improto_conformance import records
-from improto_conformance.complaints import Difference
 from improto_conformance.reports import Run, clear, keep, read, write
 from improto_conformance.reports.data import data
 from improto_conformance.reports.junit import junit
 from improto_conformance.reports.markdown import markdown
 from improto_conformance.reports.run import groups
 from improto_conformance.results import Verdict
+from improto_conformance.transcripts import records
+from improto_conformance.transcripts.complaints import Difference
 from improto_spec import clauses
 from reported import a_run
 from schemas import Validator, check_schema

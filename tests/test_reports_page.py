@@ -11,7 +11,7 @@ from improto.messages import Error, OnlineUsers
 from improto_conformance.reports import Run
 from improto_conformance.reports.page import page
 from improto_conformance.results import Verdict
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 from improto_spec import clauses
 from reported import a_run
 

@@ -3,11 +3,11 @@
 import pytest
 
 from improto.messages import Invitation, Message, OnlineUsers, SendMessage
-from improto_conformance.complaints import Difference
 from improto_conformance.reports import Run, failure, summary
 from improto_conformance.reports.sequence import diagram
 from improto_conformance.results import Aim, Result, Verdict
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcripts.complaints import Difference
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 from improto_spec import clauses
 
 AIM = Aim("SEND-3/to-the-sender", "SEND-3", "the sender gets a copy")

@@ -10,13 +10,13 @@ from contextlib import suppress
 import pytest
 
 from improto.messages import Error, Status
-from improto_conformance.check import Check
-from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, conduct
-from improto_conformance.stage import Stage
-from improto_conformance.targets import Target, tcp
+from improto_conformance.servers.check import Check
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, conduct
+from improto_conformance.servers.stage import Stage
+from improto_conformance.servers.targets import Target, tcp
 
 
 def answer(connection: socket.socket) -> None:

@@ -11,15 +11,15 @@ from improto.limits import Limits
 from improto.messages import Conversations, OnlineUsers
 from improto.server import Hub
 from improto.service import Service
-from improto_conformance.check import Check
-from improto_conformance.checks import CHECKS
-from improto_conformance.links import Link, SocketLink
+from improto_conformance.connections.links import Link, SocketLink
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings, conduct, run
-from improto_conformance.stage import Stage
-from improto_conformance.targets import Target, in_process
-from improto_conformance.transcript import Transcript
+from improto_conformance.servers.check import Check
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, conduct, run
+from improto_conformance.servers.stage import Stage
+from improto_conformance.servers.targets import Target, in_process
+from improto_conformance.transcripts.transcript import Transcript
 
 
 def made(name: str = "REGISTER-2/one", stimulus: Callable[[Stage], None] = lambda stage: None) -> Check:

@@ -9,10 +9,10 @@ import pytest
 
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import Target, tcp
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.scenarios import scenario_check, scenario_checks
+from improto_conformance.servers.targets import Target, tcp
 from improto_conformance.vectors import Vector, vectors
-from improto_conformance.vectors.scenarios import scenario_check, scenario_checks
 from programs import Programs
 
 STEPS: list[dict[str, Any]] = [

@@ -7,8 +7,8 @@ import pytest
 
 from improto.codec import available, load
 from improto.messages import Conversations, Error, Invitation, Message, OnlineUsers
-from improto_conformance.sent import sent
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.judging.sent import sent
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
 HARD = 'a,b="c" \\ \xe9\U0001f600\x7f\n'
 MESSAGES = (

@@ -24,11 +24,11 @@ from improto.messages import (
 )
 from improto.server import Hub, Policy
 from improto.service import Service
-from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import tcp
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import tcp
 
 JSON = load("json")
 CROWD = [f"user {number}" for number in range(8)]

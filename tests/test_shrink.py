@@ -9,20 +9,20 @@ from improto.cli import main
 from improto.codec import available, load
 from improto.messages import Goodbye, Invite, Join, ListConversations, Register, SendMessage, Status
 from improto.service import Service
-from improto_conformance.broken import BROKEN
-from improto_conformance.checks import CHECKS
-from improto_conformance.copies import in_memory
-from improto_conformance.party import Waits
 from improto_conformance.profile import Profile
-from improto_conformance.records import Record, from_file, to_file
-from improto_conformance.replay import replay
 from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings, conduct
-from improto_conformance.shrink import Shrunk, acts, shrink, violation
-from improto_conformance.stage import Stage
-from improto_conformance.targets import Target, in_process
-from improto_conformance.transcript import Transcript
-from improto_conformance.variants import VARIANTS
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.party import Waits
+from improto_conformance.servers.replay import replay
+from improto_conformance.servers.runner import Settings, conduct
+from improto_conformance.servers.shrink import Shrunk, acts, shrink, violation
+from improto_conformance.servers.stage import Stage
+from improto_conformance.servers.targets import Target, in_process
+from improto_conformance.transcripts.records import Record, from_file, to_file
+from improto_conformance.transcripts.transcript import Transcript
+from improto_conformance.zoo.broken import BROKEN
+from improto_conformance.zoo.copies import in_memory
+from improto_conformance.zoo.variants import VARIANTS
 from upstreams import standing
 
 PROFILE = Profile(available())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from improto.messages import AnyMessage, Conversations, Message, OnlineUsers
-from improto_conformance import copies
+from improto_conformance.zoo import copies
 
 COUNTING = '''
 

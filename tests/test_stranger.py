@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from improto_conformance.checks import CHECKS
 from improto_conformance.profile import Profile
 from improto_conformance.results import Verdict
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import opened
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import opened
 
 SERVER = Path(__file__).parent / "peers" / "threads_server.py"
 

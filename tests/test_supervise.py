@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from improto_conformance.supervise import supervised
+from improto_conformance.servers.supervise import supervised
 from programs import DEADLINE
 
 # Each of these writes "ready PID" for the process that has to be gone in the end.
@@ -39,7 +39,7 @@ def wait():
 # What the suite does, as a process that can be killed.
 SUITE = """
 import sys
-from improto_conformance.supervise import supervised
+from improto_conformance.servers.supervise import supervised
 with supervised(sys.argv[1:]) as program:
     while not program.last_words():
         assert program.wait(0.01) is None

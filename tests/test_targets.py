@@ -15,13 +15,13 @@ from improto.codec import load
 from improto.errors import UsageError
 from improto.server import Hub
 from improto.service import Service
-from improto_conformance.addresses import Tls
-from improto_conformance.check import Check
-from improto_conformance.checks import CHECKS
-from improto_conformance.probe import probe
+from improto_conformance.connections.addresses import Tls
 from improto_conformance.profile import Profile
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import NoTarget, free_port, in_process, opened
+from improto_conformance.servers.check import Check
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.probe import probe
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import NoTarget, free_port, in_process, opened
 from programs import DEADLINE, IMPROTO, Programs
 
 IN_PROCESS = in_process(lambda: Service(Hub(), [load("json")]))
@@ -114,7 +114,7 @@ def test_no_certificates(tmp_path: Path) -> None:
 
 def test_without_websockets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package for WebSocket the message says how to install it."""
-    monkeypatch.delitem(sys.modules, "improto_conformance.websocket", raising=False)
+    monkeypatch.delitem(sys.modules, "improto_conformance.connections.websocket", raising=False)
     monkeypatch.setitem(sys.modules, "websockets.client", None)
     with pytest.raises(UsageError, match=r"pip install 'improto\[websocket\]'"), opened("ws://localhost"):
         pass

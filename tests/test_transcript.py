@@ -3,8 +3,8 @@
 import pytest
 
 from improto.messages import Code, Message
-from improto_conformance.complaints import Difference
-from improto_conformance.transcript import RESET, Entry, Event, Transcript
+from improto_conformance.transcripts.complaints import Difference
+from improto_conformance.transcripts.transcript import RESET, Entry, Event, Transcript
 
 SAID = [Message("7", "ann", str(number)) for number in range(20)]
 

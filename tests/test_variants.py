@@ -3,13 +3,13 @@
 import pytest
 
 from improto.codec import load
-from improto_conformance.alike import differences
-from improto_conformance.checks import CHECKS
-from improto_conformance.party import Waits
+from improto_conformance.judging.alike import differences
 from improto_conformance.profile import Profile
-from improto_conformance.runner import Settings, conduct
-from improto_conformance.stage import Stage
-from improto_conformance.variants import VARIANTS
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.party import Waits
+from improto_conformance.servers.runner import Settings, conduct
+from improto_conformance.servers.stage import Stage
+from improto_conformance.zoo.variants import VARIANTS
 
 
 def entered(name: str) -> Stage:

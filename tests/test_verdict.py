@@ -2,7 +2,7 @@
 
 import pytest
 
-from improto_conformance.verdict import SERVER, Judgement, judged
+from improto_conformance.judging.verdict import SERVER, Judgement, judged
 from scripts import ANN, BO, JOINED, TALK, seen
 
 ZOE = "ann > REGISTER ann x; ann < ROSTER ann=x zoe=y;"

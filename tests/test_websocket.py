@@ -6,12 +6,12 @@ import pytest
 
 from faulty_websocket import FAULTS, faulty
 from improto.codec import load
-from improto_conformance.checks import CHECKS
+from improto_conformance.connections.websocket import subprotocol
 from improto_conformance.profile import Profile
 from improto_conformance.results import Result, Verdict
-from improto_conformance.runner import Settings, run
-from improto_conformance.targets import opened
-from improto_conformance.websocket import subprotocol
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings, run
+from improto_conformance.servers.targets import opened
 
 OWN = [check for check in CHECKS if check.transport == "websocket"]
 

@@ -4,9 +4,9 @@ import pytest
 
 from improto.codec import available, load
 from improto.messages import AnyMessage, Join, ListConversations, OnlineUsers, Register
-from improto_conformance.transcript import Event, Transcript
-from improto_conformance.verdict import judged
-from improto_conformance.wiretap import Recording
+from improto_conformance.judging.verdict import judged
+from improto_conformance.pairs.wiretap import Recording
+from improto_conformance.transcripts.transcript import Event, Transcript
 
 CODECS = available()
 ANN = Register("ann", "x")

@@ -4,13 +4,13 @@ import pytest
 
 from improto.cli import main
 from improto.codec import available
-from improto_conformance import zoo
-from improto_conformance.checks import CHECKS
 from improto_conformance.results import Result
-from improto_conformance.runner import Settings
-from improto_conformance.variants import VARIANTS
+from improto_conformance.servers.checks import CHECKS
+from improto_conformance.servers.runner import Settings
 from improto_conformance.workers import Outcome
-from improto_conformance.zoo import Met, matrix, meet, try_idle
+from improto_conformance.zoo import meeting
+from improto_conformance.zoo.meeting import Met, matrix, meet, try_idle
+from improto_conformance.zoo.variants import VARIANTS
 from improto_spec import clauses
 
 
@@ -98,14 +98,14 @@ def test_process_that_ends_at_once(
     def outcomes(_function: object, work: list[object], **_options: object) -> list[Outcome[object, object]]:
         return [Outcome(each, [], False) for each in work]
 
-    monkeypatch.setattr(zoo, "outcomes", outcomes)
+    monkeypatch.setattr(meeting, "outcomes", outcomes)
     assert main(["zoo", "--only", "members-sorted"]) == 2
     assert "members-sorted" in capsys.readouterr().err
 
 
 def test_kinds() -> None:
     """No two beasts have one name."""
-    names = [name for kind in zoo.KINDS.values() for name in kind.beasts]
+    names = [name for kind in meeting.KINDS.values() for name in kind.beasts]
     assert len(names) == len(set(names))
 
 
@@ -117,9 +117,9 @@ def test_lawful_servers_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         met[name] = list(settings.codecs or ())
         return []
 
-    monkeypatch.setattr(zoo, "conduct", conduct)
+    monkeypatch.setattr(meeting, "conduct", conduct)
     for name in VARIANTS:
-        list(zoo.KINDS["lawful server"].meet(name, CHECKS[:1]))
+        list(meeting.KINDS["lawful server"].meet(name, CHECKS[:1]))
     assert met["reference"] == available()
     assert {len(codecs) for name, codecs in met.items() if name not in ("reference", "private")} == {1}
     assert {codecs[0] for codecs in met.values() if len(codecs) == 1} == set(available())

@@ -10,9 +10,9 @@ from improto.bindings.asyncio import Server
 from improto.codec import load_all
 from improto.server import Hub, Policy
 from improto.service import Service
-from improto_conformance.addresses import Upstream
-from improto_conformance.broken import BROKEN, serve
-from improto_conformance.targets import tcp
+from improto_conformance.connections.addresses import Upstream
+from improto_conformance.servers.targets import tcp
+from improto_conformance.zoo.broken import BROKEN, serve
 from programs import DEADLINE
 
 __all__ = ["at", "looping", "standing"]

@@ -1,8 +1,8 @@
 """The conformance suite: it says whether a server, a client or a codec obeys the specification.
 
-A *check* (`checks`) names one clause and has two parts.  Its *stimulus* makes some parties (`party`) send something to
-the server, and everything that happens is written into a transcript (`transcript`).  Its *judgement* reads only the
-transcript.  So the same judgement can also be made later, by another judge, or on a transcript from elsewhere.
+A *check* (`servers.check`) names one clause and has two parts.  Its *stimulus* makes some parties send something to the
+server, and everything that happens is written into a transcript (`transcripts`).  Its *judgement* reads only the
+transcript (`judging`).  So the same judgement can also be made later, by another judge, or on a transcript from elsewhere.
 
     from improto_conformance import check_codec, check_server
 
@@ -18,17 +18,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:  # the plugin of pytest is in this package, and is to load fast
-    from improto_conformance.codec_checks import CodecChecks, check_codec
-    from improto_conformance.embed import NotConformant, ServerChecks, check_server
+    from improto_conformance.codecs.checks import CodecChecks, check_codec
     from improto_conformance.profile import Profile
+    from improto_conformance.results import NotConformant
+    from improto_conformance.servers.embed import ServerChecks, check_server
 
 __all__ = ["CodecChecks", "NotConformant", "Profile", "ServerChecks", "check_codec", "check_server"]
 
-_PLACES: Final = {"CodecChecks": "codec_checks", "check_codec": "codec_checks"}
+_PLACES: Final = {
+    "CodecChecks": "codecs.checks",
+    "NotConformant": "results",
+    "Profile": "profile",
+    "ServerChecks": "servers.embed",
+    "check_codec": "codecs.checks",
+    "check_server": "servers.embed",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    if name not in __all__:
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES.get(name, 'embed')}"), name)
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

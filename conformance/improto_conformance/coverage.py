@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from improto_conformance.broken import BROKEN
-from improto_conformance.checks import CHECKS
-from improto_conformance.clients.broken import CLIENTS
 from improto_conformance.clients.checks import CHECKS as CLIENT_CHECKS
+from improto_conformance.servers.checks import CHECKS
 from improto_conformance.vectors import vectors
+from improto_conformance.zoo.broken import BROKEN
+from improto_conformance.zoo.clients.broken import CLIENTS
 from improto_spec import clauses
 
 __all__ = ["FILES", "Cover", "cover"]

@@ -12,7 +12,7 @@ from typing import Any, Final
 from improto.codec import available
 from improto.errors import UsageError
 from improto.limits import Limits
-from improto_conformance.addresses import Tls
+from improto_conformance.connections.addresses import Tls
 
 __all__ = ["Profile", "profile_of"]
 

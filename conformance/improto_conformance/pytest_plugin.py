@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:  # pytest loads this module at each start
-    from improto_conformance.check import Check
-    from improto_conformance.embed import Examination
     from improto_conformance.profile import Profile
-    from improto_conformance.targets import Target
+    from improto_conformance.servers.check import Check
+    from improto_conformance.servers.embed import Examination
+    from improto_conformance.servers.targets import Target
 
 __all__ = ["improto_target"]
 
@@ -63,8 +63,8 @@ class Server(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Give a test for each check in each codec."""
-        from improto_conformance.checks import CHECKS
         from improto_conformance.patterns import chosen
+        from improto_conformance.servers.checks import CHECKS
 
         checks = chosen(CHECKS, self.config.getoption("--improto-only"))
         for codec in _profile(self.config).codecs:
@@ -76,7 +76,7 @@ class Server(pytest.Collector):
     def setup(self) -> None:
         """Start the server; pytest ends if it cannot be reached."""
         from improto.errors import ImprotoError
-        from improto_conformance.embed import Examination
+        from improto_conformance.servers.embed import Examination
 
         self._stack = ExitStack()
         try:
@@ -109,7 +109,7 @@ class CheckItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a failure as `improto check` does, and a fault of the suite itself as pytest does."""
-        from improto_conformance.embed import NotConformant
+        from improto_conformance.results import NotConformant
 
         if isinstance(excinfo.value, NotConformant):
             return str(excinfo.value)
@@ -130,7 +130,7 @@ def improto_target(request: pytest.FixtureRequest) -> "Iterator[Target]":
 
 
 def _opened(config: pytest.Config) -> Any:
-    from improto_conformance.targets import opened
+    from improto_conformance.servers.targets import opened
 
     return opened(str(config.getoption("--improto-target")), _profile(config).tls)
 

@@ -1,12 +1,12 @@
-"""The result of one check, in the form that all reports read, for servers and clients alike."""
+"""The result of one check, in the form that all reports read, for servers and clients alike; and how a test fails."""
 
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from improto_conformance.transcript import Transcript
+from improto_conformance.transcripts.transcript import Transcript
 
-__all__ = ["Aim", "Result", "Verdict"]
+__all__ = ["Aim", "NotConformant", "Result", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -32,6 +32,10 @@ class Aim:
     title: str
     varies: bool = field(default=False, kw_only=True)
     """Whether what happens in it may lawfully depend on the codec, or on who is quicker."""
+
+
+class NotConformant(AssertionError):
+    """A server or codec violates the specification; for each failure the text says what was expected and what happened."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@
         ...
 
 There is no judgement to write: whatever the stimulus is, the client may send only what it was asked for and has to
-tell of all that it was served (`judgement`), and what it sends has to be lawful (`client_judge`).
+tell of all that it was served (`judgement`), and what it sends has to be lawful (`judging.client_judge`).
 """
 
 from collections.abc import Callable

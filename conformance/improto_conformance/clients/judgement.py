@@ -31,8 +31,8 @@ from improto.messages import (
 from improto_conformance.clients import lines
 from improto_conformance.clients.lines import CLOSED, IGNORED, LOST, Item
 from improto_conformance.clients.stage import RESET
-from improto_conformance.complaints import Complaint, brief
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.transcripts.complaints import Complaint, brief
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
 __all__ = ["judge_driven"]
 

@@ -28,7 +28,7 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto_conformance.targets import NoTarget
+from improto_conformance.servers.targets import NoTarget
 
 __all__ = [
     "ANSWERS",

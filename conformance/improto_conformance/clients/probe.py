@@ -9,8 +9,8 @@ from improto.errors import DecodeError, UsageError
 from improto_conformance.clients.lines import NoDriver, broken, read
 from improto_conformance.clients.stage import Stage, Unsupported
 from improto_conformance.clients.subjects import Driven, Lone
-from improto_conformance.complaints import Inconclusive
-from improto_conformance.party import Stuck, Waits
+from improto_conformance.servers.party import Stuck, Waits
+from improto_conformance.transcripts.complaints import Inconclusive
 
 __all__ = ["probe", "spoken"]
 

@@ -9,15 +9,15 @@ from time import monotonic
 from typing import Self
 
 from improto.codec import available, load
-from improto_conformance.client_judge import judge_clients
 from improto_conformance.clients.check import ClientCheck
 from improto_conformance.clients.judgement import judge_driven
 from improto_conformance.clients.lines import NoDriver
 from improto_conformance.clients.stage import Stage, Unsupported
 from improto_conformance.clients.subjects import Subject
-from improto_conformance.complaints import Inconclusive
-from improto_conformance.party import Stuck, Waits
+from improto_conformance.judging.client_judge import judge_clients
 from improto_conformance.results import Result, Verdict
+from improto_conformance.servers.party import Stuck, Waits
+from improto_conformance.transcripts.complaints import Inconclusive
 
 __all__ = ["Outcome", "Settings", "conduct", "run"]
 

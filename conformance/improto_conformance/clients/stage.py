@@ -26,9 +26,9 @@ from improto.messages import (
 )
 from improto_conformance.clients.lines import CLOSED, LOST, Item, NoDriver, Told, broken, command, read
 from improto_conformance.clients.subjects import Subject
-from improto_conformance.links import CUTS, Link
-from improto_conformance.party import Stuck, Waits
-from improto_conformance.transcript import Entry, Event, Transcript
+from improto_conformance.connections.links import CUTS, Link
+from improto_conformance.servers.party import Stuck, Waits
+from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
 __all__ = ["CLIENT", "RESET", "Stage", "Unsupported"]
 

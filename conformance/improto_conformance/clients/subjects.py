@@ -17,8 +17,8 @@ from select import select
 from typing import Final, Protocol
 
 from improto_conformance.clients.lines import NoDriver
-from improto_conformance.complaints import Inconclusive, last_words
-from improto_conformance.links import Link, SocketLink
+from improto_conformance.connections.links import Link, SocketLink
+from improto_conformance.transcripts.complaints import Inconclusive, last_words
 
 __all__ = ["Accept", "Driven", "Lone", "Subject"]
 

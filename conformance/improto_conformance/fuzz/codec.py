@@ -18,8 +18,8 @@ from improto.codec import Codec, load
 from improto.errors import DecodeError
 from improto.limits import Limits
 from improto.messages import Code, Role
+from improto_conformance.codecs.reading import Found, drain
 from improto_conformance.fuzz.inputs import Input, made
-from improto_conformance.reading import Found, drain
 from improto_conformance.workers import outcomes
 
 __all__ = ["Finding", "Tally", "fault", "fuzz", "shrunk"]

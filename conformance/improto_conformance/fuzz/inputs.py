@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, cast
 
 from improto.codec import Codec, load
 from improto.messages import COMMANDS, AnyMessage, Kind, Role
-from improto_conformance.attacks import ATTACKS
+from improto_conformance.codecs.attacks import ATTACKS
 from improto_conformance.vectors import vectors
 from improto_conformance.vectors.values import read_bytes
 

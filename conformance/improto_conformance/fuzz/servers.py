@@ -24,11 +24,11 @@ from improto.messages import (
     SendMessage,
     Status,
 )
-from improto_conformance.check import Check
 from improto_conformance.fuzz.inputs import made
-from improto_conformance.party import Party, Stuck
-from improto_conformance.stage import Stage
-from improto_conformance.transcript import Event
+from improto_conformance.servers.check import Check
+from improto_conformance.servers.party import Party, Stuck
+from improto_conformance.servers.stage import Stage
+from improto_conformance.transcripts.transcript import Event
 
 __all__ = ["rounds"]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from improto.errors import UsageError
-from improto_conformance import records
-from improto_conformance.complaints import Difference
-from improto_conformance.records import NoRecord
 from improto_conformance.reports.run import Run, outcome
 from improto_conformance.results import Aim, Result, Verdict
-from improto_conformance.transcript import Transcript
+from improto_conformance.transcripts import records
+from improto_conformance.transcripts.complaints import Difference
+from improto_conformance.transcripts.records import NoRecord
+from improto_conformance.transcripts.transcript import Transcript
 
 __all__ = ["NAME", "VERSION", "data", "read"]
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from improto_conformance.records import Record, to_file
 from improto_conformance.reports import data
 from improto_conformance.reports.junit import junit
 from improto_conformance.reports.markdown import markdown
 from improto_conformance.reports.page import page
 from improto_conformance.reports.run import Run
 from improto_conformance.results import Result
+from improto_conformance.transcripts.records import Record, to_file
 from improto_spec import Clause
 
 __all__ = ["clear", "keep", "write"]

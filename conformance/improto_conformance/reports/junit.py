@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from improto.cli.text import escaped
-from improto_conformance.complaints import cut
 from improto_conformance.reports.run import Run
 from improto_conformance.reports.terminal import failure
 from improto_conformance.results import Result, Verdict
+from improto_conformance.transcripts.complaints import cut
 from improto_spec import Clause
 
 __all__ = ["junit"]

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from improto.cli.text import escaped
-from improto_conformance.complaints import sides
 from improto_conformance.reports.run import Group, Run, groups, outcome, told_of
 from improto_conformance.results import Verdict
+from improto_conformance.transcripts.complaints import sides
 from improto_spec import Clause
 
 __all__ = ["markdown"]

@@ -6,13 +6,13 @@ from importlib.resources import files
 from typing import Final
 from urllib.parse import quote
 
-from improto_conformance.complaints import sides
 from improto_conformance.reports.markup import Element, el, html
 from improto_conformance.reports.run import Group, Run, again, groups, outcome, told_of
 from improto_conformance.reports.sequence import diagram
 from improto_conformance.reports.svg import picture
 from improto_conformance.reports.tables import badge, columns, head, matrix, prose, tried
 from improto_conformance.results import Result, Verdict
+from improto_conformance.transcripts.complaints import sides
 from improto_spec import Clause
 
 __all__ = ["page"]

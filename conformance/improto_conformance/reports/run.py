@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from improto_conformance.known import reason
+from improto_conformance.reports.known import reason
 from improto_conformance.results import Result, Verdict
 from improto_spec import Clause
 

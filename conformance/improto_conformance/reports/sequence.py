@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from improto.cli.text import escaped
-from improto_conformance.complaints import cut
-from improto_conformance.transcript import Entry, Event, without_clean_up
+from improto_conformance.transcripts.complaints import cut
+from improto_conformance.transcripts.transcript import Entry, Event, without_clean_up
 
 __all__ = ["ASIDE", "SHOWN", "diagram", "label", "mattering", "parties"]
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from improto.messages import Error
-from improto_conformance.complaints import cut
 from improto_conformance.reports.markup import Element, el
 from improto_conformance.reports.sequence import ASIDE, label, mattering, parties
-from improto_conformance.transcript import Entry, Event, without_clean_up
+from improto_conformance.transcripts.complaints import cut
+from improto_conformance.transcripts.transcript import Entry, Event, without_clean_up
 
 __all__ = ["MOST", "picture"]
 

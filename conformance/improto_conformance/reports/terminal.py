@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from improto.cli.text import escaped
-from improto_conformance.complaints import sides
 from improto_conformance.reports.run import Run, outcome, told_of
 from improto_conformance.reports.sequence import diagram
 from improto_conformance.results import Result, Verdict
+from improto_conformance.transcripts.complaints import sides
 from improto_spec import Clause
 
 __all__ = ["failure", "summary"]

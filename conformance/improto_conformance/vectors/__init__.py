@@ -1,8 +1,7 @@
 """The vectors: the examples of the specification as data, and what they show about a program.
 
 `improto_spec/vectors/README.md` explains their form and meaning.  Here they are loaded and run: message and stream vectors on
-our own codecs or on any decoder (`judge`, `programs`), and scenarios on servers (`scenarios`).  `clients.scenarios` plays the
-client scenarios.
+our own codecs or on any decoder (`judge`, `programs`).  `servers.scenarios` and `clients.scenarios` play the scenarios.
 """
 
 import json

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from improto.messages import AnyMessage
-from improto_conformance.complaints import brief
+from improto_conformance.transcripts.complaints import brief
 from improto_conformance.vectors import Vector
 from improto_conformance.vectors.values import read_message
 

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from improto.codec import load
 from improto.errors import DecodeError, ImprotoError, InvalidMessage
 from improto.messages import COMMANDS, Error
-from improto_conformance.complaints import brief
+from improto_conformance.transcripts.complaints import brief
 from improto_conformance.vectors import Vector
 from improto_conformance.vectors.judge import Read, Seen, judge_message, judge_stream, segmentations
 from improto_conformance.vectors.values import Tagged, read_bytes, read_message

@@ -1,0 +1,1 @@
+"""Connections: how bytes come to a server and back, on each transport."""

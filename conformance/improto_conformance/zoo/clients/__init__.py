@@ -1,0 +1,1 @@
+"""The clients of the zoo; they run in memory."""
