@@ -13,7 +13,9 @@ _DEADLINE: Final = 20.0
 _T = TypeVar("_T", bound=Item)
 
 
-def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+def on_loop(
+    test: Callable[..., Awaitable[None]], factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> Callable[..., None]:
     """Run a test on an event loop, with a deadline for its failure; a callback that fails is one as well."""
 
     @wraps(test)
@@ -25,7 +27,8 @@ def on_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
             async with asyncio.timeout(_DEADLINE):
                 await test(*args, **kwargs)
 
-        asyncio.run(bounded())
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(bounded())
         assert not failures
 
     return run

@@ -31,7 +31,8 @@ class Acceptor:
         self._links = links
         self._loop = asyncio.get_running_loop()
         self._accepting: dict[socket.socket, asyncio.Task[None]] = {}
-        self._beginning = set[asyncio.Task[None]]()
+        self._connecting = set[asyncio.Task[None]]()  # without TLS, which takes a few turns of the loop
+        self._beginning = set[asyncio.Task[None]]()  # with TLS, which takes as long as the peer likes
         self._handshakes: Counter[str] = Counter()  # of TLS that are going on, by address as `subnet` counts
         self._closing = False
         self._shortage = Shortage()
@@ -57,7 +58,8 @@ class Acceptor:
         ending = [*self._accepting.values(), *self._beginning]
         for task in ending:
             task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        # Without TLS none is cancelled: uvloop would not tell a connection that was just made that it is lost.
+        await asyncio.gather(*ending, *self._connecting, return_exceptions=True)
         while self._accepting:
             self._accepting.popitem()[0].close()
 
@@ -81,15 +83,17 @@ class Acceptor:
         except OSError:  # the peer has gone already, of which asyncio would make a failure of ours
             accepted.close()
             return
+        tasks = self._connecting
         if tls is not None:
+            tasks = self._beginning
             handshakes, links = self._handshakes, self._links
-            if handshakes[counted] >= links.per_address or len(self._beginning) >= links.connections:
+            if handshakes[counted] >= links.per_address or len(tasks) >= links.connections:
                 accepted.close()  # before TLS has begun nobody can be told why (FLOW-13)
                 return
             handshakes[counted] += 1
         task = self._loop.create_task(self._connect(accepted, counted, make, tls))
-        self._beginning.add(task)
-        task.add_done_callback(self._beginning.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _connect(
         self, accepted: socket.socket, counted: str, make: _Make, tls: ServerTLS | None

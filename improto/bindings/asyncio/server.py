@@ -5,6 +5,7 @@ with one call for each connection.
 """
 
 import asyncio
+import math
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -63,7 +64,8 @@ class Server:
         self.links = Links(service, connections=connections, per_address=per_address, gap=gap)
         self._loop = asyncio.get_running_loop()
         self._acceptor = Acceptor(self.links)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._rings_at = math.inf  # since the timers of uvloop do not always tell
         self._scheduled = False
         self._ahead = 0
         self._all_closed = asyncio.Event()
@@ -176,7 +178,7 @@ class Server:
             self.wake()
 
     def _ring(self) -> None:
-        self._timer = None
+        self._rings_at = math.inf
         self.wake()
 
     def _scheduled_turn(self) -> None:
@@ -194,9 +196,10 @@ class Server:
         """Have the next turn when it is due, and see whether all connections are closed."""
         due = self.links.due
         # A timer that rings too early does no harm; setting a new one in each turn would cost more than the turn.
-        if due is not None and (self._timer is None or due < self._timer.when()):
+        if due is not None and due < self._rings_at:
             if self._timer is not None:
                 self._timer.cancel()
+            self._rings_at = due
             self._timer = self._loop.call_at(due, self._ring)
         if self.links.closing and not self.links:
             self._all_closed.set()
