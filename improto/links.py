@@ -9,7 +9,7 @@ connections there may be, and how each one is closed is decided here.  The bindi
     link.received(data)            bytes arrived
     link.ended()                   end of the peer's stream
     link.broken()                  nothing can be read or written any more
-    link.lost()                    the connection is closed; nothing more is called
+    link.lost()                    the connection is closed; nothing that is called later has an effect
     link.pause(now)                the transport has no room for now …
     link.resume()                  … and has room again
     links.turn(now)                after any of these, and when the clock reaches `links.due`
@@ -21,7 +21,7 @@ the link says, or has it done:
     in Phase.OPEN, read if, and only if, `link.reading`
     in Phase.FLUSHING, read on, and call `link.flushed(now)` once all that was written has gone out
     in Phase.LINGERING, shut down writing, and read on
-    in Phase.OVER, close at once, whatever still waits
+    in Phase.OVER, close at once, whatever still waits; `lost` is to be called soon, or else the link is forgotten
 
 What a peer is sent is written in small portions, so that each portion that goes out is a sign of life.
 """
@@ -40,6 +40,7 @@ __all__ = ["PORTION", "Link", "Links", "Phase"]
 
 PORTION: Final = 64 * 1024
 """At most how many bytes `Link.take` gives at a time."""
+_CLOSE: Final = 1.0  # seconds for a transport to close, beside `Bounds.linger`, which TLS may take
 
 
 class Phase(Enum):
@@ -53,6 +54,10 @@ class Phase(Enum):
     last message on its way."""
     OVER = "over"
     """Nothing more is read or written."""
+
+
+# In Python 3.11, looking up a member of an Enum takes longer than most of what is done for a connection in a turn.
+_OVER: Final = Phase.OVER
 
 
 class Links:
@@ -80,8 +85,9 @@ class Links:
         self.closing = False
         """Whether `shut_down` was called."""
         self._gaps: dict[Link, float] = {}
+        self._overs: dict[Link, float] = {}  # those whose transports were told to close
         self._closes: dict[float, dict[Link, float]] = {}  # by how many seconds they are set ahead
-        self._deadlines = [self._gaps]  # and the values of `_closes`
+        self._deadlines = [self._gaps, self._overs]  # and the values of `_closes`
 
     def __len__(self) -> int:
         """Count the connections, those that are being closed included."""
@@ -90,6 +96,8 @@ class Links:
     def turn(self, now: float) -> None:
         """Have a turn of the service, and refresh each link about which something was decided."""
         self.now = now
+        for link in expired(self._overs, now):
+            link.lost()  # so that nobody waits for it for ever, whatever is wrong with its transport
         for deadlines in self._deadlines:
             for link in expired(deadlines, now):
                 link.expired(gap=deadlines is self._gaps)
@@ -104,6 +112,8 @@ class Links:
         link: Link | None = None
         try:
             for link in links:
+                if link.phase is _OVER:
+                    self._overs.setdefault(link, self.now + self.service.bounds.linger + _CLOSE)
                 link.refresh()
         except Exception:  # of the transport, as for a lack of memory
             if link is not None:
@@ -155,9 +165,10 @@ class Links:
         return len(self._links) - self._served > self.connections
 
     def remove(self, link: "Link") -> None:
-        """Forget a connection."""
+        """Forget a connection, unless that was done already."""
+        if self._links.pop(link.peer.id, None) is None:
+            return
         self.service.end(link.peer, lost=True)
-        del self._links[link.peer.id]
         if link.peer.refusal is None:
             self._served -= 1
             counted = subnet(link.peer.address)

@@ -280,6 +280,25 @@ async def test_shutdown() -> None:
 
 
 @on_loop
+async def test_shutdown_without_a_transport() -> None:
+    """A server is closed also if a transport never says that its connection is lost."""
+
+    class Untold(StreamLink):
+        def connection_lost(self, exc: Exception | None) -> None:
+            lost.set()
+
+    lost = asyncio.Event()
+    async with serving.on_asyncio() as (server, _):
+        _, port = await server.listen("127.0.0.1", 0, link=lambda: Untold(server))
+        with socket.create_connection(("127.0.0.1", port)):
+            while not server.links:
+                await asyncio.sleep(0)
+            await server.close()
+            assert lost.is_set()
+            assert not server.links
+
+
+@on_loop
 async def test_listen_after_the_end(tmp_path: Path) -> None:
     """A server that is closed, or is being closed, listens nowhere any more, and says so."""
     async with serving.on_asyncio() as (server, _):

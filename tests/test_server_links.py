@@ -1,5 +1,7 @@
 """Tests of `improto.links`: what a server's connections have in common, driven as a binding drives it."""
 
+from collections.abc import Callable
+
 import pytest
 
 from improto.codec import load, load_all
@@ -275,6 +277,41 @@ def test_no_deadline_is_left() -> None:
     world.settle()
     assert len(world.links) == 0
     assert world.links.due is None
+
+
+def reset(link: Wire) -> None:
+    """Let a connection break."""
+    link.broken()
+
+
+def timed_out(link: Wire) -> None:
+    """Let the peer not close in time."""
+    link.flushed(link.world.now)
+    link.world.settle(1.0)
+
+
+def closed(link: Wire) -> None:
+    """Let the peer close just in time, after its last message was told."""
+    link.flushed(link.world.now)
+    link.world.settle(0.9)
+    link.ended()
+
+
+@pytest.mark.parametrize("over", [reset, timed_out, closed])
+def test_transport_that_never_closes(over: Callable[[Wire], None]) -> None:
+    """A connection is forgotten if its transport is to close and never says that it has; what it says later is ignored."""
+    world = World(per_address=1)
+    ann = kicked(world)
+    over(ann)
+    world.settle()
+    told = world.now
+    assert ann.step() is Phase.OVER
+    world.settle(told + 1.9)
+    assert world.connect().peer.refusal is not None
+    world.settle(told + 2.0)
+    assert world.connect().peer.refusal is None
+    ann.lost()
+    assert world.connect().peer.refusal is not None
 
 
 class Failing(Wire):

@@ -185,6 +185,22 @@ def test_shutdown() -> None:
             upto(ann, Reconnected)
 
 
+def test_shutdown_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server is closed also if the thread of a connection hangs."""
+    end = threading.Event()
+
+    def hang(self: Stream) -> None:
+        end.wait(DEADLINE)
+        self.socket.close()
+
+    with serving.with_threads() as (server, port), socket.create_connection(("127.0.0.1", port)):
+        monkeypatch.setattr(Stream, "close", hang)
+        server.close()
+        assert not end.is_set()
+        assert not server.links
+    end.set()
+
+
 def test_listen_after_the_end(tmp_path: Path) -> None:
     """A server that was closed listens nowhere any more, and says so."""
     with serving.with_threads() as (server, _):

@@ -72,7 +72,6 @@ class Server:
         self.links = Links(service, connections=connections, per_address=per_address, gap=gap)
         self.lock = threading.RLock()
         self._work = threading.Condition(self.lock)
-        self._closed = threading.Condition(self.lock)
         self._awake = False
         self._acceptor = Acceptor(self._connected)
         self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, each with the id of its file
@@ -125,8 +124,6 @@ class Server:
         with self.lock:
             self.links.shut_down(self.now())
             self.wake()
-            self._closed.wait_for(lambda: not self.links)
-            self.wake()
         self._thread.join()
 
     def now(self) -> float:
@@ -137,12 +134,6 @@ class Server:
         """Have a turn of the service soon.  Hold `lock` when you call this."""
         self._awake = True
         self._work.notify()
-
-    def gone(self) -> None:
-        """Note that a connection is closed.  Hold `lock` when you call this."""
-        self.wake()
-        if not self.links:
-            self._closed.notify_all()
 
     def _ask(self, admit: Admit, peer: Peer, request: Register) -> None:
         deciding, links, counted = self._deciding, self.links, subnet(peer.address)
@@ -237,7 +228,7 @@ class _Link(Link):
         self._stream.close()
         with self._server.lock:
             self.lost()
-            self._server.gone()
+            self._server.wake()
 
     def refresh(self) -> None:
         """Do what was decided about this connection, or have a thread do it.  The lock is held."""
