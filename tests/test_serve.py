@@ -205,6 +205,16 @@ def test_one_codec(programs: Programs) -> None:
     )
 
 
+def test_some_codecs(programs: Programs) -> None:
+    """With --codec given again, each connection speaks one of those codecs, and none speaks another."""
+    _, url = programs.serve("--codec", "json", "--codec", "ascii", "--codec", "json")
+    for codec in ("json", "ascii"):
+        programs.registered(url, codec, "--codec", codec)
+    code, lines = programs.chat(url, "pickle", "--codec", "pickle").end()
+    assert code == 1
+    assert lines[-1].endswith("or another codec")
+
+
 def test_private(programs: Programs) -> None:
     """With --private, who was not invited cannot join."""
     _, url = programs.serve("--private")

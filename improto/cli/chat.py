@@ -357,7 +357,7 @@ async def _chat(arguments: argparse.Namespace) -> int:
     complaint = Limits().complaint(me)
     if complaint is not None:
         raise UsageError(complaint)
-    (codec,) = codecs(arguments.codec, integer_ids=arguments.integer_ids)
+    (codec,) = codecs([arguments.codec], integer_ids=arguments.integer_ids)
     backoff = Backoff() if arguments.reconnect else None
     tls = None
     if arguments.url.lower().startswith(("tls://", "wss://")):

@@ -89,8 +89,8 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     add(
         "--codec",
         choices=["auto", *available()],
-        default="auto",
-        help="auto finds out from the first bytes of each connection (default)",
+        action="append",
+        help="speak this codec only; may be given again; auto is all of them (default); the first bytes of each connection say which one it is",
     )
     add("--private", action="store_true", help="only invited users may join a conversation")
     add(
@@ -128,8 +128,9 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
     add(
         "--rate",
         type=amount,
+        default=0.0,
         metavar="N",
-        help="requests per second from each connection (default: any number)",
+        help="requests per second from each connection; 0 for any number (default)",
     )
     add(
         "--burst",
@@ -291,7 +292,7 @@ async def _serve(arguments: argparse.Namespace, listeners: _Listeners) -> int:
     log = _Log(texts=arguments.log_texts) if arguments.verbose or arguments.log_texts else None
     service = Service(
         Hub(policy),
-        codecs(arguments.codec, integer_ids=arguments.integer_ids),
+        codecs(arguments.codec or ["auto"], integer_ids=arguments.integer_ids),
         bounds=Bounds(
             register=arguments.register_timeout,
             idle=arguments.idle_timeout,
@@ -351,9 +352,9 @@ async def _listen(server: Server, address: Address, tls: _TLS | None, origins: S
     return Address(address.scheme, host, port)
 
 
-def codecs(name: str, *, integer_ids: bool = False) -> Sequence[Codec]:
-    """Load the codec called `name`, or for `auto` all that are installed with what they need."""
-    found = load_all() if name == "auto" else [load(name)]
+def codecs(names: Sequence[str], *, integer_ids: bool = False) -> Sequence[Codec]:
+    """Load codecs, each once, or if `auto` is among the names all that are installed with what they need."""
+    found = load_all() if "auto" in names else [load(name) for name in dict.fromkeys(names)]
     if integer_ids:
         return [load("pickle", integer_ids=True) if each.name == "pickle" else each for each in found]
     return found
