@@ -38,7 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_bounds(parser)
     _add_peers(parser)
     parser.add_argument(
-        "-v", "--verbose", action="store_true", help="log connections and commands, and count them at the end"
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="log connections and commands to standard error, and count them at the end; everybody waits while nobody reads that",
     )
     parser.add_argument("--log-texts", action="store_true", help="log what people say as well")
 
