@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from improto.codec import load
-from improto.server import Hub
+from improto.server import Hub, Policy
 from improto.service import Peer, Service
 from improto_conformance.servers.probe import probe
 from improto_conformance.servers.targets import NoTarget, Target, in_process, opened, tcp
@@ -160,9 +160,15 @@ def boom() -> Service:
     raise RuntimeError("boom")
 
 
+def asking() -> Service:
+    """Give a server that waits for ever for somebody to decide who may register."""
+    return Service(Hub(Policy(ask=True)), [load("json")])
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (asking, r"^asking\(\) returned a service with Policy\(ask=True\) that asks nobody, .*`on_ask`$"),
         (boom, r"^boom\(\) raised RuntimeError: boom$"),
         (getcwd, r"^getcwd\(\) returned a value of type str; let it return an improto\.service\.Service$"),
         (lambda: Raising(Hub(), [load("json")]), r"breaks off at a REGISTER .* raised KeyError\('x'\)$"),

@@ -134,6 +134,10 @@ def _made(make: Callable[[], Service]) -> Service:
         raise Unmade(
             f"{name} returned a value of type {type(service).__name__}; let it return an improto.service.Service"
         )
+    if getattr(service, "on_ask", True) is None and service.hub.policy.ask:
+        raise Unmade(
+            f"{name} returned a service with Policy(ask=True) that asks nobody, and so admits nobody; set its `on_ask`"
+        )
     return service
 
 
