@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -20,6 +21,7 @@ from improto.bindings.asyncio import Server
 from improto.codec import load
 from improto.server import Hub, Policy
 from improto.service import Observer, Service
+from improto.wire import Rate
 from programs import DEADLINE, Program, Programs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
@@ -94,8 +96,10 @@ T = TypeVar("T")
 class Host(Observer):
     """A server with its page in this process, with which a test can do what only a program around a server can."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: Rate | None = None) -> None:
         """Run it, on a loop in a thread of its own."""
+        self._rate = rate
+        self._crowd = AsyncExitStack()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -103,10 +107,16 @@ class Host(Observer):
         self.server = self.do(self._serve())
 
     async def _serve(self) -> Server:
-        server = Server(Service(Hub(Policy(settle=0.05)), [load("json")], observer=self))
+        server = Server(Service(Hub(Policy(settle=0.05)), [load("json")], rate=self._rate, observer=self))
         _, port = await websocket.listen(server, "127.0.0.1", 0, page=websocket.chat_page())
-        self.url = f"http://127.0.0.1:{port}/"
+        self.address = f"127.0.0.1:{port}"
+        self.url = f"http://{self.address}/"
         return server
+
+    async def crowd(self, *names: str) -> None:
+        """Have more people come, who stay."""
+        for name in names:
+            await self._crowd.enter_async_context(websocket.connect(f"ws://{self.address}", name))
 
     def closed(self, peer: int, reason: str) -> None:
         """Note that somebody was refused."""
@@ -133,6 +143,7 @@ class Host(Observer):
 
     def close(self) -> None:
         """End."""
+        self.do(self._crowd.aclose())
         self.do(self.server.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(DEADLINE)
@@ -143,6 +154,14 @@ class Host(Observer):
 def host() -> Generator[Host]:
     """Run a server with its page in this process."""
     host = Host()
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def slow_host() -> Generator[Host]:
+    """Run one that takes ten requests from each client, and then one in four seconds."""
+    host = Host(Rate(0.25, 10))
     yield host
     host.close()
 
@@ -338,12 +357,72 @@ def test_refusals(site: Site, visit: Visit, programs: Programs) -> None:
     page.get_by_role("button", name="Start a conversation").click()
     expect(page.get_by_role("alert")).to_contain_text("Choose people first.")
     page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_role("alert")).to_be_empty()
+    page.get_by_role("button", name="Start a conversation").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose people first.")
     invite(page, "ann")
+    expect(page.get_by_role("alert")).to_be_empty()  # since that was done
     say(page, 4097 * "é")
     expect(page.get_by_role("alert")).to_contain_text("at most 8192 bytes")
     assert page.get_by_label("Message", exact=True).input_value() == 4097 * "é"
     say(page, 4096 * "é")
     expect(page.get_by_role("log")).to_contain_text("é")
+
+
+def test_too_fast(slow_host: Host, visit: Visit) -> None:
+    """Texts that the server refuses can be sent again, and what it did not want to tell then is asked for later."""
+    ann, bo = visit("about:blank"), visit(slow_host.url)
+    ann.clock.install()
+    ann.goto(slow_host.url)
+    enter(ann, "ann")
+    enter(bo, "bo")
+    invite(ann, "bo")
+    box, said = ann.get_by_label("Message", exact=True), 0
+    while not ann.get_by_role("alert").get_by_text("(rate-limited)").is_visible():
+        box.press_sequentially(f"text {said} ")
+        box.press("Enter")
+        said += 1
+    join(bo, "ann")
+    say(bo, "hi")
+    expect(ann.get_by_role("log")).to_contain_text("hi")
+    known = "".join(heard(ann)).replace("hi", "") + box.input_value()
+    assert known.split() == " ".join(f"text {at}" for at in range(said)).split()
+    members = ann.get_by_text("Members: ann and bo")
+    for _ in range(int(DEADLINE)):
+        ann.clock.fast_forward(10_000)
+        with suppress(playwright.TimeoutError):
+            members.wait_for(timeout=1_000)
+            break
+    expect(members).to_be_visible()
+
+
+def test_unsent(site: Site, visit: Visit, programs: Programs) -> None:
+    """What the server may not have got before the connection was lost, and what was begun, can still be copied."""
+    terminal(programs, site, "bo")
+    page = visit(site.url)
+    enter(page, "ann")
+    invite(page, "bo")
+    say(page, "received")
+    expect(page.get_by_role("log")).to_contain_text("received")
+    site.program.process.send_signal(signal.SIGSTOP)
+    say(page, "on the way")
+    box = page.get_by_label("Message", exact=True)
+    expect(box).to_have_value("")
+    box.press_sequentially("half a")
+    site.program.stop()
+    expect(page.get_by_text("You are not in it any more; the text below is not sent.")).to_be_visible()
+    expect(box).to_have_value("on the way\nhalf a")
+    expect(box).to_be_focused()
+    assert not box.is_editable()
+    expect(page.get_by_role("button", name="Send")).to_be_hidden()
+    keep(page, "unsent-light")
+    box.press("Enter")  # which does nothing
+    expect(page.get_by_role("alert")).to_be_empty()
+    Site(programs, site.port)
+    expect(page.get_by_text("Online as ann")).to_be_visible()
+    expect(box).to_have_value("on the way\nhalf a")
+    page.get_by_role("button", name="Close").click()
+    expect(box).to_be_hidden()
 
 
 def test_kicked(host: Host, visit: Visit) -> None:
@@ -363,9 +442,26 @@ def test_too_many_connections(host: Host, visit: Visit) -> None:
     enter(page, "ann")
     host.do(host.fill())
     assert host.turned_away.wait(DEADLINE)
-    expect(page.get_by_role("status").filter(has_text="No connection")).to_be_visible()
+    state = page.get_by_role("status").filter(has_text="No connection")
+    expect(state).to_contain_text("No connection: too many connections; ")  # CLIENT-15
+    expect(page.get_by_text("Nobody else.")).to_be_hidden()  # who knows
     host.do(host.empty())
     expect(page.get_by_role("status").filter(has_text="Online as")).to_have_text("Online as ann")
+
+
+def test_network_is_back(site: Site, visit: Visit) -> None:
+    """When the device has network again, the page connects at once."""
+    page = visit("about:blank")
+    page.clock.install()
+    page.goto(site.url)
+    enter(page, "ann")
+    # So that the time of the next attempt never comes.
+    page.clock.pause_at(page.evaluate("Date.now()") + 1_000)
+    site.program.stop()
+    expect(page.get_by_role("status").filter(has_text="No connection")).to_be_visible()
+    page.context.set_offline(True)
+    with page.expect_websocket():
+        page.context.set_offline(False)
 
 
 def test_connecting(site: Site, visit: Visit) -> None:
@@ -569,6 +665,107 @@ def test_axe(site: Site, visit: Visit, programs: Programs, media: str) -> None:
     site.program.stop()
     expect(page.get_by_text("You are not in it any more.")).to_be_visible()
     examine("lost")
+
+
+FROM_END = "log => log.scrollHeight - log.scrollTop - log.clientHeight"
+
+
+def test_scrolling(site: Site, visit: Visit, programs: Programs) -> None:
+    """Who reads the last message sees the next; who reads earlier ones is left there, and told how many are new."""
+    bo = terminal(programs, site, "bo")
+    page = visit(site.url)
+    enter(page, "ann")
+    invite(page, "bo")
+    bo.expect(r"\* ann invites you.*")
+    bo.type("/join 1", *(f"text {at}" for at in range(50)))
+    log = page.get_by_role("log")
+    scroller = page.get_by_role("group", name="Messages")
+    expect(log.get_by_text("text 49")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollHeight - innerHeight") == 0
+    page.get_by_role("button", name="Start a conversation").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose people first.")  # which takes room
+    page.set_viewport_size({"width": 1000, "height": 500})
+    bo.type("text 50")
+    expect(log.get_by_text("text 50")).to_be_in_viewport()
+    scroller.evaluate("log => log.scrollTop = 200")
+    talk = page.get_by_role("region", name="Conversations", exact=True).get_by_role("button")
+    bo.type("text 51", "text 52")
+    expect(talk).to_have_text("bo 2 new")
+    expect(page).to_have_title("(2) improto")
+    assert scroller.evaluate("log => log.scrollTop") == 200
+    scroller.evaluate("log => log.scrollTop = log.scrollHeight")
+    expect(talk).to_have_text("bo ")
+    scroller.evaluate("log => log.scrollTop = 200")
+    say(page, "mine")
+    expect(log.get_by_text("mine")).to_be_in_viewport()
+
+
+def test_hidden_page(site: Site, visit: Visit, programs: Programs) -> None:
+    """While the page is in the background, its title counts what is new, also in the conversation that it shows."""
+    bo = terminal(programs, site, "bo")
+    page = visit(site.url)
+    enter(page, "ann")
+    invite(page, "bo")
+    bo.expect(r"\* ann invites you.*")
+    hide = """(hidden) => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""  # a browser without windows has no background
+    page.evaluate(hide, True)
+    bo.type("/join 1", "hi")
+    expect(page).to_have_title("(1) improto")
+    page.evaluate(hide, False)
+    expect(page).to_have_title("improto")
+
+
+def test_switching(site: Site, visit: Visit, programs: Programs) -> None:
+    """What was said in a conversation is not read out again when one goes back there: that log is a new one."""
+    terminal(programs, site, "bo")
+    page = visit(site.url)
+    enter(page, "ann")
+    for text in ("in the first", "in the second"):
+        invite(page, "bo")
+        say(page, text)
+        expect(page.get_by_role("log")).to_have_text(re.compile(f"^ann.*{text}$"))
+    second = page.get_by_role("log").element_handle()
+    page.get_by_role("button", name="Conversation 1").click()
+    expect(page.get_by_role("log")).to_contain_text("in the first")
+    assert not second.evaluate("log => log.isConnected")
+
+
+def test_crowd(host: Host, visit: Visit) -> None:
+    """Many people stand in alphabetical order, in a list that scrolls, so that all below it stays near."""
+    page = visit(host.url, 360, 640)
+    host.do(host.crowd(*(f"user {at:02}" for at in reversed(range(60)))))
+    enter(page, "ann")
+    boxes = page.get_by_role("region", name="People online").get_by_role("checkbox")
+    expect(boxes).to_have_count(60)
+    assert boxes.evaluate_all("boxes => boxes.map(box => box.value)") == [f"user {at:02}" for at in range(60)]
+    assert page.evaluate("document.documentElement.scrollHeight") < 2 * 640
+    keep(page, "crowd-360-light")
+
+
+def test_touch(site: Site, visit: Visit, programs: Programs) -> None:
+    """On a phone, a conversation is shown as a whole, without the keyboard until one taps; its Enter begins a line."""
+    terminal(programs, site, "bo")
+    page = visit(site.url, 360, 640, has_touch=True, is_mobile=True)
+    enter(page, "ann")
+    page.get_by_role("checkbox", name="bo").tap()
+    page.get_by_role("button", name="Start a conversation").tap()
+    box, send = page.get_by_label("Message", exact=True), page.get_by_role("button", name="Send")
+    expect(page.get_by_role("heading", name="Conversation 1")).to_be_focused()
+    expect(page.get_by_text("Nobody else is here until they join.")).to_be_visible()
+    expect(page.get_by_text("Enter sends")).to_be_hidden()
+    for part in (page.get_by_role("button", name="Leave"), box, send):
+        expect(part).to_be_in_viewport(ratio=1)
+    box.tap()
+    page.keyboard.type("one")
+    page.keyboard.press("Enter")
+    page.keyboard.type("two")
+    send.tap()
+    expect(page.get_by_role("log")).to_contain_text("two")
+    assert heard(page) == ["one\ntwo"]
+    keep(page, "touch-360-light")
 
 
 @pytest.mark.parametrize(

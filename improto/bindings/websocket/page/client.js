@@ -2,7 +2,7 @@
 
 const SILENCE = 60_000, WAIT = 30_000; // milliseconds after which a server is asked for a word, and lost (CONN-26, CONN-27)
 const FIRST = 1_000, MOST = 30_000; // … before an attempt to connect again
-const TEXT = 8_192, KEPT = 1_000; // bytes of a text (LIMIT-11), messages that are kept of a conversation
+const TEXT = 8_192, KEPT = 1_000; // bytes of a text (LIMIT-11), messages of a conversation and invitations that are kept
 const PASSING = ["name-in-use", "forbidden", "rate-limited", "too-many", "timeout", "shutting-down"]; // may be over soon
 
 const text = (value) => typeof value === "string";
@@ -23,14 +23,15 @@ export class Client {
   users = new Map(); // name → status
   invitations = new Map(); // conversation → who invites
   conversations = new Map(); // conversation → names of its members
-  talks = new Map(); // conversation → { joined, members, unread, messages }: those that the user has been in
-  delay = 0; // milliseconds before the next attempt
+  talks = new Map(); // conversation → { joined, members, unread, messages, draft }: those that the user has been in
+  delay = 0; why = ""; // milliseconds before the next attempt, and what makes it necessary
+  #sent = []; // { talk, text } of what has not come back as a message yet (SEND-3)
 
-  // `told` is called with each change of what stands here; if there is more to say, with ("error", text), with ("news",
-  // text, conversation), or with ("begun", "", conversation) for one that the user has started.
+  // `told` hears of each change, of some as ("error", text), ("news", text, conversation) or ("begun", "", conversation).
   constructor(url, told) {
     Object.assign(this, { url, told });
     setInterval(() => this.#look(), 10_000);
+    addEventListener("online", () => this.state === "waiting" && this.#connect());
   }
 
   register(name, status) {
@@ -46,7 +47,7 @@ export class Client {
   invite(users) { this.#send("INVITE", { users }); }
 
   join(conversation) {
-    this.talks.set(conversation, { joined: true, members: this.conversations.get(conversation) ?? [], unread: 0, messages: [] });
+    this.talks.set(conversation, { joined: true, members: this.members(conversation), unread: 0, messages: [], draft: "" });
     this.invitations.delete(conversation);
     this.#send("JOIN", { conversation });
     this.#list();
@@ -61,18 +62,24 @@ export class Client {
   }
   members(conversation) { return this.talks.get(conversation)?.members ?? this.conversations.get(conversation) ?? []; }
 
-  // Gives whether it was sent.
-  say(conversation, text) {
+  // Sends the draft.  It is one again when the server seems to have refused it, or to have gone before it got it.
+  say(conversation) {
+    const talk = this.talks.get(conversation), text = talk.draft;
     const fits = new TextEncoder().encode(text).length <= TEXT;
-    if (!fits) this.told("error", `A message has at most ${TEXT} bytes. Send this one in parts.`);
-    return fits && this.#send("SEND_MESSAGE", { conversation, text });
+    if (!fits) return this.told("error", `A message has at most ${TEXT} bytes. Send this one in parts.`);
+    if (!text || !talk.joined || !this.#send("SEND_MESSAGE", { conversation, text })) return;
+    talk.draft = "";
+    this.#sent.push({ talk, text });
+  }
+  #unsaid(count) {
+    for (const { talk, text } of this.#sent.splice(0, count).reverse()) talk.draft = text + (talk.draft && "\n") + talk.draft;
   }
   change(status) { this.#send("STATUS", { status: (this.status = status) }); }
   #send(type, fields = {}) {
     if (this.state === "online") this.socket.send(JSON.stringify({ type, ...fields }));
     return this.state === "online";
   }
-  #list() { if (this.#send("LIST_CONVERSATIONS")) this.asked++; }
+  #list(asked = this.asked) { if (this.#send("LIST_CONVERSATIONS")) this.asked = asked + 1; }
 
   #connect() {
     clearTimeout(this.timer);
@@ -91,25 +98,26 @@ export class Client {
     if (this.state === "online" && state === "offline") setTimeout(() => socket.close(), 1_000); // CLIENT-20
     else socket.close();
     this.state = state;
+    this.#unsaid(Infinity);
     for (const talk of this.talks.values()) talk.joined = false;
     for (const known of [this.users, this.invitations, this.conversations]) known.clear();
   }
 
-  #lost(why = "The connection is lost") {
+  #lost(why = "") {
     const online = this.state === "online";
     if (!this.known) {
       this.#leave("offline");
-      return this.told("error", "The server cannot be reached, or does not want this page. Try again later.");
+      return this.told("error", "The server cannot be reached, or does not allow this page. Try again, or ask those who run it.");
     }
     this.#leave("waiting");
-    this.delay = Math.min(MOST, FIRST * 2 ** this.attempts++) * (1 - Math.random() / 2);
+    Object.assign(this, { why, delay: Math.min(MOST, FIRST * 2 ** this.attempts++) * (1 - Math.random() / 2) });
     this.timer = setTimeout(() => this.#connect(), this.delay);
-    this.told(...(online ? ["error", `${why}. You are in no conversation any more.`] : []));
+    this.told(...(online ? ["error", `${why || "The connection is lost"}. You are in no conversation any more.`] : []));
   }
 
   #look() {
     const silent = Date.now() - this.heard;
-    if (this.state === "online" && silent > SILENCE && !this.asked) this.#list();
+    if (this.state === "online" && (this.asked === Infinity || (silent > SILENCE && !this.asked))) this.#list(0);
     if (["connecting", "online"].includes(this.state) && silent > SILENCE + WAIT) this.#lost("The server does not answer");
   }
 
@@ -127,7 +135,7 @@ export class Client {
 
   ONLINE_USERS({ users }) {
     if (!Object.hasOwn(users, this.name)) return this.#nonsense();
-    this.users = new Map(Object.entries(users));
+    this.users = new Map(Object.entries(users).sort(([a], [b]) => a.localeCompare(b)));
     Object.assign(this, { state: "online", attempts: 0, known: true });
     if (!this.asked) this.#list();
     this.told();
@@ -140,6 +148,7 @@ export class Client {
       return this.told("begun", "", conversation);
     }
     this.invitations.set(conversation, source);
+    if (this.invitations.size > KEPT) this.invitations.delete(this.invitations.keys().next().value);
     this.told("news", `${source} invites you to a conversation.`, conversation);
   }
 
@@ -159,6 +168,7 @@ export class Client {
   MESSAGE({ conversation, sender, text }) {
     const talk = this.talks.get(conversation);
     if (!talk) return; // left meanwhile
+    if (sender === this.name) this.#sent.splice(0, 1 + this.#sent.findIndex((each) => each.talk === talk && each.text === text));
     talk.messages.push({ sender, text, at: new Date() });
     talk.messages.splice(0, talk.messages.length - KEPT);
     talk.unread++;
@@ -168,8 +178,11 @@ export class Client {
 
   ERROR({ message }) {
     const [, code, why] = /^([a-z][a-z-]*): (.*)$/su.exec(message) ?? [, "", message];
-    if (this.state !== "online" && this.known && PASSING.includes(code)) return this.#lost();
-    if (this.state !== "online" || code === "forbidden") this.#leave("offline"); // who is put out stays out (ERROR-10)
-    this.told("error", code ? `${why} (${code})` : why);
+    const said = code ? `${why} (${code})` : why, online = this.state === "online";
+    if (!online && this.known && PASSING.includes(code)) return this.#lost(said);
+    if (!online || code === "forbidden") this.#leave("offline"); // who is put out stays out (ERROR-10)
+    this.#unsaid(1);
+    if (code === "rate-limited") this.asked = Infinity; // who knows what was refused, so it will be asked anew
+    this.told("error", said);
   }
 }

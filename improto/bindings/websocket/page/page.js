@@ -4,7 +4,8 @@ import { Client } from "./client.js";
 
 const $ = (id) => document.getElementById(id);
 const client = new Client(location.origin.replace(/^http/, "ws"), told);
-let current, log, state, due; // the conversation that is shown, its messages, the client's state, and when more is shown
+const touch = matchMedia("(hover: none)").matches; // then no keyboard has Shift+Enter
+let current, shown, due, atEnd = true; // what conversation to show, its talk once it is, when to show more, whether its end
 
 // Makes an element; strings among its children are text, whatever they hold.
 function make(tag, attributes, ...children) {
@@ -18,17 +19,11 @@ const name = (text) => make("bdi", {}, text); // its direction changes nothing a
 const about = (id) => make("span", { class: "unseen" }, " conversation ", name(id)); // says where a button stands
 const words = (names) => // a list, in words
   names.flatMap((each, at) => [...(at ? [at < names.length - 1 ? ", " : " and "] : []), name(each)]);
+const button = (onclick, ...label) => Object.assign(make("button", { type: "button" }, ...label), { onclick });
 
-function button(press, ...label) {
-  const made = make("button", { type: "button" }, ...label);
-  made.onclick = press;
-  return made;
-}
-
-// Shows a map as list items.  Those that stay are left alone, with the focus in them; `item` fills a new one, and
-// gives what updates it.
+// Shows a map as list items; those that stay keep the focus in them.  `item` fills a new one, and gives what updates it.
 function list(id, entries, item) {
-  const parent = $(id), section = parent.closest("section"), empty = section.querySelector(".empty");
+  const parent = $(id);
   for (const child of [...parent.children].filter((each) => !entries.has(each.key))) {
     if (child.contains(document.activeElement)) $("title").focus();
     child.remove();
@@ -42,8 +37,6 @@ function list(id, entries, item) {
     else parent.insertBefore(child, place);
     child.update(value);
   }
-  section.hidden = entries.size === 0 && !empty;
-  empty?.toggleAttribute("hidden", entries.size > 0);
 }
 
 function show() {
@@ -51,8 +44,9 @@ function show() {
   const { talks, invitations, conversations, users } = client;
   $("state").textContent = {
     offline: "Offline", connecting: "Connecting …", online: `Online as ${client.name}`,
-    waiting: `No connection; next attempt in ${Math.ceil(client.delay / 1000)} s`,
+    waiting: `No connection${client.why && ": "}${client.why}; next attempt in ${Math.ceil(client.delay / 1000)} s`,
   }[client.state];
+  const before = document.body.dataset.state, at = document.activeElement;
   document.body.dataset.state = client.state;
   $("quit").hidden = client.state === "offline";
   $("chat").hidden = !($("enter").hidden = client.known && client.state !== "offline");
@@ -64,10 +58,8 @@ function show() {
   list("users", new Map([...users].filter(([user]) => user !== client.name)), user);
   const unread = [...talks.values()].reduce((sum, each) => sum + each.unread, 0);
   document.title = unread ? `(${unread}) improto` : "improto";
-  if (client.state !== state && client.state === "offline") $("name").focus();
-  const at = document.activeElement;
+  if (client.state !== before && client.state === "offline") $("name").focus();
   if (client.state === "online" && (at === document.body || $("enter").contains(at))) $("title").focus();
-  state = client.state;
 }
 
 function title(id) {
@@ -100,73 +92,67 @@ function user(who, item) {
   const box = Object.assign(make("input", { type: "checkbox" }), { value: who });
   const status = make("span", { class: "hint" });
   item.append(make("label", {}, box, make("span", {}, name(who)), status));
-  return (text) => status.replaceChildren(text && name(text));
+  return (text) => status.textContent === text || status.replaceChildren(name(text));
 }
 
 function showTalk(talk) {
   if (!talk) current = undefined;
-  $("leave").hidden = $("log").hidden = !talk;
-  if (!talk?.joined && $("say").contains(document.activeElement)) $("title").focus(); // what is hidden would lose it
-  $("say").hidden = !talk?.joined;
-  $("leave").textContent = talk?.joined ? "Leave" : "Close";
+  const { joined = false, draft = "", messages = [] } = talk ?? {}, view = $("log"), hidden = !joined && !draft;
+  $("leave").hidden = view.hidden = !talk;
+  $("leave").textContent = joined ? "Leave" : "Close";
   $("title").replaceChildren(...(talk ? title(current) : ["No conversation"]));
   if (!talk) $("members").textContent = "Start one with people who are online, or take up an invitation.";
-  else if (!talk.joined) $("members").textContent = "You are not in it any more.";
-  else $("members").replaceChildren("Members: ", ...words(client.members(current)));
-  const view = $("log");
-  const other = log !== talk?.messages, atEnd = other || view.scrollHeight - view.scrollTop - view.clientHeight < 40;
-  if (other && log) log.draft = $("text").value; // what was begun to be said there is not for others
-  if (other) $("text").value = talk?.messages.draft ?? "";
-  if (other) view.replaceChildren();
-  log = talk?.messages;
-  if (!talk) return;
-  talk.unread = 0;
-  while (view.firstChild && view.firstChild.message !== log[0]) view.firstChild.remove(); // no longer kept
-  for (const message of log.slice(view.children.length)) view.append(line(message, view.lastChild?.message));
+  else if (!joined) $("members").textContent = `You are not in it any more${draft && "; the text below is not sent"}. Start another, or join one that goes on.`;
+  else if (talk.members.length < 2) $("members").textContent = "Nobody else is here until they join.";
+  else $("members").replaceChildren("Members: ", ...words(talk.members));
+  if (hidden && $("say").contains(document.activeElement)) $("title").focus(); // what is hidden would lose it
+  $("say").hidden = hidden;
+  $("text").readOnly = !joined;
+  if ($("text").value !== draft) $("text").value = draft;
+  if (talk !== shown) view.replaceChildren(make("div", { role: "log" })); // of a new one, only what is added is read out
+  atEnd ||= talk !== shown;
+  shown = talk;
+  const lines = view.firstChild;
+  while (lines.firstChild && lines.firstChild.message !== messages[0]) lines.firstChild.remove(); // no longer kept
+  for (const message of messages.slice(lines.children.length)) lines.append(line(message, lines.lastChild?.message));
   if (atEnd) view.scrollTop = view.scrollHeight;
+  if (talk && atEnd && !document.hidden) talk.unread = 0;
 }
 
 function line(message, before) {
   const { sender, text, at } = message;
-  const clock = make("time", {}, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+  const clock = make("time", { datetime: at.toISOString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
   const follows = before?.sender === sender && at - before.at < 120_000;
   const from = make("span", { class: follows ? "unseen" : "from" }, make("b", {}, name(sender)), " ", clock, " ");
-  const whose = sender === client.name ? "message own" : "message";
-  return Object.assign(make("p", { class: whose }, from, make("span", { class: "text", dir: "auto" }, text)), { message });
+  const whose = sender === client.name ? { class: "own" } : {};
+  return Object.assign(make("p", whose, from, make("span", { class: "text", dir: "auto" }, text)), { message });
 }
 
 function told(kind, text, conversation) {
   if (kind === "news" && conversation !== current) $("news").textContent = text; // else the log is read out
   if (kind === "error") {
-    const dismiss = button(() => { problem.remove(); (state === "offline" ? $("name") : $("title")).focus(); }, "Dismiss");
+    const dismiss = button(() => { problem.remove(); (client.state === "offline" ? $("name") : $("title")).focus(); }, "Dismiss");
     const problem = make("p", {}, make("span", { dir: "auto" }, text), dismiss);
     $("problems").append(problem);
     if ($("problems").children.length > 3) $("problems").firstChild.remove();
   }
   if (kind === "begun") return open(conversation);
-  due ??= setTimeout(show, 20); // once for all that comes in a moment
+  due = kind === "error" ? show() : (due ?? setTimeout(show, 20)); // once for all that comes in a moment
 }
 
 function open(id) {
   current = id;
   show();
-  ($("say").hidden ? $("title") : $("text")).focus();
+  ($("say").hidden || touch ? $("title") : $("text")).focus(); // on touch, the text would bring up a keyboard
+  $("talk").scrollIntoView({ block: "nearest" });
 }
-
 const enter = (id) => { client.join(id); open(id); };
-
-function leave(id) {
-  client.leave(id);
-  $("title").focus();
-  show();
-}
+const leave = (id) => { client.leave(id); open(current); };
 
 document.addEventListener("submit", (event) => event.preventDefault());
-$("enter").onsubmit = () => {
-  $("problems").replaceChildren();
-  $("status").value = $("first-status").value;
-  client.register($("name").value, $("first-status").value);
-};
+document.addEventListener("submit", () => $("problems").replaceChildren(), true); // before this makes new ones
+document.addEventListener("visibilitychange", () => told());
+$("enter").onsubmit = () => client.register($("name").value, ($("status").value = $("first-status").value));
 $("quit").onclick = () => client.goodbye();
 $("leave").onclick = () => leave(current);
 $("change").onsubmit = () => client.change($("status").value);
@@ -174,15 +160,22 @@ $("invite").onsubmit = () => {
   const chosen = [...$("users").querySelectorAll("input:checked")];
   if (!chosen.length) return told("error", "Choose people first.");
   client.invite(chosen.map((box) => box.value));
-  for (const box of chosen) box.checked = false;
+  $("invite").reset();
 };
 $("say").onsubmit = () => {
-  if ($("text").value && client.say(current, $("text").value)) $("text").value = "";
-  $("log").scrollTop = $("log").scrollHeight;
+  client.say(current);
+  atEnd = true;
+  show();
   $("text").focus();
 };
+$("log").onscroll = ({ target }) => {
+  atEnd = target.scrollHeight - target.scrollTop - target.clientHeight < 40;
+  if (atEnd && shown?.unread) told();
+};
+new ResizeObserver(([{ target }]) => atEnd && target.scrollTo(0, target.scrollHeight)).observe($("log"));
+$("text").oninput = () => (shown.draft = $("text").value);
 $("text").onkeydown = (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || touch) return;
   event.preventDefault();
   $("say").requestSubmit();
 };
