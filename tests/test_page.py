@@ -667,7 +667,11 @@ def test_axe(site: Site, visit: Visit, programs: Programs, media: str) -> None:
     examine("lost")
 
 
-FROM_END = "log => log.scrollHeight - log.scrollTop - log.clientHeight"
+LINES = """(element) => {
+    const all = document.createRange();
+    all.selectNodeContents(element);
+    return all.getClientRects().length;
+}"""
 
 
 def test_scrolling(site: Site, visit: Visit, programs: Programs) -> None:
@@ -794,3 +798,7 @@ def test_small_windows(
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     expect(page.get_by_label("Message", exact=True)).to_be_in_viewport()
     keep(page, f"conversation-{width}-{scheme}")
+    say(page, 8193 * "m")
+    dismiss = page.get_by_role("button", name="Dismiss")
+    assert dismiss.evaluate(LINES) == 1
+    keep(page, f"alert-{width}-{scheme}")
