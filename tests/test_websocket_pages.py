@@ -1,6 +1,7 @@
 """Tests of the files of the page for browsers, as a server with WebSocket gives them out."""
 
 import pytest
+from websockets.http11 import Request
 
 import serving
 from frames import connected, request
@@ -45,6 +46,39 @@ async def test_no_such_page(path: str) -> None:
             assert (await client.head())[0] == "HTTP/1.1 404 Not Found"
         async with connected(port, request(path=path)) as client:
             assert (await client.head())[0] == "HTTP/1.1 101 Switching Protocols"
+
+
+with_methods = pytest.mark.skipif(
+    not hasattr(Request, "method"), reason="this version of websockets refuses every method but GET by itself"
+)
+
+
+@with_methods
+@pytest.mark.parametrize("path", ["/", "/page.js", "/nothing"])
+@on_loop
+async def test_head(path: str) -> None:
+    """HEAD gets what GET gets, without the body."""
+    found: list[tuple[str, str]] = []
+    async with serving.on_websocket(page=websocket.chat_page()) as (_, port):
+        for method in ("GET", "HEAD"):
+            data = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            async with connected(port, data) as client:
+                status, headers = await client.head()
+                found.append((status, headers["content-length"]))
+                assert len(await client.rest()) == (int(headers["content-length"]) if method == "GET" else 0)
+    assert found[0] == found[1]
+
+
+@with_methods
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
+@on_loop
+async def test_other_methods(method: str) -> None:
+    """A page can only be read; who tries something else is told so."""
+    data = f"{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    async with serving.on_websocket(page=websocket.chat_page()) as (_, port), connected(port, data) as client:
+        status, headers = await client.head()
+        assert status == "HTTP/1.1 405 Method Not Allowed"
+        assert headers["allow"] == "GET, HEAD"
 
 
 def test_page_is_small() -> None:

@@ -5,7 +5,7 @@ little is looked at in each turn, so that the others are not delayed.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from logging import WARNING, getLogger
 from typing import Final, cast
@@ -238,8 +238,7 @@ class _WebSocket(StreamLink):
         """Answer a handshake, or a request for a file."""
         protocol = self._protocol
         if "Upgrade" not in request.headers and self._terms.page:
-            response = self._terms.page.get(request.path.partition("?")[0])
-            protocol.send_response(response or protocol.reject(404, "There is no such page.\n"))
+            protocol.send_response(self._file(request))
             return
         protocol.origins = [None, *map(Origin, self._terms.origins), *self._own_origins(request.headers)]
         response = protocol.accept(request)
@@ -247,6 +246,17 @@ class _WebSocket(StreamLink):
         if protocol.subprotocol is not None and protocol.state is State.OPEN:
             self.links.service.agree(self.peer, self._terms.codecs[protocol.subprotocol])
             self.links.close_within(self, self._terms.ping, self._server.now())
+
+    def _file(self, request: Request) -> Response:
+        """Give the answer to a request for a file; HEAD gets all of it but the body."""
+        method = getattr(request, "method", "GET")  # older versions of the package take no other
+        if method not in ("GET", "HEAD"):
+            refusal = self._protocol.reject(405, "This page can only be read: use GET.\n")
+            refusal.headers["Allow"] = "GET, HEAD"
+            return refusal
+        response = self._terms.page.get(request.path.partition("?")[0])
+        response = response or self._protocol.reject(404, "There is no such page.\n")
+        return response if method == "GET" else replace(response, body=b"")
 
     def _own_origins(self, headers: Headers) -> Collection[Origin]:
         """Give the origin of pages that come from this server itself, unless it was asked for by a name.
