@@ -112,8 +112,8 @@ class Links:
         link: Link | None = None
         try:
             for link in links:
-                if link.phase is _OVER:
-                    self._overs.setdefault(link, self.now + self.service.bounds.linger + _CLOSE)
+                if link.peer.flush is not None or link.phase is _OVER:
+                    self._close(link)
                 link.refresh()
         except Exception:  # of the transport, as for a lack of memory
             if link is not None:
@@ -121,6 +121,15 @@ class Links:
             for other in links:
                 self.touch(other)
             raise
+
+    def _close(self, link: "Link") -> None:
+        """Begin a close, also where a task of the binding still writes what came before; or see to its end."""
+        bounds, flush = self.service.bounds, link.peer.flush
+        if link.phase is Phase.OVER:
+            self._overs.setdefault(link, self.now + bounds.linger + _CLOSE)
+        elif link.phase is Phase.OPEN and flush is not None:
+            link.phase = Phase.FLUSHING
+            self.close_within(link, min(flush, bounds.flush) if self.closing else flush, self.now)
 
     @property
     def due(self) -> float | None:
@@ -295,10 +304,6 @@ class Link:
         That is as many whole messages as fit, or a part of a long one; with a gap, it is one message.
         """
         peer, waiting = self.peer, self._waiting
-        if peer.flush is not None and self.phase is Phase.OPEN:
-            self.phase = Phase.FLUSHING
-            most = self.links.service.bounds.flush if self.links.closing else peer.flush
-            self.links.close_within(self, min(peer.flush, most), now)
         if self._held and (self.paused or self._in_gap):
             return None
         if not waiting:

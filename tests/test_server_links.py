@@ -239,6 +239,28 @@ def test_close_of_a_reader_that_has_stopped() -> None:
     assert ann.step() is Phase.OVER
 
 
+class Busy(Wire):
+    """A connection that looks at what was decided only when there is room again, as a task would that writes."""
+
+    def refresh(self) -> None:
+        """Go on writing, if that is possible."""
+        if not self.paused:
+            super().refresh()
+
+
+def test_close_while_a_task_writes() -> None:
+    """The time to flush runs also while what was written before has not gone out."""
+    world = World()
+    ann = Busy(world, 1)
+    ann.opened(world.now, "a")
+    world.send(ann, Register("ann", ""))
+    world.links.shut_down(world.now)
+    world.settle(4.9)
+    assert ann.step() is Phase.FLUSHING
+    world.settle(5.0)
+    assert ann.step() is Phase.OVER
+
+
 @pytest.mark.parametrize(
     ("begun", "over"),
     [pytest.param(0.0, 5.0, id="just-begun"), pytest.param(58.0, 60.0, id="soon-over")],
@@ -342,6 +364,8 @@ def test_transport_that_raises() -> None:
     assert b'"bo"' in b"".join(bo.written)
     assert (ann.step(), bo.step()) == (Phase.OVER, Phase.OPEN)
     assert world.links.due != 0.0
+    world.settle(2.0)
+    assert len(world.links) == 1  # if nobody says that the connection is closed
 
 
 def test_transport_that_raises_when_there_is_room_again() -> None:
