@@ -58,6 +58,7 @@ def test_the_packages_are_used() -> None:
     """With the packages there are faster ways, and in the copy not, so that the other tests compare something."""
     for module, kept in (faster, False), (PLAIN.module("improto_codecs.faster"), True):
         ways = [
+            module.ascii_text(plain),
             module.json_reader(Role.SERVER, plain),
             module.json_writer(OnlineUsers, plain),
             module.json_writer(Message, plain),
@@ -89,7 +90,9 @@ def test_they_write_the_same(name: str, message: AnyMessage) -> None:
 @pytest.mark.parametrize("name", FASTER)
 def test_they_escape_the_same(name: str) -> None:
     """Each character is escaped, or not, as without the packages."""
-    for message in Error("".join(CHARACTERS)), OnlineUsers(dict.fromkeys(CHARACTERS, "here")):
+    texts = ["".join(CHARACTERS), *["x" * 100 + character for character in CHARACTERS[:0x100]]]
+    odd: list[AnyMessage] = [OnlineUsers(dict.fromkeys(CHARACTERS, "here")), *map(Error, texts)]
+    for message in odd:
         assert load(name).encode(message) == PLAIN.codec(name).encode(plain(message))
 
 

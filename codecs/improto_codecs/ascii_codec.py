@@ -34,7 +34,7 @@ from improto.messages import (
     well_formed,
 )
 from improto_codecs import faster
-from improto_codecs.canonical import Writer, reader, roster_writer, writer
+from improto_codecs.canonical import Maker, Reader, Writer, flat, maker, roster_writer, unpacking, writer
 
 __all__ = ["AsciiCodec"]
 
@@ -168,23 +168,31 @@ def _item(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Write a quoted text.  To find that a long one needs no escapes takes half the time of looking for them one by one."""
-    if len(text) > 99 and '"' not in text and text.isascii():
+    # ASCII-4, ASCII-8: DEL is escaped, too
+    return _long(text) if len(text) > 99 else encode_basestring_ascii(text)
+
+
+def _plain_long(text: str) -> str:
+    """Quote a long text.  To find that it needs no escapes takes half the time of looking for them one by one."""
+    if '"' not in text and text.isascii():
         raw = text.encode()
         if raw.translate(_ESCAPED) is raw:
             return "".join(('"', text, '"'))  # noqa: FLY002 - a class of text may have its own `+` and format
-    return encode_basestring_ascii(text)  # ASCII-4, ASCII-8: DEL is escaped too
+    return encode_basestring_ascii(text)
+
+
+_long: Final = faster.ascii_text(_plain_long)
 
 
 def _writer(message: type[AnyMessage]) -> Writer:
     """Make the writer of a class whose fields are all texts."""
     fields = [
-        f"short(text) if ' ' in (text := message.{name}) and len(text) < 100 else field(text)"
+        f"(short(text) if len(text) < 100 else long(text)) if ' ' in (text := message.{name}) else field(text)"
         if kind is Kind.TEXT  # mostly some words
         else f"text if (text := message.{name}).isalnum() and text.isascii() else field(text)"
         for name, kind in message.FIELDS
     ]
-    used = {"short": encode_basestring_ascii, "field": _field}
+    used = {"short": encode_basestring_ascii, "long": _long, "field": _field}
     return writer(f"' '.join(({', '.join([repr(message.COMMAND), *fields])},)).encode()", used)
 
 
@@ -213,36 +221,66 @@ _WRITERS: Final[Mapping[type[AnyMessage], Writer]] = {
 }
 
 
-def _form(message: type[AnyMessage]) -> str:
-    """Give the pattern of a class in its canonical form (ASCII-12), without words that hold a backslash."""
-    fields = ["(| .*)" if kind is Kind.ROSTER else f' (?:({_WORD})|"([^"]*+)")' for _, kind in message.FIELDS]
-    return message.COMMAND + "".join(fields)
+def _reader(sender: Role) -> Reader:
+    """Make the reader of canonical lines (ASCII-12) from `sender` that hold no backslash and no lists.
+
+    Of texts only the last one may be quoted; a line with a name that needs quotes goes to the parser.
+    """
+    makers: dict[str, Maker] = {}
+    for message in flat(sender):
+        names = [name for name, _ in message.FIELDS]
+        fit = [f"({name}.isalnum() or is_word({name}))" for name in names[:-1]]
+        ahead = unpacking(", ".join(["_", *names]), " and ".join(fit) or "True")
+        makers[message.COMMAND] = maker(message, names, ahead, is_word=_IS_WORD.fullmatch)
+    most = 1 + max(len(message.FIELDS) for message in flat(sender))
+    rosters = sender is OnlineUsers.FROM
+
+    def read(payload: bytes) -> AnyMessage | None:
+        if payload.translate(_ESCAPED) is not payload:  # if nothing is changed, no copy is made
+            return None
+        line = payload.decode()
+        parts = line.split('"', 3)
+        words = parts[0].split(" ", most)
+        try:
+            make = makers[words[0]]
+        except KeyError:
+            return _canonical_roster(line) if rosters and line.startswith(_ROSTER) else None
+        last = words[-1]
+        if len(parts) == 3:  # one quoted text, at the end, behind a space
+            if last or parts[2]:
+                return None
+            words[-1] = parts[1]
+        elif len(parts) != 1 or not (last.isalnum() or _IS_WORD.fullmatch(last)):
+            return None
+        return make(words)
+
+    return read
 
 
-def _canonical_roster(written: str) -> dict[str, str] | None:
-    """Read entries with bare names and without escapes; None if they are something else."""
-    if not written:
-        return {}
-    if '"' not in written:
-        return _bare_roster(written)
-    found = _ENTRIES.findall(written)
+def _canonical_roster(line: str) -> AnyMessage | None:
+    """Read a roster with bare names and without escapes; None if it is something else."""
+    if '"' not in line:
+        return _bare_roster(line[len(_ROSTER) :])
+    found = _ENTRIES.findall(line, len(_ROSTER) - 1)
     users = {name: status or quoted for name, status, quoted, _ in found}
-    return users if len(users) == len(found) and not (found and found[-1][-1]) else None
+    return _make_roster(users) if len(users) == len(found) and not found[-1][-1] else None
 
 
-def _bare_roster(written: str) -> dict[str, str] | None:
+def _bare_roster(entries: str) -> AnyMessage | None:
     """Read entries in which nothing is quoted, by turning them into a JSON object; None if they are something else."""
-    if "," in written:  # ASCII-7
+    if "," in entries:  # ASCII-7
         return None
-    users = faster.text_map('{"' + written[1:].replace(" ", '","').replace("=", '":"') + '"}')
+    users = faster.text_map('{"' + entries.replace(" ", '","').replace("=", '":"') + '"}')
     # ASCII-8, CODEC-10
-    if users is None or len(users) < written.count("=") or "" in users or not all(users.values()):
+    if users is None or len(users) < entries.count("=") or "" in users or not all(users.values()):
         return None
-    return users
+    return _make_roster(users)
 
 
 # The last group takes all that is left where no entry begins.
 _ENTRIES: Final = re.compile(rf' ({_ATOM})=(?:({_ATOM})|"([^"]*+)")|(.++)')
 # A table for `bytes.translate` that changes backslashes and all that is not printable ASCII.
 _ESCAPED: Final = bytes(byte if 0x20 <= byte <= 0x7E and byte != 0x5C else 0x22 for byte in range(256))
-_READERS: Final = {sender: reader(sender, _form, _canonical_roster, _ESCAPED, 2) for sender in Role}
+_ROSTER: Final = f"{OnlineUsers.COMMAND} "
+_make_roster: Final = maker(OnlineUsers, ["parts"])
+_READERS: Final = {sender: _reader(sender) for sender in Role}

@@ -1,21 +1,21 @@
 """The canonical form of frequent messages, read and written fast.
 
-Most messages come in the canonical form of their codec and need no escapes.  A regular expression, made from the
-message table, tells which message it is and takes it apart in one go, faster than a parser that knows every form.
-Where it does not match, that parser is asked; where it does, the parser would read the same message.
+Most messages come in the canonical form of their codec and need no escapes.  So a payload is cut at its quotes; the
+command among the parts tells which message it is, and a function that is made from the message table checks the parts
+and builds it.  Where they do not fit, the parser that knows every form is asked; where they do, that parser would read
+the same message.
 
-A message is built here without the checks of its `__init__`: what a pattern matches in a str that was decoded
-from UTF-8 is text, and well formed.  (To make an object of another class with the same slots, and then to change its
-class, would take half the time, but raises an audit event for each message, as if received bytes had called something.)
+A message is built here without the checks of its `__init__`: what is cut out of a str that was decoded from UTF-8 is
+text, and well formed.  (To make an object of another class with the same slots, and then to change its class, would
+take half the time, but raises an audit event for each message, as if received bytes had called something.)
 """
 
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from improto.messages import COMMANDS, AnyMessage, Kind, OnlineUsers, Role
 
-__all__ = ["Maker", "Reader", "Writer", "flat", "maker", "reader", "roster_writer", "writer"]
+__all__ = ["Maker", "Reader", "Writer", "flat", "maker", "roster_writer", "unpacking", "writer"]
 
 Maker = Callable[[Any], AnyMessage | None]
 """Makes a message of an object that has its parts; gives None if only the full parser can read them."""
@@ -24,82 +24,33 @@ Reader = Callable[[bytes], AnyMessage | None]
 Writer = Callable[[Any], bytes]
 """Writes the payload of a message of one class."""
 
-_LISTS: Final = {Kind.NAMES, Kind.CONVERSATIONS}
-_CONTAINERS: Final = {*_LISTS, Kind.ROSTER}
+_CONTAINERS: Final = {Kind.NAMES, Kind.ROSTER, Kind.CONVERSATIONS}
 
 
 def flat(sender: Role) -> list[type[AnyMessage]]:
     """List the classes of messages from `sender` whose fields are all texts."""
-    return _without(_CONTAINERS, sender)
-
-
-def _without(kinds: Collection[Kind], sender: Role) -> list[type[AnyMessage]]:
     of = [message for message in COMMANDS.values() if message.FROM is sender]
-    return [message for message in of if not any(field.kind in kinds for field in message.FIELDS)]
+    return [message for message in of if not any(field.kind in _CONTAINERS for field in message.FIELDS)]
 
 
-def reader(
-    sender: Role,
-    form: Callable[[type[AnyMessage]], str],
-    roster: Callable[[str], dict[str, str] | None],
-    escaped: bytes,
-    forms: int = 1,
-) -> Reader:
-    """Make the reader of messages from `sender` that hold no lists, are canonical, and hold no escapes.
-
-    `form` gives the pattern of a class: with `forms` groups for each text, of which one matches, and one group for a
-    roster, which `roster` reads.  `escaped` is a table for `bytes.translate` that changes all bytes which such a
-    payload cannot hold.
-    """
-    kinds = _without(_LISTS, sender)
-    # Which class it was is told by the number of the last group that matched; so a class without fields gets an empty one.
-    pattern = re.compile("|".join(form(kind) if kind.FIELDS else f"{form(kind)}()" for kind in kinds))
-    makers: dict[int | None, Maker] = {}
-    end = 0
-    for kind in kinds:
-        values: list[str] = []
-        last = 1
-        for field in kind.FIELDS:
-            last = 1 if field.kind is Kind.ROSTER else forms
-            groups = [f"parts[{end + number}]" for number in range(1, last + 1)]
-            end += last
-            values.append(f"roster({groups[0]})" if field.kind is Kind.ROSTER else " or ".join(groups))
-        end += not kind.FIELDS
-        makers |= dict.fromkeys(range(end - last + 1, end + 1), maker(kind, values, roster))
-    match = pattern.fullmatch
-
-    def read(payload: bytes) -> AnyMessage | None:
-        if payload.translate(escaped) is not payload:  # if nothing is changed, no copy is made
-            return None
-        try:
-            found = match(payload.decode())
-        except UnicodeDecodeError:
-            return None
-        return None if found is None else makers[found.lastindex](found)
-
-    return read
-
-
-def maker(
-    message: type[AnyMessage],
-    values: Sequence[str],
-    roster: Callable[[str], dict[str, str] | None] | None = None,
-) -> Maker:
+def maker(message: type[AnyMessage], values: Sequence[str], ahead: str = "", **used: object) -> Maker:
     """Compile the function that makes a message of `parts`; `values` are the expressions for its fields.
 
-    The caller has to make sure that they give well-formed texts, and maps that nobody else holds.
+    The lines `ahead` come first: they may give names to the parts, and return None if they do not fit.  `used` is what
+    the expressions need.  The caller has to make sure that they give well-formed texts, and maps that nobody else holds.
     """
-    source = ["def make(parts):", " made = new(Message)"]
-    for (name, kind), value in zip(message.FIELDS, values, strict=True):
-        if kind is Kind.ROSTER:
-            source += [f" if (map := {value}) is None: return None", f" set_{name}(made, map)"]
-        else:
-            source.append(f" set_{name}(made, {value})")
+    source = ["def make(parts):", *[f" {line}" for line in ahead.splitlines()], " made = new(Message)"]
+    source += [f" set_{name}(made, {value})" for (name, _), value in zip(message.FIELDS, values, strict=True)]
     source.append(" return made")
-    scope: dict[str, object] = {"new": object.__new__, "Message": message, "roster": roster}
+    scope: dict[str, object] = {**used, "new": object.__new__, "Message": message}
     scope |= {f"set_{name}": vars(message)[name].__set__ for name, _ in message.FIELDS}
     exec("\n".join(source), scope)
     return cast("Maker", scope["make"])
+
+
+def unpacking(names: str, fit: str) -> str:
+    """Write lines that give names to all parts, and return None if there are more or less, or if they do not fit."""
+    return f"try: [{names}] = parts\nexcept ValueError: return None\nif not ({fit}): return None"
 
 
 def writer(expression: str, used: Mapping[str, Callable[..., object]], plain: Writer | None = None) -> Writer:

@@ -5,7 +5,7 @@ something, and gives the faster way, or the plain one if a package is missing.
 
 msgspec gets a type for each message, made from the message table, with the fields of that message and no others, and
 reads nothing that does not fit one of them; the rest goes to the parsers of the codecs, which know every form.  orjson
-writes rosters.
+writes rosters, and long texts of the codec ascii.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,15 @@ from typing import Any, Final, Union, cast
 from improto.messages import COMMANDS, AnyMessage, Kind, OnlineUsers, Role
 from improto_codecs.canonical import Reader, Writer, flat, maker, writer
 
-__all__ = ["json_reader", "json_writer", "msgpack_map", "msgpack_reader", "msgpack_writer", "text_map"]
+__all__ = [
+    "ascii_text",
+    "json_reader",
+    "json_writer",
+    "msgpack_map",
+    "msgpack_reader",
+    "msgpack_writer",
+    "text_map",
+]
 
 _msgspec: ModuleType | None
 _orjson: ModuleType | None
@@ -35,6 +43,18 @@ _CONTAINERS: Final = {
     Kind.ROSTER: dict[str, str],
     Kind.CONVERSATIONS: dict[str, tuple[str, ...]],
 }
+
+
+def ascii_text(plain: Callable[[str], str]) -> Callable[[str], str]:
+    """Write a text as a JSON string in printable ASCII."""
+    if _orjson is None:
+        return plain
+    dumps = cast("Callable[[str], bytes]", _orjson.dumps)
+
+    def write(text: str) -> str:
+        return dumps(text).decode() if text.isascii() and "\x7f" not in text else plain(text)
+
+    return write
 
 
 def json_reader(sender: Role, plain: Reader) -> Reader:

@@ -24,7 +24,7 @@ from improto.errors import DecodeError
 from improto.limits import DEPTH
 from improto.messages import COMMANDS, AnyMessage, Code, Kind, OnlineUsers, Role
 from improto_codecs import faster
-from improto_codecs.canonical import Writer, reader, roster_writer, writer
+from improto_codecs.canonical import Maker, Reader, Writer, flat, maker, roster_writer, unpacking, writer
 
 __all__ = ["JsonCodec"]
 
@@ -141,18 +141,50 @@ def _constant(name: str) -> Never:
     raise ValueError(f"{name} is no JSON")  # JSON-9
 
 
-def _form(message: type[AnyMessage]) -> str:
-    """Give the pattern of a class in its canonical form (JSON-2, JSON-3)."""
-    fields = [rf',"{name}":{_PATTERNS.get(kind, _STRING_PATTERN)}' for name, kind in message.FIELDS]
-    return rf'\{{"type":"{message.COMMAND}"{"".join(fields)}\}}'
+def _reader(sender: Role) -> Reader:
+    """Make the reader of canonical objects (JSON-2, JSON-3) from `sender` that hold no backslash and no lists."""
+    makers: dict[str, Maker] = {}
+    for message in flat(sender):
+        names = [name for name, _ in message.FIELDS]
+        # Cut at its quotes, an object gives what is before, between and behind them: `{`, type, `:`, … `}`.
+        cut = ", ".join(
+            [
+                "start, kind, colon, _",
+                *[f"comma_{name}, key_{name}, colon_{name}, {name}" for name in names],
+                "end",
+            ]
+        )
+        keys = "".join(
+            [f" and key_{name} == {name!r} and comma_{name} == ',' and colon_{name} == ':'" for name in names]
+        )
+        fit = f"start == '{{' and kind == 'type' and colon == ':' and end == '}}'{keys}"
+        makers[message.COMMAND] = maker(message, names, unpacking(cut, fit))
+    most = 4 + 4 * max(len(message.FIELDS) for message in flat(sender))
+    rosters = sender is OnlineUsers.FROM
+
+    def read(payload: bytes) -> AnyMessage | None:
+        if payload.translate(_ESCAPED) is not payload:  # if nothing is changed, no copy is made
+            return None
+        try:
+            text = payload.decode()
+        except UnicodeDecodeError:
+            return None
+        parts = text.split('"', most)
+        try:
+            make = makers[parts[3]]
+        except LookupError:
+            return _canonical_roster(text) if rosters and text.startswith(_ROSTER) else None
+        return make(parts)
+
+    return read
 
 
-_STRING_PATTERN: Final = '"([^"]*+)"'
-_PATTERNS: Final = {Kind.ROSTER: r"(\{[^{]*\})"}
-
-
-def _read_roster(written: str) -> dict[str, str] | None:
-    return None if "[" in written else faster.text_map(written)  # with such a bracket, it might nest deeply
+def _canonical_roster(text: str) -> AnyMessage | None:
+    """Read a roster; None if it is something else, or holds more brackets, and so might nest deeply."""
+    if "[" in text or "{" in text[len(_ROSTER) :] or not text.endswith("}}"):
+        return None
+    users = faster.text_map(text[len(_ROSTER) - 1 : -1])
+    return None if users is None else _make_roster(users)
 
 
 def _writer(message: type[AnyMessage]) -> Writer:
@@ -190,6 +222,6 @@ _WRITERS: Final[Mapping[type[AnyMessage], Writer]] = {
     message: faster.json_writer(message, _write_roster if message is OnlineUsers else _writer(message))
     for message in COMMANDS.values()
 }
-_READERS: Final = {
-    sender: faster.json_reader(sender, reader(sender, _form, _read_roster, _ESCAPED)) for sender in Role
-}
+_ROSTER: Final = '{"type":"ONLINE_USERS","users":{'
+_make_roster: Final = maker(OnlineUsers, ["parts"])
+_READERS: Final = {sender: faster.json_reader(sender, _reader(sender)) for sender in Role}
