@@ -168,8 +168,9 @@ def _item(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    # ASCII-4, ASCII-8: DEL is escaped, too
-    return _long(text) if len(text) > 99 else encode_basestring_ascii(text)
+    if len(text) > 99:
+        return _long(text)
+    return encode_basestring_ascii(text)  # ASCII-4, ASCII-8: DEL is escaped, too
 
 
 def _plain_long(text: str) -> str:

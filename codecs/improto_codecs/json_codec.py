@@ -166,14 +166,14 @@ def _reader(sender: Role) -> Reader:
         if payload.translate(_ESCAPED) is not payload:  # if nothing is changed, no copy is made
             return None
         try:
-            text = payload.decode()
+            whole = payload.decode()
         except UnicodeDecodeError:
             return None
-        parts = text.split('"', most)
+        parts = whole.split('"', most)
         try:
             make = makers[parts[3]]
         except LookupError:
-            return _canonical_roster(text) if rosters and text.startswith(_ROSTER) else None
+            return _canonical_roster(whole) if rosters and whole.startswith(_ROSTER) else None
         return make(parts)
 
     return read
