@@ -11,14 +11,18 @@ from improto_conformance.codecs.attacks import ATTACKS, TOPICS
 from improto_conformance.codecs.attacks.measure import BOUNDS, Measured, measure
 from improto_conformance.commands.attacks import Setting, table
 
+# Like others, with eight times as much and more.  They take as long as all others together, and `bash .ci/run attacks` tries them, too.
+LARGE = {f"pickle/{name}" for name in ("memoized-too-often", "most-lists", "most-maps", "too-many-lists")}
+TRIED = [id for id in ATTACKS if id not in LARGE]
+
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, Measured]:
-    """Run all attacks, once."""
-    return {one.id: one for one in measure(ATTACKS.values(), jobs=2)}
+    """Run the attacks, once."""
+    return {one.id: one for one in measure(map(ATTACKS.__getitem__, TRIED), jobs=2)}
 
 
-@pytest.mark.parametrize("id", ATTACKS)
+@pytest.mark.parametrize("id", TRIED)
 def test_attack_stays_in_its_bounds(id: str, measured: dict[str, Measured]) -> None:
     """An attack ends as it has to, takes no more memory and time than its bytes allow, and executes nothing."""
     assert list(measured[id].complaints(ATTACKS[id])) == []
@@ -33,7 +37,7 @@ def test_attack_stays_in_its_bounds(id: str, measured: dict[str, Measured]) -> N
 )
 def test_attacks_without_what_is_optional(without: str, codecs: list[str]) -> None:
     """What is in the place of optional packages, and of an extension that cannot be built, is as safe."""
-    ids = [id for id, attack in ATTACKS.items() if attack.codec in codecs]
+    ids = [id for id in TRIED if ATTACKS[id].codec in codecs and "/megabytes-" not in id]
     measured = list(Setting(sys.executable, without).run(ids))
     assert len(measured) == len(ids)
     assert [complaint for one in measured for complaint in one.complaints(ATTACKS[one.id])] == []

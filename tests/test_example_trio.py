@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from improto.codec import available
 from improto_conformance.profile import Profile
 from improto_conformance.servers.checks import CHECKS
 from improto_conformance.servers.runner import Settings, run
@@ -20,11 +19,11 @@ PROGRAM = Path(__file__).parent.parent / "examples" / "trio_server.py"
 pytestmark = pytest.mark.skipif(find_spec("trio") is None, reason="trio is not installed")
 
 
-@pytest.mark.parametrize("codec", available())
+@pytest.mark.parametrize("codec", ["json", "msgpack"])
 def test_all_checks(codec: str) -> None:
-    """All checks pass, with nothing waited for in vain."""
+    """All checks pass, in lines and in binary frames, with nothing waited for in vain."""
     with opened(f"cmd:{sys.executable} {PROGRAM} {{port}}") as target:
-        results = run(target, CHECKS, Settings(Profile([codec]), jobs=16))
+        results = run(target, CHECKS, Settings(Profile([codec]), jobs=6))
     assert len(results) > 200
     assert {result.check.name: result.complaints for result in results if result.complaints} == {}
     assert not any(result.expired for result in results)

