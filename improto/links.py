@@ -81,7 +81,7 @@ class Links:
         self._links: dict[int, Link] = {}
         self._served = 0  # connections that are served, and not just refused
         self._by_address: Counter[str] = Counter()  # the same by address, as `subnet` counts
-        self._touched: list[Link] = []  # to be refreshed in the next turn, whatever the service says
+        self._touched: dict[Link, None] = {}  # to be refreshed in the next turn, whatever the service says
         self.closing = False
         """Whether `shut_down` was called."""
         self._gaps: dict[Link, float] = {}
@@ -103,7 +103,7 @@ class Links:
                 link.expired(gap=deadlines is self._gaps)
         links = self._links
         if self._touched:
-            touched, self._touched = self._touched, []
+            touched, self._touched = self._touched, {}
             self._refresh(link for link in touched if link.peer.id in links)
         changed = self.service.turn(now)
         self._refresh(links[peer.id] for peer in changed if peer.id in links)
@@ -190,7 +190,7 @@ class Links:
     def touch(self, link: "Link") -> None:
         """Have a link refreshed in the next turn."""
         link.peer.steady = False
-        self._touched.append(link)
+        self._touched[link] = None
 
     def wait(self, link: "Link", until: float) -> None:
         """Have the link's `expired` called when its gap is over."""

@@ -336,6 +336,29 @@ def test_transport_that_never_closes(over: Callable[[Wire], None]) -> None:
     assert world.connect().peer.refusal is not None
 
 
+class Counting(Wire):
+    """Counts how often it is refreshed, and has something happen to it each time, as a busy transport does."""
+
+    count = 0
+
+    def refresh(self) -> None:
+        """Count."""
+        self.count += 1
+        self.resume()
+        self.resume()
+
+
+def test_refreshed_once() -> None:
+    """A connection is refreshed once in a turn, however much has happened to it."""
+    world = World()
+    ann = Counting(world, 1)
+    ann.opened(world.now, "a")
+    ann.resume()
+    for _ in range(10):
+        world.links.turn(world.now)
+    assert ann.count == 10
+
+
 class Failing(Wire):
     """A connection whose transport fails once."""
 
