@@ -19,7 +19,7 @@ from improto.codec import available, load
 from improto.errors import Lost, UsageError
 from improto.messages import ListConversations, Request
 from improto.server import Hub
-from improto.service import Bounds, Observer, Service
+from improto.service import Bounds, Observer, Peer, Service
 from loops import on_loop
 
 DEADLINE = 20.0
@@ -418,6 +418,37 @@ async def test_flood_of_small_frames() -> None:
         assert pongs == count
         await other.upto("CONVERSATIONS")
         assert lists == [1, 2]  # what came later, but not behind a flood, was first
+
+
+class Counting(Service):
+    """Counts the messages that arrive between two turns."""
+
+    counts: list[int]
+
+    def turn(self, now: float) -> list[Peer]:
+        """Begin to count anew."""
+        self.counts.append(0)
+        return super().turn(now)
+
+    def receive(self, peer: Peer, data: bytes) -> None:
+        """Count it."""
+        self.counts[-1] += 1
+        super().receive(peer, data)
+
+
+@on_loop
+async def test_few_frames_in_a_turn() -> None:
+    """Of very short frames that arrive together, some dozens are looked at in each turn (FLOW-10)."""
+    service = Counting(Hub(), [load("json")], bounds=Bounds(linger=0.2))
+    service.counts = [0]
+    server = Server(service)
+    _, port = await websocket.listen(server, "127.0.0.1", 0)
+    async with registered(port) as client:
+        client.send(2_000 * frame(TEXT), frame(TEXT, LIST))
+        await client.upto("CONVERSATIONS")
+    await server.close()
+    assert sum(service.counts) == 2_002
+    assert max(service.counts) <= 150
 
 
 @on_loop

@@ -15,7 +15,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import State
+from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
@@ -30,7 +30,9 @@ from improto.messages import Code
 
 __all__ = ["listen"]
 
-_PIECE: Final = 4 * 1024  # bytes that are looked at in one turn, which may be hundreds of frames
+_SHARE: Final = 4 * 1024  # bytes of one connection that are looked at in one turn …
+_FRAMES: Final = 64  # … and frames; a few more if they are short (FLOW-10)
+_PIECE: Final = 512  # bytes after which the frames are counted
 _HEAD: Final = 16 * 1024  # the most bytes of a handshake
 _TOO_LONG: Final = b"\xff\xff\xff\xff"  # the header of a message over any limit, for one that was not kept
 _PING_S: Final = 30.0  # so that a client that has vanished is found within 60 s (WS-7)
@@ -177,24 +179,28 @@ class _WebSocket(StreamLink):
         if self._over:
             self._raw.clear()
         elif self._raw:
-            self._receive(_PIECE)
+            self._receive(_SHARE)
         if self._raw:
             self._read(False)
             self.links.touch(self)
 
     def _receive(self, size: int) -> None:
-        """Give so many bytes to the package, and do what follows from them."""
+        """Give so many bytes to the package, unless they are too many frames, and do what follows from them."""
         protocol = self._protocol
-        piece = bytes(self._raw[:size])
-        del self._raw[:size]
-        protocol.receive_data(piece)
-        for event in protocol.events_received():
+        share, given = bytes(self._raw[:size]), 0
+        events: list[Event] = []
+        while given < len(share) and len(events) < _FRAMES:
+            protocol.receive_data(share[given : given + _PIECE])
+            events += protocol.events_received()
+            given += _PIECE
+        del self._raw[: min(given, size)]
+        for event in events:
             if isinstance(event, Request):
                 self._answer(event)
             elif not self._take_in(cast(Frame, event)):
                 break
         if protocol.state is State.CONNECTING:
-            self._head += len(piece)
+            self._head += len(share)
             if self._head > _HEAD and not protocol.eof_sent:
                 protocol.send_response(protocol.reject(431, "The request is too long.\n"))
         data = b"".join(protocol.data_to_send())
