@@ -1,12 +1,15 @@
 """Tests of the paths at which Unix sockets are: where none can be, and where something of others is."""
 
+import errno
+import fcntl
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
 from improto.bindings import asyncio, threads
-from improto.bindings.sockets import free_path, system_reason, unix_listener
+from improto.bindings.sockets import file_id, free_path, remove_socket, system_reason, unix_listener
 from improto.codec import load
 from improto.server import Hub
 from improto.service import Service
@@ -63,3 +66,70 @@ def test_path_of_another_file(tmp_path: Path) -> None:
         left.bind(str(tmp_path / "socket"))
     free_path(str(tmp_path / "socket"))
     assert not (tmp_path / "socket").exists()
+
+
+class Other:
+    """Another server, which listens at a path just before this process makes a certain call for the first time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, path: Path, owner: object, call: str) -> None:
+        """Lie in wait."""
+        self.listener: socket.socket | None = None
+        self.error: int | None = None
+        real = getattr(owner, call)
+
+        def come(*args: object) -> None:
+            monkeypatch.undo()
+            try:
+                self.listener = unix_listener(str(path))
+            except OSError as error:
+                self.error = error.errno
+            real(*args)
+
+        monkeypatch.setattr(owner, call, come)
+
+
+@pytest.mark.parametrize(
+    ("owner", "call"), [(os, "unlink"), (socket.socket, "bind"), (socket.socket, "listen")]
+)
+def test_two_take_one_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, owner: object, call: str) -> None:
+    """Of two servers that find a socket that was left behind, one listens in its place, and the other one is told so."""
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    other = Other(monkeypatch, path, owner, call)
+    with unix_listener(str(path)), socket.socket(socket.AF_UNIX) as client:
+        assert (other.listener, other.error) == (None, errno.EADDRINUSE)
+        client.connect(str(path))
+    assert os.listdir(tmp_path) == ["socket"]
+
+
+def test_path_that_is_taken_from_one_that_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A server that ends does not remove the socket of one that comes just then."""
+    path = tmp_path / "socket"
+    with unix_listener(str(path)):
+        made = file_id(str(path))
+    other = Other(monkeypatch, path, os, "unlink")
+    remove_socket(str(path), made)
+    assert (other.listener, other.error) == (None, errno.EADDRINUSE)
+    assert os.listdir(tmp_path) == []
+
+
+def test_lock_that_was_left_behind(tmp_path: Path) -> None:
+    """The lock of a server that was killed while it took a path is in nobody's way."""
+    (tmp_path / "socket.improto-lock").touch()
+    with unix_listener(str(tmp_path / "socket")):
+        assert os.listdir(tmp_path) == ["socket"]
+
+
+def test_lock_that_is_just_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever gets a lock whose file is gone does not count on it, since others take a new one."""
+    real = fcntl.flock
+
+    def late(lock: int, operation: int) -> None:
+        (tmp_path / "socket.improto-lock").unlink()
+        real(lock, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(OSError, match="in use"):
+        unix_listener(str(tmp_path / "socket"))
+    assert os.listdir(tmp_path) == []

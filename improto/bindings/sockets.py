@@ -7,8 +7,8 @@ import socket
 import ssl
 import stat
 import struct
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol, cast
 
 from improto.addresses import Address
@@ -291,17 +291,52 @@ def unix_listener(path: str) -> socket.socket:
     """Listen on a Unix socket.  OSError if nothing can listen there, UsageError if `path` is none."""
     if not path or "\0" in path:
         raise UsageError(f"{path!a} is no path of a Unix socket; name a file that need not exist yet")
-    free_path(path)
     listener = socket.socket(socket.AF_UNIX)
     try:
-        listener.bind(path)
-        listener.listen(_BACKLOG)
+        with _alone(path):
+            free_path(path)
+            listener.bind(path)
+            listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         if error.errno is not None:  # else it says that the path is too long
             error.filename = path
         raise
     return listener
+
+
+@contextmanager
+def _alone(path: str) -> Generator[None]:
+    """Keep other servers from taking or removing the socket at `path`; OSError if one of them is just doing that.
+
+    Without this, one of two servers that find a socket left behind could remove the one that the other has just made; so
+    could one that looks before the other listens.  The lock lasts for a moment, and its file goes with it.  If a process is
+    killed in this moment, its file remains, and the next server takes it.
+    """
+    import fcntl  # Windows has none
+
+    name = f"{path}.improto-lock"
+    lock = os.open(name, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = (
+                os.fstat(lock).st_nlink > 0
+            )  # else its last owner has removed the file, and others make a new one
+        except BlockingIOError:
+            held = False
+        if not held:
+            raise _in_use(path)
+        try:
+            yield
+        finally:
+            os.unlink(name)
+    finally:
+        os.close(lock)
+
+
+def _in_use(path: str) -> OSError:
+    return OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
 
 
 def file_id(path: str) -> tuple[int, int]:
@@ -312,7 +347,8 @@ def file_id(path: str) -> tuple[int, int]:
 
 def remove_socket(path: str, made: tuple[int, int]) -> None:
     """Remove the socket whose id is `made`, unless another server has put its own in its place."""
-    with suppress(OSError):  # it is gone, or we may no longer remove it
+    # It is gone, or we may no longer remove it, or another server is just taking it over.
+    with suppress(OSError), _alone(path):
         if file_id(path) == made:
             os.unlink(path)
 
@@ -326,5 +362,5 @@ def free_path(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)  # if the queue of connections is full, somebody listens
         if not is_socket or probe.connect_ex(path) != errno.ECONNREFUSED:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
+            raise _in_use(path)
     os.unlink(path)
