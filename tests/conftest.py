@@ -8,7 +8,9 @@ from hypothesis import settings
 
 from programs import Programs, running
 
-pytest.register_assert_rewrite("faults")  # so that a fault that fails tells what it saw
+pytest.register_assert_rewrite(
+    "browsing", "faults"
+)  # so that an assertion that fails there tells what it saw
 
 # A test has no time limit: how long an example takes says something of the machine only.
 settings.register_profile("improto", deadline=None)
