@@ -98,6 +98,34 @@ def test_markup(host: Host, visit: Visit) -> None:
     keep(ann, "markup-light")
 
 
+def test_unseen_names(host: Host, visit: Visit) -> None:
+    """What nobody would see in a name is shown as an escape, but not what joins letters or signs that are seen."""
+    names = {
+        "\u200b": r"\u200b",
+        "bo\u00ad": r"bo\u00ad",
+        "\u200fcy": r"\u200fcy",
+        "\u3164": r"\u3164",
+        "d  d": "d  d",
+        "\U0001f469\u200d\U0001f4bb": "\U0001f469\u200d\U0001f4bb",
+        "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627": "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
+    }
+    guests = [host.come(name) for name in names]
+    page = visit(host.url)
+    enter(page, "ann")
+    boxes = page.get_by_role("region", name="People online").get_by_role("listitem")
+    expect(boxes).to_have_count(len(names))
+    assert sorted(boxes.all_inner_texts()) == sorted(names.values())
+    invite(page, r"bo\u00ad", r"\u200b")
+    accept(guests[0], "here I am")
+    expect(page.get_by_role("log")).to_contain_text(r"\u200b")
+    expect(page.get_by_role("log")).to_contain_text("here I am")
+    keep(page, "unseen-names-light")
+    guests[0].invite("ann")
+    expect(page.get_by_role("status").filter(has_text="invites")).to_have_text(
+        r"\u200b invites you to a conversation."
+    )
+
+
 def test_refusals(host: Host, visit: Visit) -> None:
     """What the server refuses is told as an alert, and nothing that was typed is lost."""
     host.come("ann")

@@ -16,6 +16,9 @@ const FIELDS = {
   MESSAGE: { conversation: text, sender: text, text },
   ERROR: { message: text },
 };
+// What nobody would see in a name, or what turns it round, becomes an escape; what joins letters or emoji stays.
+const UNSEEN = /(\p{RGI_Emoji}|(?<=[\p{M}\p{sc=Arab}])[\u200c\u200d](?=\p{L}))|[[\p{C}\p{Z}\p{DI}\u2800]--[ ]]/gv;
+export const seen = (name) => name.replace(UNSEEN, (each, joins) => joins ?? `\\u${each.codePointAt(0).toString(16).padStart(4, "0")}`);
 
 export class Client {
   state = "offline"; // or "connecting", "online", "waiting" for another attempt
@@ -45,14 +48,12 @@ export class Client {
     this.told();
   }
   invite(users) { this.#send("INVITE", { users }); }
-
   join(conversation) {
     this.talks.set(conversation, { joined: true, members: this.members(conversation), unread: 0, messages: [], draft: "" });
     this.invitations.delete(conversation);
     this.#send("JOIN", { conversation });
     this.#list();
   }
-
   // Leaves or declines; of one that has ended, forgets what was said.
   leave(conversation) {
     const may = this.talks.get(conversation)?.joined || this.invitations.has(conversation);
@@ -102,19 +103,14 @@ export class Client {
     for (const talk of this.talks.values()) talk.joined = false;
     for (const known of [this.users, this.invitations, this.conversations]) known.clear();
   }
-
   #lost(why = "") {
     const online = this.state === "online";
-    if (!this.known) {
-      this.#leave("offline");
-      return this.told("error", "The server cannot be reached, or does not allow this page. Try again, or ask those who run it.");
-    }
-    this.#leave("waiting");
+    this.#leave(this.known ? "waiting" : "offline");
+    if (!this.known) return this.told("error", "The server cannot be reached, or does not allow this page. Try again, or ask those who run it.");
     Object.assign(this, { why, delay: Math.min(MOST, FIRST * 2 ** this.attempts++) * (1 - Math.random() / 2) });
     this.timer = setTimeout(() => this.#connect(), this.delay);
     this.told(...(online ? ["error", `${why || "The connection is lost"}. You are in no conversation any more.`] : []));
   }
-
   #look() {
     const silent = Date.now() - this.heard;
     if (this.state === "online" && (this.asked === Infinity || (silent > SILENCE && !this.asked))) this.#list(0);
@@ -149,7 +145,7 @@ export class Client {
     }
     this.invitations.set(conversation, source);
     if (this.invitations.size > KEPT) this.invitations.delete(this.invitations.keys().next().value);
-    this.told("news", `${source} invites you to a conversation.`, conversation);
+    this.told("news", `${seen(source)} invites you to a conversation.`, conversation);
   }
 
   CONVERSATIONS({ conversations }) {
@@ -173,7 +169,7 @@ export class Client {
     talk.messages.splice(0, talk.messages.length - KEPT);
     talk.unread++;
     if (!this.asked && !talk.members.includes(sender)) this.#list();
-    this.told("news", `${sender} has written.`, conversation);
+    this.told("news", `${seen(sender)} has written.`, conversation);
   }
 
   ERROR({ message }) {

@@ -1,6 +1,5 @@
 // What is seen of a client.  Texts of others only ever become text, never markup.
-
-import { Client } from "./client.js";
+import { Client, seen } from "./client.js";
 
 const $ = (id) => document.getElementById(id);
 const client = new Client(location.origin.replace(/^http/, "ws"), told);
@@ -15,7 +14,7 @@ function make(tag, attributes, ...children) {
   return element;
 }
 
-const name = (text) => make("bdi", {}, text); // its direction changes nothing around it
+const name = (text) => make("bdi", {}, seen(text)); // its direction changes nothing around it
 const about = (id) => make("span", { class: "unseen" }, " conversation ", name(id)); // says where a button stands
 const words = (names) => // a list, in words
   names.flatMap((each, at) => [...(at ? [at < names.length - 1 ? ", " : " and "] : []), name(each)]);
@@ -29,21 +28,19 @@ function list(id, entries, item) {
     child.remove();
   }
   const there = new Map([...parent.children].map((child) => [child.key, child]));
-  let place = parent.firstElementChild;
-  for (const [key, value] of entries) {
+  [...entries].forEach(([key, value], at) => {
     const child = there.get(key) ?? Object.assign(make("li", {}), { key });
     child.update ??= item(key, child);
-    if (child === place) place = place.nextElementSibling;
-    else parent.insertBefore(child, place);
+    if (child !== parent.children[at]) parent.insertBefore(child, parent.children[at]);
     child.update(value);
-  }
+  });
 }
 
 function show() {
   due = clearTimeout(due);
   const { talks, invitations, conversations, users } = client;
   $("state").textContent = {
-    offline: "Offline", connecting: "Connecting …", online: `Online as ${client.name}`,
+    offline: "Offline", connecting: "Connecting …", online: `Online as ${seen(client.name)}`,
     waiting: `No connection${client.why && ": "}${client.why}; next attempt in ${Math.ceil(client.delay / 1000)} s`,
   }[client.state];
   const before = document.body.dataset.state, at = document.activeElement;
@@ -72,7 +69,6 @@ function invitation(id, item) {
   item.append(make("p", {}, name(client.invitations.get(id)), " invites you"), make("div", { class: "row" }, join, decline));
   return () => {};
 }
-
 function talk(id, item) {
   const choose = item.appendChild(button(() => open(id)));
   return ({ joined, unread }) => {
@@ -81,18 +77,16 @@ function talk(id, item) {
     choose.replaceChildren(make("span", {}, ...title(id)), " ", note);
   };
 }
-
 function other(id, item) {
   const who = item.appendChild(make("p", {}));
   item.append(button(() => enter(id), "Join", about(id)));
   return (names) => who.replaceChildren(...(names.length ? words(names) : ["Nobody yet"]));
 }
-
 function user(who, item) {
   const box = Object.assign(make("input", { type: "checkbox" }), { value: who });
-  const status = make("span", { class: "hint" });
+  const status = make("span", { class: "hint", dir: "auto" });
   item.append(make("label", {}, box, make("span", {}, name(who)), status));
-  return (text) => status.textContent === text || status.replaceChildren(name(text));
+  return (text) => (status.textContent = text);
 }
 
 function showTalk(talk) {
@@ -131,8 +125,8 @@ function line(message, before) {
 function told(kind, text, conversation) {
   if (kind === "news" && conversation !== current) $("news").textContent = text; // else the log is read out
   if (kind === "error") {
-    const dismiss = button(() => { problem.remove(); (client.state === "offline" ? $("name") : $("title")).focus(); }, "Dismiss");
-    const problem = make("p", {}, make("span", { dir: "auto" }, text), dismiss);
+    const problem = make("p", {}, make("span", { dir: "auto" }, text));
+    problem.append(button(() => { problem.remove(); (client.state === "offline" ? $("name") : $("title")).focus(); }, "Dismiss"));
     $("problems").append(problem);
     if ($("problems").children.length > 3) $("problems").firstChild.remove();
   }
