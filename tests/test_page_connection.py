@@ -70,6 +70,26 @@ def test_too_fast(slow_host: Host, visit: Visit) -> None:
     expect(members).to_be_visible()
 
 
+def test_refusal_of_something_else(host: Host, visit: Visit) -> None:
+    """A text does not come back when what the server refuses is something that was asked before it (ORDER-2)."""
+    page = visit(host.url)
+    host.do(host.crowd(*(f"user {at:02}" for at in range(65))))
+    enter(page, "ann")
+    invite(page, "user 00")
+    boxes = page.get_by_role("region", name="People online").get_by_role("checkbox")
+    expect(boxes).to_have_count(65)
+    boxes.evaluate_all(
+        "boxes => boxes.forEach(box => box.checked = true)"
+    )  # more than may be invited (LIMIT-14)
+    host.halt()
+    page.get_by_role("button", name="Start a conversation").click()
+    say(page, "hi")
+    host.go_on()
+    expect(page.get_by_role("log")).to_contain_text("hi")
+    expect(page.get_by_role("alert")).to_contain_text("(invalid)")
+    expect(page.get_by_label("Message", exact=True)).to_have_value("")
+
+
 def test_unsent(site: Site, visit: Visit, programs: Programs) -> None:
     """What the server may not have got before the connection was lost, and what was begun, can still be copied."""
     programs.registered(site.tcp, "bo")

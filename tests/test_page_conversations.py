@@ -126,6 +126,25 @@ def test_unseen_names(host: Host, visit: Visit) -> None:
     )
 
 
+def test_status(host: Host, visit: Visit) -> None:
+    """Who changes the status is told when that is done, and not before."""
+    page = visit(host.url)
+    enter(page, "ann")
+    told = page.get_by_role("status").filter(has_text="Your status is changed.")
+    page.get_by_label("Your status").fill("gone soon")
+    host.halt()
+    page.get_by_role("button", name="Change").click()
+    expect(told).to_have_count(0)
+    host.go_on()
+    expect(told).to_be_visible()
+    keep(page, "status-light")
+    host.halt()
+    page.get_by_role("button", name="Change").click()  # a second time
+    expect(told).to_have_count(0)
+    host.go_on()
+    expect(told).to_be_visible()
+
+
 def test_refusals(host: Host, visit: Visit) -> None:
     """What the server refuses is told as an alert, and nothing that was typed is lost."""
     host.come("ann")

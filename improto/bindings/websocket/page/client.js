@@ -28,9 +28,9 @@ export class Client {
   conversations = new Map(); // conversation → names of its members
   talks = new Map(); // conversation → { joined, members, unread, messages, draft }: those that the user has been in
   delay = 0; why = ""; // milliseconds before the next attempt, and what makes it necessary
-  #sent = []; // { talk, text } of what has not come back as a message yet (SEND-3)
+  #sent = []; // { talk, text } of what has not come back as a message (SEND-3), {} of a status; `lists` that have to come before
 
-  // `told` hears of each change, of some as ("error", text), ("news", text, conversation) or ("begun", "", conversation).
+  // `told` hears of each change, of some as ("error" or "done", text), ("news", text, conversation), ("begun", "", conversation).
   constructor(url, told) {
     Object.assign(this, { url, told });
     setInterval(() => this.#look(), 10_000);
@@ -47,7 +47,7 @@ export class Client {
     this.talks.clear();
     this.told();
   }
-  invite(users) { this.#send("INVITE", { users }); }
+  invite(users) { if (this.#send("INVITE", { users })) this.#list(); }
   join(conversation) {
     this.talks.set(conversation, { joined: true, members: this.members(conversation), unread: 0, messages: [], draft: "" });
     this.invitations.delete(conversation);
@@ -70,12 +70,16 @@ export class Client {
     if (!fits) return this.told("error", `A message has at most ${TEXT} bytes. Send this one in parts.`);
     if (!text || !talk.joined || !this.#send("SEND_MESSAGE", { conversation, text })) return;
     talk.draft = "";
-    this.#sent.push({ talk, text });
+    this.#sent.push({ talk, text, lists: this.asked });
   }
   #unsaid(count) {
-    for (const { talk, text } of this.#sent.splice(0, count).reverse()) talk.draft = text + (talk.draft && "\n") + talk.draft;
+    for (const { talk, text } of this.#sent.splice(0, count).reverse()) if (talk) talk.draft = text + (talk.draft && "\n") + talk.draft;
   }
-  change(status) { this.#send("STATUS", { status: (this.status = status) }); }
+  change(status) {
+    if (!this.#send("STATUS", { status: (this.status = status) })) return;
+    this.#sent.push({ lists: this.asked });
+    this.#list();
+  }
   #send(type, fields = {}) {
     if (this.state === "online") this.socket.send(JSON.stringify({ type, ...fields }));
     return this.state === "online";
@@ -150,6 +154,10 @@ export class Client {
 
   CONVERSATIONS({ conversations }) {
     if (!this.asked) return this.#nonsense();
+    // What was sent before this list was asked for, and has not come back, is refused or needs no answer (ORDER-5).
+    const over = this.#sent.filter((each) => (each.lists = Math.min(each.lists, this.asked) - 1) < 0);
+    this.#unsaid(over.length);
+    if (over.some(({ talk }) => !talk)) this.told("done", "Your status is changed.");
     this.conversations = new Map(Object.entries(conversations));
     if (--this.asked === 0) { // else a later one shows more of what was requested meanwhile
       for (const [id, talk] of this.talks) {
@@ -177,8 +185,8 @@ export class Client {
     const said = code ? `${why} (${code})` : why, online = this.state === "online";
     if (!online && this.known && PASSING.includes(code)) return this.#lost(said);
     if (!online || code === "forbidden") this.#leave("offline"); // who is put out stays out (ERROR-10)
-    this.#unsaid(1);
     if (code === "rate-limited") this.asked = Infinity; // who knows what was refused, so it will be asked anew
+    if (this.asked === Infinity || this.#sent[0]?.lists === 0) this.#unsaid(1); // else it is about what came before a list (ORDER-2)
     this.told("error", said);
   }
 }

@@ -124,6 +124,7 @@ function line(message, before) {
 
 function told(kind, text, conversation) {
   if (kind === "news" && conversation !== current) $("news").textContent = text; // else the log is read out
+  if (kind === "done") $("done").textContent = text;
   if (kind === "error") {
     const problem = make("p", {}, make("span", { dir: "auto" }, text));
     problem.append(button(() => { problem.remove(); (client.state === "offline" ? $("name") : $("title")).focus(); }, "Dismiss"));
@@ -144,7 +145,7 @@ const enter = (id) => { client.join(id); open(id); };
 const leave = (id) => { client.leave(id); open(current); };
 
 document.addEventListener("submit", (event) => event.preventDefault());
-document.addEventListener("submit", () => $("problems").replaceChildren(), true); // before this makes new ones
+document.addEventListener("submit", () => [$("problems"), $("done")].forEach((each) => each.replaceChildren()), true); // before new ones come
 document.addEventListener("visibilitychange", () => told());
 $("enter").onsubmit = () => client.register($("name").value, ($("status").value = $("first-status").value));
 $("quit").onclick = () => client.goodbye();
