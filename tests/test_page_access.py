@@ -38,10 +38,12 @@ def test_keyboard(host: Host, visit: Visit) -> None:
     expect(page.get_by_role("heading", name="No conversation")).to_be_focused()
     expect(page.get_by_role("checkbox", name="bo")).to_be_visible()
     seen: list[str] = []
-    while not seen or seen[-1] != "INPUT bo":
+    while not seen or seen[-1] != "UL users":
         press("Shift+Tab")
         seen.append(focused(page))
-    assert seen == ["BUTTON Change", "INPUT status", "BUTTON Start a conversation", "INPUT bo"]
+    assert seen == ["BUTTON Change", "INPUT status", "BUTTON Start a conversation", "UL users"]
+    press("ArrowDown")
+    assert focused(page) == "INPUT bo"
     press("Space")
     press("Tab")
     press("Enter")
@@ -62,6 +64,39 @@ def test_keyboard(host: Host, visit: Visit) -> None:
     assert focused(page) == "BUTTON leave"
     press("Enter")
     expect(page.get_by_role("heading", name="No conversation")).to_be_focused()
+
+
+def test_long_list(host: Host, visit: Visit) -> None:
+    """Tab stops once at the list of people; arrow keys, Home, End and first letters lead through it."""
+    page = visit(host.url)
+    host.do(host.crowd(*(f"user {at:02}" for at in range(60))))
+    host.come("a")
+    enter(page, "ann")
+    people = page.get_by_role("region", name="People online")
+    expect(people.get_by_role("checkbox")).to_have_count(61)
+    page.get_by_label("Your status").focus()
+    for key, at in (
+        ("Shift+Tab", "Start a conversation"),
+        ("Shift+Tab", "users"),
+        ("ArrowDown", "a"),
+        ("ArrowUp", "a"),
+        ("ArrowDown", "user 00"),
+        ("ArrowDown", "user 01"),
+        ("End", "user 59"),
+        ("ArrowDown", "user 59"),
+        ("ArrowUp", "user 58"),
+        ("U", "user 59"),
+        ("u", "user 00"),
+        ("Home", "a"),
+        ("Tab", "Start a conversation"),
+        ("Shift+Tab", "users"),
+        ("u", "user 00"),
+    ):
+        page.keyboard.press(key)
+        assert focused(page).partition(" ")[2] == at
+    page.keyboard.press("Space")
+    expect(people.get_by_role("checkbox", name="user 00")).to_be_checked()
+    keep(page, "long-list-light")
 
 
 CONTRASTS = """() => {

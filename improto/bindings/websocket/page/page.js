@@ -83,7 +83,7 @@ function other(id, item) {
   return (names) => who.replaceChildren(...(names.length ? words(names) : ["Nobody yet"]));
 }
 function user(who, item) {
-  const box = Object.assign(make("input", { type: "checkbox" }), { value: who });
+  const box = Object.assign(make("input", { type: "checkbox", tabindex: -1 }), { value: who });
   const status = make("span", { class: "hint", dir: "auto" });
   item.append(make("label", {}, box, make("span", {}, name(who)), status));
   return (text) => (status.textContent = text);
@@ -156,6 +156,14 @@ $("invite").onsubmit = () => {
   if (!chosen.length) return told("error", "Choose people first.");
   client.invite(chosen.map((box) => box.value));
   $("invite").reset();
+};
+$("users").onkeydown = (event) => { // Tab stops once at the list; arrow keys, Home, End and first letters lead through it
+  const boxes = [...$("users").querySelectorAll("input")], at = boxes.indexOf(event.target), key = event.key.toLowerCase();
+  const named = [...boxes.slice(at + 1), ...boxes].find((box) => key.length === 1 && box.value.toLowerCase().startsWith(key));
+  const to = boxes[{ arrowdown: at + 1, arrowup: at - 1, home: 0, end: boxes.length - 1 }[key]] ?? named;
+  if (!to || event.ctrlKey || event.altKey || event.metaKey) return;
+  event.preventDefault();
+  to.focus();
 };
 $("say").onsubmit = () => {
   client.say(current);
