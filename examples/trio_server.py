@@ -118,9 +118,9 @@ class TrioLink(Link):
             self._server.wake()
 
 
-async def main(port: int) -> None:
+async def main(service: Service, port: int) -> None:
     """Serve until SIGTERM or SIGINT, then tell everybody and wait until all connections are closed."""
-    server = Server(Service(Hub(), load_all()))
+    server = Server(service)
     listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
     async with trio.open_nursery() as work:
         work.start_soon(server.turns)
@@ -139,4 +139,4 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, int(sys.argv[1]))
+    trio.run(main, Service(Hub(), load_all()), int(sys.argv[1]))

@@ -32,7 +32,7 @@ from improto_conformance.servers.stage import Stage
 from network import Network, network
 from programs import DEADLINE
 
-__all__ = ["BINDINGS", "Binding", "Cable", "Ground", "Held", "grounded"]
+__all__ = ["BINDINGS", "EXAMPLE", "Binding", "Cable", "Ground", "Held", "grounded"]
 
 _SMALL: Final = 64 * 1024  # what the system takes for a client that reads nothing
 _SERVED: Final = Path(__file__).with_name("served.py")
@@ -42,7 +42,7 @@ class Binding(NamedTuple):
     """A way to serve."""
 
     package: str
-    """Of `improto.bindings`."""
+    """Of `improto.bindings`, or `trio`."""
     scheme: str
     """Of its URLs."""
 
@@ -70,6 +70,8 @@ BINDINGS: Final = (
     Binding("threads", "tls"),
     Binding("threads", "unix"),
 )
+EXAMPLE: Final = Binding("trio", "tcp")
+"""`examples/trio_server.py`, which takes no options but `bounds`, and has other words for its troubles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Ground:
 
     def _line(self) -> str:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline().decode().strip()
+        line = self.process.stdout.readline().decode().strip().removeprefix("listening on ")
         assert line, "the server has ended"
         return line
 

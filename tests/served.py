@@ -3,8 +3,9 @@
     python tests/served.py PACKAGE SCHEME OPTIONS
 
 prints where it listens, answers each line on its input with what it holds, and closes on SIGTERM.  PACKAGE is one of
-`improto.bindings`, and OPTIONS, in JSON, are those of `Links`; `bounds`, as for `Bounds`; `host`; `path` for a Unix
-socket; `certificate`, a file; and `spare`: how many descriptors it may have beside those it begins with.
+`improto.bindings`, or `trio` for the example.  OPTIONS, in JSON, are those of `Links`; `bounds`, as for `Bounds`; `host`;
+`path` for a Unix socket; `certificate`, a file; and `spare`: how many descriptors it may have beside those it begins with.
+The example takes `bounds` only.
 """
 
 import asyncio
@@ -12,11 +13,13 @@ import gc
 import json
 import os
 import resource
+import runpy
 import signal
 import ssl
 import sys
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from improto.bindings import threads, websocket
@@ -93,6 +96,12 @@ async def serve(scheme: str, options: dict[str, Any]) -> None:
     await server.close()
 
 
+def answer() -> None:
+    """Tell what is held whenever somebody asks."""
+    while os.read(0, 1000):
+        print(held(), flush=True)
+
+
 def serve_threads(scheme: str, options: dict[str, Any]) -> None:
     """Serve with threads until SIGTERM."""
     # A handler could run just before something is waited for that nothing else ends.
@@ -105,10 +114,6 @@ def serve_threads(scheme: str, options: dict[str, Any]) -> None:
         host, port = server.listen(options["host"], 0, tls=secure(options) if scheme == "tls" else None)
         url = f"{scheme}://{host}:{port}"
 
-    def answer() -> None:
-        while os.read(0, 1000):
-            print(held(), flush=True)
-
     listening(url, options.get("spare"))
     threading.Thread(target=answer, daemon=True).start()
     signal.sigwait({signal.SIGTERM})
@@ -119,5 +124,11 @@ if __name__ == "__main__":
     package, scheme, given = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     if package == "threads":
         serve_threads(scheme, given)
+    elif package == "trio":
+        import trio
+
+        example = runpy.run_path(str(Path(__file__).parent.parent / "examples" / "trio_server.py"))
+        threading.Thread(target=answer, daemon=True).start()
+        trio.run(example["main"], service(given), 0)
     else:
         asyncio.run(serve(scheme, given))

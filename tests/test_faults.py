@@ -1,14 +1,18 @@
 """Runs each fault of `faults` on each binding that it applies to."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from faults import FAULTS, Fault, page
-from ground import Binding, grounded
+from ground import EXAMPLE, Binding, grounded
 
+NO_TRIO = pytest.mark.skipif(find_spec("trio") is None, reason="trio is not installed")
 TRIED = [
-    pytest.param(fault, binding, id=f"{fault.name} on {binding}")
+    pytest.param(
+        fault, binding, id=f"{fault.name} on {binding}", marks=[NO_TRIO] if binding is EXAMPLE else []
+    )
     for fault in FAULTS
     for binding in fault.bindings
 ]
