@@ -320,9 +320,8 @@ def _alone(path: str) -> Generator[None]:
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = (
-                os.fstat(lock).st_nlink > 0
-            )  # else its last owner has removed the file, and others make a new one
+            # If its last owner has removed the file meanwhile, others make a new one.
+            held = os.fstat(lock).st_nlink > 0
         except BlockingIOError:
             held = False
         if not held:
