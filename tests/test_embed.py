@@ -113,6 +113,22 @@ def test_class_with_a_target(programs: Programs) -> None:
     assert "cannot be reached" in results_of(Missing).errors[0][1]
 
 
+def test_make_that_is_no_static_method() -> None:
+    """Who forgets @staticmethod, or gives a function with parameters, is told what to do."""
+
+    class Forgotten(ServerChecks):
+        profile = Profile(["json"])
+
+        def make(self) -> Service:  # type: ignore[override]  # pyright: ignore
+            return make()
+
+    drop_all_but(Forgotten, "JOIN")
+    [(_, text)] = results_of(Forgotten).errors
+    assert "make() is called without arguments (missing a required argument: 'self'); let it be a fun" in text
+    with pytest.raises(NoTarget, match="without parameters, in a class with @staticmethod"):
+        check_server(lambda name: make())  # type: ignore[misc, arg-type]  # pyright: ignore
+
+
 def test_base_class() -> None:
     """The class to subclass has no tests itself, and one that is given no server says what to do."""
     assert results_of(ServerChecks).testsRun == 0

@@ -22,6 +22,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
+from inspect import signature
 from shutil import which
 from typing import Protocol, cast
 from urllib.parse import urlsplit
@@ -126,6 +127,15 @@ def in_process(make: Callable[[], Service]) -> Target:
 def _made(make: Callable[[], Service]) -> Service:
     """Make a server; Unmade if `make` gives none, which would otherwise look like a server that resets connections."""
     name = f"{getattr(make, '__name__', 'the function')}()"
+    try:
+        signature(make).bind()
+    except TypeError as error:
+        raise Unmade(
+            f"{name} is called without arguments ({error}); "
+            f"let it be a function without parameters, in a class with @staticmethod"
+        ) from None
+    except ValueError:  # of what is not written in Python, nobody knows the parameters
+        pass
     try:
         service = make()
     except Exception as error:
