@@ -51,18 +51,27 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION] * 3 * len(tried), since="spelled")
 
 
-@check("JOIN-8", "names that every object has in some languages, and negative indexes, are not conversations")
+_INDEXES = ("-1", "9" * 20)
+"""Numbers that are none of the server's: one counts from the end, the other has more than 64 bits."""
+
+
+@check(
+    "JOIN-8",
+    "names that every object has in some languages, negative indexes and huge numbers are not conversations",
+)
 def inherited_ids(stage: Stage) -> None:
     [ann] = stage.talk("ann", "bo")[:1]
     stage.mark("inherited")
-    for id in (*_INHERITED, "-1"):
+    for id in (*_INHERITED, *_INDEXES):
         ann.send(Join(id), Leave(id), SendMessage(id, "x"), deliberate=True)
     ann.barrier()
 
 
 @inherited_ids.judge
 def _(seen: Transcript) -> Complaints:
-    yield from seen.expect("ann", [Code.NO_SUCH_CONVERSATION] * 3 * (len(_INHERITED) + 1), since="inherited")
+    yield from seen.expect(
+        "ann", [Code.NO_SUCH_CONVERSATION] * 3 * (len(_INHERITED) + len(_INDEXES)), since="inherited"
+    )
 
 
 @check("INVITE-6", "names that every object has in some languages are not users who are online", alone=True)
@@ -169,38 +178,46 @@ _LIKE_BOB = (
 )
 """What is taken for `bob` where names are patterns, parts of each other, or compared by their looks."""
 
+_LIKE_SEVEN = ("07", "007", "+7", "7.0", "7e0", "\uff17", "\u0667")
+"""What is taken for `7` where names are read as numbers."""
+
 
 @check("INVITE-6", "a name that is only similar to that of a user is not that user's", alone=True)
 def similar_names(stage: Stage) -> None:
-    bob = _register_as(stage, "bob", "bob")
+    known = [_register_as(stage, name, name) for name in ("bob", "7")]
     [ann] = stage.enter("ann")
-    for name in _LIKE_BOB:
+    for name in (*_LIKE_BOB, *_LIKE_SEVEN):
         ann.send(Invite((name,)), deliberate=True)
-    stage.barrier(ann, bob)
-    _go(bob)
+    stage.barrier(ann, *known)
+    _go(*known)
 
 
 @similar_names.judge
 def _(seen: Transcript) -> Complaints:
-    yield from seen.expect("ann", [Code.NO_SUCH_USER] * len(_LIKE_BOB))
-    yield from seen.expect("bob", [])
+    yield from seen.expect("ann", [Code.NO_SUCH_USER] * len((*_LIKE_BOB, *_LIKE_SEVEN)))
+    for party in ("bob", "7"):
+        yield from seen.expect(party, [])
 
 
 _BEGINNING = "x" * 63
+_ALL_FREE = ("bob", *_LIKE_BOB, "7", *_LIKE_SEVEN, f"{_BEGINNING}a", f"{_BEGINNING}b", _BEGINNING)
 
 
 @check(
     "LIMIT-9", "a name is free that is only similar to that of a user, or has the same beginning", alone=True
 )
 def similar_names_are_free(stage: Stage) -> None:
-    names = ("bob", *_LIKE_BOB, f"{_BEGINNING}a", f"{_BEGINNING}b", _BEGINNING)
-    _go(*[_register_as(stage, f"user {number}", name) for number, name in enumerate(names)])
+    _go(*[_register_as(stage, f"user {number}", name) for number, name in enumerate(_ALL_FREE)])
 
 
 @similar_names_are_free.judge
 def _(seen: Transcript) -> Complaints:
-    for party in seen.codecs:
-        yield from seen.expect(party, [])
+    for number, name in enumerate(_ALL_FREE):
+        user = f"user {number}"
+        yield from seen.expect(user, [])
+        for roster in seen.rosters(user)[:1]:
+            if name not in roster.users:
+                yield f"{user} was to be shown as {name!a}, and the roster has {sorted(roster.users)!a}"
 
 
 def _go(*parties: Party) -> None:
