@@ -1,5 +1,6 @@
 """Checks of how bytes are cut into messages."""
 
+from improto.codec import available, load
 from improto.messages import (
     AnyMessage,
     Code,
@@ -149,6 +150,29 @@ def json_lines(stage: Stage) -> None:
 
 ascii_lines.judge(_status_as_sent)
 json_lines.judge(_status_as_sent)
+
+
+@check(
+    "CODEC-11",
+    "any number of blanks and line ends before the first message is skipped, and counts for no limit",
+    codecs=(available()[0],),
+    transport="stream",
+)
+def many_blanks_first(stage: Stage) -> None:
+    for name in available():
+        party = stage.connect(name, load(name))
+        for blanks in (b" ", b"\n", b"\r", b" \r\n") * 6:
+            party.send_bytes(blanks * 250)  # each write is within any limit, and all of them are not
+        stage.register(party)
+
+
+many_blanks_first.needs = tuple(available())
+
+
+@many_blanks_first.judge
+def _(seen: Transcript) -> Complaints:
+    for name in available():
+        yield from seen.expect(name, [])
 
 
 def _line_ends_apart(stage: Stage) -> None:
