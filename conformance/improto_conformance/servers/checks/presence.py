@@ -1,6 +1,7 @@
 """Checks of who is shown to be online."""
 
 from itertools import groupby
+from typing import Final
 
 from improto.messages import (
     Code,
@@ -14,6 +15,7 @@ from improto.messages import (
     Status,
 )
 from improto_conformance.servers.check import Complaints, check
+from improto_conformance.servers.party import Party
 from improto_conformance.servers.stage import Stage
 from improto_conformance.transcripts.transcript import Transcript
 
@@ -29,6 +31,47 @@ def _(seen: Transcript) -> Complaints:
     for party in ("ann", "bo", "cy"):
         if first.users.get(seen.name(party)) != "here":
             yield f"the first roster of cy was to have {party}, 'here'"
+
+
+_CROWDS: Final = {"ascii": ("\U0001f600", 19), "json": ("\1", 39)}
+"""The character that takes most bytes in a codec, and how many users with a status of it make a roster of 64 KiB."""
+_RATE: Final = 8 * 1024  # bytes a second, by which the presence interval grows (PRESENCE-6)
+
+
+@check(
+    "PRESENCE-2",
+    "a roster may be longer than 64 KiB: a newcomer's first one has everybody even then",
+    codecs=tuple(_CROWDS),
+    varies=True,
+    defaults=True,
+    alone=True,
+)
+def long_roster(stage: Stage) -> None:
+    character, number = _CROWDS[stage.codec.name]
+    parties: list[Party] = []
+    for label in map("{:02}".format, range(number)):
+        room = 64 - len(stage.transcript.name(label))
+        party = stage.connect(label + "\U0001f600" * room)
+        party.send(Register(party.name, character * 256))
+        party.wait_for(OnlineUsers)
+        parties.append(party)
+        stage.barrier(*parties)  # so that all have read what waits for them
+    first, *others = parties
+    for party in others:
+        party.close()
+    # The interval is long while the roster is, and the next check may rely on a short one.
+    longest = max(stage.profile.presence, 2 * 2**16 / _RATE)
+    for party in others:
+        first.wait_to_see(party.name, None, within=longest)
+
+
+@long_roster.judge
+def _(seen: Transcript) -> Complaints:
+    names = [seen.name(party) for party in seen.codecs]
+    for roster in seen.rosters(list(seen.codecs)[-1])[:1]:
+        shown = {roster.users.get(name) for name in names}  # others may be online, too
+        if len(shown) != 1 or None in shown:
+            yield f"the newcomer was to be shown {len(names)} users, all with the same status"
 
 
 @check("PRESENCE-3", "every roster has its receiver")
