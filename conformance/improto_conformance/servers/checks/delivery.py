@@ -204,7 +204,7 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect("bo", [seen.said("ann", text) for text in _TEXTS], since="said")
 
 
-_LONGEST = ("x" * 8192, "é" * 4096, "\x01" * 8192, '"\\' * 4096)
+_LONGEST = ("x" * 8192, "é" * 4096, "\U0001f600" * 2048, "\x01" * 8192, '"\\' * 4096)
 
 
 @check("LIMIT-11", "a text of 8,192 bytes is delivered, a longer one refused")
