@@ -241,6 +241,20 @@ def _(seen: Transcript) -> Complaints:
         yield "ann and bo were to stay members, in this order"
 
 
+@check("ERROR-3", "a SEND_MESSAGE that is refused leaves an invitation open, which can still be declined")
+def invited_after_a_refused_message(stage: Stage) -> None:
+    ann, bo = stage.enter("ann", "bo")
+    id = stage.invite(ann, bo)
+    stage.mark("invited")
+    bo.send(SendMessage(id, "not yet"), Leave(id), deliberate=True)
+    bo.barrier()
+
+
+@invited_after_a_refused_message.judge
+def _(seen: Transcript) -> Complaints:
+    yield from seen.expect("bo", [Code.NOT_MEMBER], since="invited")
+
+
 @check("ERROR-3", "an INVITE beyond the limit makes no conversation", policy="private", defaults=True)
 def no_65th_conversation(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
