@@ -68,10 +68,11 @@ def long_roster(stage: Stage) -> None:
 @long_roster.judge
 def _(seen: Transcript) -> Complaints:
     names = [seen.name(party) for party in seen.codecs]
-    for roster in seen.rosters(list(seen.codecs)[-1])[:1]:
-        shown = {roster.users.get(name) for name in names}  # others may be online, too
-        if len(shown) != 1 or None in shown:
-            yield f"the newcomer was to be shown {len(names)} users, all with the same status"
+    for newcomer in list(seen.codecs)[-1:]:
+        for roster in seen.rosters(newcomer)[:1]:
+            shown = {roster.users.get(name) for name in names}  # others may be online, too
+            if len(shown) != 1 or None in shown:
+                yield f"the newcomer was to be shown {len(names)} users, all with the same status"
 
 
 @check("PRESENCE-3", "every roster has its receiver")
