@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from improto.bindings.sockets import certified_name, credentials, host_of
-from improto.links import PORTION, Link, Phase
+from improto.links import Link, Phase
 
 if TYPE_CHECKING:  # it makes these
     from improto.bindings.asyncio.server import Server
@@ -37,6 +37,7 @@ class StreamLink(Link, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note that the connection was accepted."""
         self._transport = cast(asyncio.Transport, transport)
+        self.write = self._transport.write
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         sock = self._transport.get_extra_info("socket")
         seen = credentials(sock)
@@ -82,12 +83,6 @@ class StreamLink(Link, asyncio.Protocol):
     def refresh(self) -> None:
         """Do what was decided about this connection."""
         transport, peer = self._transport, self.peer
-        if peer.steady and len(events := b"".join(peer.pieces)) <= PORTION:
-            # The usual case in a conversation: events to write, and nothing else has changed.
-            peer.pieces.clear()
-            transport.write(events)
-            if peer.steady:  # else the transport has no room now
-                return
         now = self.links.now
         data = self.take(now)
         while data is not None:
