@@ -222,7 +222,8 @@ class Link:
     __slots__ = ("_held", "_in_gap", "_waiting", "links", "paused", "peer", "phase", "write")
     peer: Peer
     write: Callable[[bytes], object]
-    """Writes events at once, which is faster than `refresh`; used while `peer.steady` is set, and needed only for that."""
+    """Writes events at once, or an empty bytes, which is faster than `refresh`; used, and needed, only while
+    `peer.steady` is set."""
 
     def __init__(self, links: Links) -> None:
         """Begin without a connection: `opened` is the first call."""

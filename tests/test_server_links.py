@@ -6,7 +6,7 @@ import pytest
 
 from improto.codec import load, load_all
 from improto.errors import UsageError
-from improto.links import Link, Links, Phase
+from improto.links import PORTION, Link, Links, Phase
 from improto.messages import Invite, Join, ListConversations, Register, Request, SendMessage
 from improto.server import Hub, Policy
 from improto.service import Bounds, Service
@@ -357,6 +357,37 @@ def test_refreshed_once() -> None:
     for _ in range(10):
         world.links.turn(world.now)
     assert ann.count == 10
+
+
+class Steady(Wire):
+    """A connection whose transport is told at once to write events, and keeps those apart."""
+
+    def refresh(self) -> None:
+        """Write, and be steady from now on."""
+        super().refresh()
+        self.at_once: list[bytes] = []
+        self.write = self.at_once.append
+        self.peer.steady = True
+
+
+def test_steady_links() -> None:
+    """What a turn causes is written at once to a connection that is steady, but in portions if it is much."""
+    world = World()
+    ann, bo = world.connect(), Steady(world, 1_000_000)
+    bo.opened(world.now, "a")
+    world.send(ann, Register("ann", "here"))
+    world.send(bo, Register("bo", "here"))
+    world.send(ann, Invite(("bo",)))
+    world.send(bo, Join("1"))
+    world.send(ann, Join("1"), SendMessage("1", "x"))
+    bo.written.clear()
+    bo.at_once.clear()
+    world.send(ann, SendMessage("1", "x"))
+    assert bo.at_once == [b'{"type":"MESSAGE","conversation":"1","sender":"ann","text":"x"}\n']
+    assert not bo.written
+    world.send(ann, *[SendMessage("1", "x" * 8000)] * 10)
+    assert len(bo.written) == 2
+    assert max(map(len, bo.written)) <= PORTION
 
 
 class Failing(Wire):
