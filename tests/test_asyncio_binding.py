@@ -417,7 +417,7 @@ def full_service(bounds: Bounds) -> tuple[Service, int]:
 async def test_close_reaches_a_slow_reader(end: str) -> None:
     """All that was sent before a close reaches a client that reads steadily, for longer than input is discarded (CONN-22)."""
     # All is answered at once, so that much more waits at the close than before requests usually have to.
-    service, size = full_service(Bounds(linger=0.05, flush=10.0, queued=1 << 30, turn=1 << 30))
+    service, size = full_service(Bounds(linger=0.05, flush=100.0, queued=1 << 30, turn=1 << 30))
     server = Server(service)
     _, port = await server.listen("127.0.0.1", 0)
     lists = 0 if end in ("kick", "shutdown") else 50
