@@ -154,6 +154,8 @@ def test_network_is_back(site: Site, visit: Visit) -> None:
     site.program.stop()
     expect(page.get_by_role("status").filter(has_text="No connection")).to_be_visible()
     page.context.set_offline(True)
+    while page.evaluate("navigator.onLine"):  # else the page might never be told that there was no network
+        pass
     with page.expect_websocket():
         page.context.set_offline(False)
 

@@ -1,5 +1,6 @@
 """Clients against servers: who is to blame."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -162,7 +163,8 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert (code, lines[-1]) == (1, "NOT CONFORMANT: the server violates MESSAGE-4")
     assert lines[0] == "FAILED texts [json]"
-    assert lines[1].startswith("  - the server violates MESSAGE-4: bo")
+    # The copies of both are wrong: which of them is told of is a matter of time.
+    assert re.match(r"  - the server violates MESSAGE-4: (ann|bo)\S* was to receive ", lines[1])
     assert "SEND_MESSAGE" in lines[-6] + lines[-7] + lines[-8] + lines[-9]
     assert [line for line in lines if line.startswith("passed")] == [
         f"passed {name} [json]" for name in list(DRIVEN)[1:]
