@@ -118,7 +118,7 @@ class Links:
                 # The usual case in a conversation: events to write, and nothing else has changed.
                 if peer.steady and len(events := b"".join(peer.pieces)) <= PORTION:
                     peer.pieces.clear()
-                    link.write(events)
+                    link.write_events(events)
                     if peer.steady:  # else the transport has no room now
                         continue
                 if peer.flush is not None or link.phase is _OVER:
@@ -219,9 +219,9 @@ class Links:
 class Link:
     """One accepted connection; each binding derives its own from this.  See the module's text."""
 
-    __slots__ = ("_held", "_in_gap", "_waiting", "links", "paused", "peer", "phase", "write")
+    __slots__ = ("_held", "_in_gap", "_waiting", "links", "paused", "peer", "phase", "write_events")
     peer: Peer
-    write: Callable[[bytes], object]
+    write_events: Callable[[bytes], object]
     """Writes events at once, or an empty bytes, which is faster than `refresh`; used, and needed, only while
     `peer.steady` is set."""
 

@@ -366,7 +366,7 @@ class Steady(Wire):
         """Write, and be steady from now on."""
         super().refresh()
         self.at_once: list[bytes] = []
-        self.write = self.at_once.append
+        self.write_events = self.at_once.append
         self.peer.steady = True
 
 

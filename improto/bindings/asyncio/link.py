@@ -37,7 +37,7 @@ class StreamLink(Link, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note that the connection was accepted."""
         self._transport = cast(asyncio.Transport, transport)
-        self.write = self._transport.write
+        self.write_events = self._transport.write
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         sock = self._transport.get_extra_info("socket")
         seen = credentials(sock)
