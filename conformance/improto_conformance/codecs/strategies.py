@@ -1,10 +1,11 @@
 """Hypothesis strategies for what the protocol allows, shared by all tests.
 
 They draw what is legal within the default `Limits`, including the extremes.  So a test that fails for a drawn value has found
-a fault in the code, not in its input.
+a fault in the code, not in its input.  Each is made once: to make and validate one takes longer than to draw a message.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 
 from hypothesis import strategies as st
@@ -47,12 +48,14 @@ def _characters(refused: str = "") -> st.SearchStrategy[str]:
     )
 
 
+@cache
 def names() -> st.SearchStrategy[str]:
     """Draw usernames."""
     inner = st.text(_characters(_UNSAFE), max_size=_LIMITS.name).map(lambda name: name.strip(" "))
     return st.one_of(st.sampled_from(["bo", "cy", "\U0001f600" * _LIMITS.name]), inner).filter(bool)
 
 
+@cache
 def statuses() -> st.SearchStrategy[str]:
     """Draw statuses, which may be empty."""
     return st.one_of(
@@ -61,6 +64,7 @@ def statuses() -> st.SearchStrategy[str]:
     )
 
 
+@cache
 def texts() -> st.SearchStrategy[str]:
     """Draw texts of messages, sometimes one of the greatest length."""
     longest = [
@@ -69,6 +73,7 @@ def texts() -> st.SearchStrategy[str]:
     return st.one_of(st.text(_characters(), max_size=60), st.sampled_from(["", *longest]))
 
 
+@cache
 def conversation_ids() -> st.SearchStrategy[str]:
     """Draw conversation ids: printable ASCII without space."""
     printable = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
@@ -108,6 +113,7 @@ def _responses() -> st.SearchStrategy[AnyMessage]:
     )
 
 
+@cache
 def messages(sender: Role | None = None) -> st.SearchStrategy[AnyMessage]:
     """Draw messages that `sender`, or either end, may send within the default limits."""
     match sender:
@@ -119,14 +125,22 @@ def messages(sender: Role | None = None) -> st.SearchStrategy[AnyMessage]:
             return st.one_of(_requests(), _responses())
 
 
+_FOREIGN = st.lists(
+    st.one_of(
+        st.integers(0, 255),
+        st.sampled_from(b' "\\,=u[]{}(.\n\r\x00\x80\x91\xc1\xc4\xc7\xd9\xdd\xdf\xff'),
+    ),
+    max_size=3,
+)
+
+
 @st.composite
 def mutations(draw: st.DrawFn, data: bytes) -> bytes:
     """Draw `data` with some bytes replaced, inserted or removed."""
     changed = bytearray(data)
-    signs = st.sampled_from(b' "\\,=u[]{}(.\n\r\x00\x80\x91\xc1\xc4\xc7\xd9\xdd\xdf\xff')
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(changed)))
-        new = bytes(draw(st.lists(st.one_of(st.integers(0, 255), signs), max_size=3)))
+        new = bytes(draw(_FOREIGN))
         changed[at : at + draw(st.integers(0, 3))] = new
     return bytes(changed)
 
