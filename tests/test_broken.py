@@ -15,12 +15,16 @@ def test_clauses_exist() -> None:
     assert {broken.clause for broken in BROKEN.values()} <= clauses().keys()
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_edits_fit(name: str) -> None:
+def test_edits_fit() -> None:
     """Each edit fits the reference's present text, and changes it."""
-    broken = BROKEN[name]
-    assert broken.new != broken.old
-    broken.copy()
+    stale: list[str] = []
+    for broken in BROKEN.values():
+        try:
+            broken.copy()
+        except Stale as error:
+            stale.append(str(error))
+    assert stale == []
+    assert [name for name, broken in BROKEN.items() if broken.new == broken.old] == []
 
 
 @pytest.mark.parametrize("old", ["this stands nowhere", "return"])
