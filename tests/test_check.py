@@ -252,15 +252,16 @@ def test_in_process_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("cut", "codec"),
-    [*zip([cut for cut in CUTS if cut != "whole"], cycle(["pickle", "json"]), strict=False)],
+    ("cut", "codec", "first"),
+    [*zip([cut for cut in CUTS if cut != "whole"], cycle(["pickle", "json"]), cycle(range(3)), strict=False)],
 )
-def test_cuts(cut: str, codec: str) -> None:
-    """However what the suite sends is cut into writes, the reference passes all checks (CONN-4, CONN-5).
+def test_cuts(cut: str, codec: str, first: int) -> None:
+    """However what the suite sends is cut into writes, the reference passes every third check (CONN-4, CONN-5).
 
-    A codec of lines and one without framing take turns: how each codec reads a stream in all cuts is tested with vectors.
+    A codec of lines and one without framing take turns, and so do the checks: how each codec reads a stream in all cuts is
+    tested with vectors.
     """
-    results = run(in_process(reference), CHECKS, Settings(Profile([codec]), cuts=[cut]))
+    results = run(in_process(reference), CHECKS[first::3], Settings(Profile([codec]), cuts=[cut]))
     assert {result.check.name: result.complaints for result in results if result.complaints} == {}
     assert {result.how for result in results} == {f"{codec}-{cut}"}
 

@@ -1,10 +1,9 @@
 """Tests of the clauses as data, and of what refers to them."""
 
 import re
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
-
-import pytest
 
 from improto.messages import Code
 from improto_spec import Clause, clauses
@@ -52,20 +51,23 @@ def test_ids_are_consecutive() -> None:
         assert ids == [f"{name}-{n}" for n in range(1, len(ids) + 1)]
 
 
-@pytest.mark.parametrize("clause", clauses().values(), ids=clauses())
-def test_fields(clause: Clause) -> None:
+def wrong(right: Callable[[Clause], bool]) -> list[str]:
+    """Name the clauses that are not right."""
+    return [clause.id for clause in clauses().values() if not right(clause)]
+
+
+def test_fields() -> None:
     """A clause has a known level, role and origin, a text that is a sentence, and a reason."""
-    assert clause.level in LEVELS
-    assert clause.role in ROLES
-    assert clause.origin in {"lecture", "decision"}
-    assert re.fullmatch(r"\S.*[.)]", clause.text)
-    assert clause.reason.strip()
+    assert wrong(lambda clause: clause.level in LEVELS) == []
+    assert wrong(lambda clause: clause.role in ROLES) == []
+    assert wrong(lambda clause: clause.origin in {"lecture", "decision"}) == []
+    assert wrong(lambda clause: re.fullmatch(r"\S.*[.)]", clause.text) is not None) == []
+    assert wrong(lambda clause: bool(clause.reason.strip())) == []
 
 
-@pytest.mark.parametrize("clause", clauses().values(), ids=clauses())
-def test_level_stands_in_the_text(clause: Clause) -> None:
+def test_level_stands_in_the_text() -> None:
     """The text uses the word of its level, and no word of another level."""
-    assert set(WORDS.findall(clause.text)) == {clause.level}
+    assert wrong(lambda clause: set(WORDS.findall(clause.text)) == {clause.level}) == []
 
 
 def test_mentioned_ids_exist() -> None:

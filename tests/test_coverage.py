@@ -10,15 +10,15 @@ from improto_conformance.coverage import FILES, cover
 from improto_conformance.servers.checks import CHECKS
 from improto_conformance.vectors import vectors
 from improto_conformance.zoo.broken import BROKEN
-from improto_spec import Clause, clauses
+from improto_spec import clauses
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("clause", clauses().values(), ids=clauses())
-def test_each_clause_is_covered_or_says_why_not(clause: Clause) -> None:
+def test_each_clause_is_covered_or_says_why_not() -> None:
     """A clause has a check or vector, or else a reason why there is none, and not both."""
-    assert bool(cover()[clause.id]) is not bool(clause.unchecked)
+    covers = cover()
+    assert [each.id for each in clauses().values() if bool(covers[each.id]) is bool(each.unchecked)] == []
 
 
 def test_all_is_counted() -> None:

@@ -138,7 +138,7 @@ def test_flooded() -> None:
     assert all(sum(len(each.data) for each in result.transcript.entries) <= 2**18 for result in results)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_judgements_of_nothing(check: Check) -> None:
+def test_judgements_of_nothing() -> None:
     """Whatever did not come is a complaint or none, and never breaks a check: here nothing came at all."""
-    assert all(isinstance(complaint, str) for complaint in check.judgement(Transcript()))
+    for check in CHECKS:
+        assert all(isinstance(complaint, str) for complaint in check.judgement(Transcript())), check.name
