@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from improto.bindings import threads, websocket
+from improto.bindings import threads
 from improto.bindings.asyncio import Server
 from improto.codec import load_all
 from improto.server import Hub, Policy
@@ -77,7 +77,11 @@ async def serve(scheme: str, options: dict[str, Any]) -> None:
         url = f"unix:{options['path']}"
     else:
         tls = secure(options) if scheme in ("tls", "wss") else None
-        listen = partial(websocket.listen, server) if scheme in ("ws", "wss") else server.listen
+        listen = server.listen
+        if scheme in ("ws", "wss"):
+            from improto.bindings import websocket  # here, as its package takes a while
+
+            listen = partial(websocket.listen, server)
         host, port = await listen(options["host"], 0, tls=tls)
         url = f"{scheme}://{host}:{port}"
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from improto.cli import main
 from improto.codec import load_all
 from improto.messages import Error, Invitation, Message
 from improto.server import Hub, Policy
@@ -109,10 +110,16 @@ def test_report_of_a_failure(programs: Programs, tmp_path: Path) -> None:
         ((f"{REFERENCE} --codec json", "--codec", "ascii", "--timeout", "1"), 3, "speaks json and not ascii"),
     ],
 )
-def test_exit_codes(arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_exit_codes(
+    arguments: tuple[str, ...], code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whatever keeps the suite from a verdict has an exit code of its own and one clear line."""
-    found, output = check(*arguments)
-    assert words in output
+    try:
+        found: object = main(["check", "server", *arguments])
+    except SystemExit as end:
+        found = end.code
+    said = capsys.readouterr()
+    assert words in said.out + said.err
     assert found == code
 
 
@@ -146,6 +153,7 @@ def test_last_words(tmp_path: Path) -> None:
 DYING = """
 import asyncio, os, sys
 from improto.bindings.asyncio import Server
+from improto.cli import main
 from improto.codec import load_all
 from improto.messages import Status
 from improto.server import Hub

@@ -41,7 +41,9 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, *arguments: str) -> tuple[int, str]:
     """Run pytest there, and give exit code and output."""
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-W", "error", "--color=no", *arguments]
+    # To load hypothesis takes longer than most of these runs.
+    options = ["-W", "error", "--color=no", "-p", "no:hypothesispytest"]
+    command = [sys.executable, "-W", "error", "-m", "pytest", *options, *arguments]
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=4 * DEADLINE, check=False
     )
