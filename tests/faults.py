@@ -247,10 +247,10 @@ def flood(ground: Ground) -> None:
     ground.until(lambda held: held.peers == 1)
 
 
-@fault("500 cycles", "Nothing is leaked: no file descriptor, task, thread or connection.")
+@fault("2,000 cycles", "Nothing is leaked: no file descriptor, task, thread or connection.")
 def cycles(ground: Ground) -> None:
-    """Clients connect and close 500 times: silent or registered, in an orderly way, by a reset, or within a message."""
-    for number, kind in enumerate(islice(cycle(["silent", "silent", "close", "reset", "half"]), 500)):
+    """Clients connect and close 2,000 times: silent or registered, in an orderly way, by a reset, or within a message."""
+    for number, kind in enumerate(islice(cycle(["silent", "silent", "close", "reset", "half"]), 2000)):
         if kind == "silent":
             ground.plain().close()
             continue

@@ -32,7 +32,7 @@ def test_attacks_stay_in_their_bounds() -> None:
     """An attack ends as it has to, takes no more memory and time than its bytes allow, and executes nothing."""
     measured = list(measure(map(ATTACKS.__getitem__, TRIED), jobs=2))
     assert [one.id for one in measured] == TRIED
-    assert [complaint for one in measured for complaint in one.complaints(ATTACKS[one.id])] == []
+    assert [(one.id, why) for one in measured for why in one.complaints(ATTACKS[one.id])] == []
 
 
 def test_those_left_out_exist() -> None:

@@ -153,7 +153,6 @@ def test_last_words(tmp_path: Path) -> None:
 DYING = """
 import asyncio, os, sys
 from improto.bindings.asyncio import Server
-from improto.cli import main
 from improto.codec import load_all
 from improto.messages import Status
 from improto.server import Hub
