@@ -405,10 +405,10 @@ def full_service(bounds: Bounds) -> tuple[Service, int]:
     """Make a server with a roster of 12 megabytes, more than the systems' buffers take at once, and a list of 200 KB."""
     hub = Hub(Policy(settle=0.01, conversation_id="{:064}".format))
     service = Service(hub, CODECS, bounds=bounds)
-    for number in range(3000):
-        hub.receive(-1 - number, Register(f"user{number}", "s" * 4000), 0.0)
+    for number in range(50):
+        hub.receive(-1 - number, Register(f"user{number}", "s" * 240_000), 0.0)
     for number in range(2999):
-        hub.receive(-1 - number // 64, Invite(("user2999",)), 0.0)
+        hub.receive(-1 - number // 64, Invite(("user49",)), 0.0)
     return service, len(load("json").encode(OnlineUsers(hub.online)))
 
 
