@@ -41,6 +41,7 @@ from improto.client import Liveness, Timeouts
 from improto.codec import Codec
 from improto.deadlines import check_seconds
 from improto.errors import ImprotoError, Lost, Refused, UsageError
+from improto.limits import Limits
 from improto.messages import (
     Code,
     Conversations,
@@ -50,6 +51,7 @@ from improto.messages import (
     Register,
     Request,
     Response,
+    Status,
 )
 from improto.session import Session
 from improto.states import State
@@ -186,7 +188,7 @@ class User:
         """How long the binding is to wait for the server."""
         self._reply_by: float | None = None  # until when, if no caller waits for the roster
         self._attempt = 0
-        self._me: Register | None = None  # how to register again
+        self._me: Register | None = None  # how to register again: with the status that was asked for last
         self._joined: tuple[str, ...] = ()
         self._inbox: deque[tuple[Item, int]] = deque()  # each item with the number of bytes that it came in
         self._unread = 0  # the sum of these numbers
@@ -220,6 +222,8 @@ class User:
         data = self._send(request, now)
         if isinstance(request, ListConversations):
             self._lists.append(_Reader.PROGRAM)
+        elif isinstance(request, Status) and self._me is not None and Limits().complaint(request) is None:
+            self._me = Register(self._me.username, request.status)
         return data
 
     def register(self, request: Register, now: float) -> Call[OnlineUsers]:
@@ -377,12 +381,12 @@ class User:
         self.error = error
 
     def connected(self, now: float) -> bytes:
-        """Begin on a new connection, and give the bytes of the REGISTER for it.
+        """Begin on a new connection, and give the bytes of the REGISTER for it, with the status that was asked for last.
 
         What arrived on the old one can still be taken.  UsageError if the user has never registered.
         """
         if self._me is None:
-            raise UsageError("call `register` first: a new connection begins with the same REGISTER")
+            raise UsageError("call `register` first: a new connection begins with the same name")
         self._begin(now)
         self._reply_by = now + self.timeouts.reply
         return self.register(self._me, now).data

@@ -20,6 +20,7 @@ from improto.messages import (
     OnlineUsers,
     Register,
     SendMessage,
+    Status,
 )
 from improto.states import State
 from improto.user import Backoff, Item, Reconnected, User
@@ -333,6 +334,16 @@ def test_reconnect() -> None:
     assert user.view.joined == {}
     user.lost("reset")
     assert user.delay(0.0) == 1.0
+
+
+@pytest.mark.parametrize(("asked", "status"), [("away", "away"), ("s" * 257, "")])
+def test_reconnect_with_status(asked: str, status: str) -> None:
+    """On a new connection the user has the status that was asked for last, unless no server takes it (LIMIT-10)."""
+    user = online(Backoff(first=1.0))
+    user.request(Status(asked), 0.0)
+    user.lost("reset")
+    user.delay(0.0)
+    assert user.connected(10.0) == line(Register("ann", status))
 
 
 def test_no_roster_again() -> None:
