@@ -133,6 +133,21 @@ async def test_tls() -> None:
             await dial(f"ws://localhost:{port}")
 
 
+@on_loop
+async def test_no_subprotocol() -> None:
+    """A server for WebSocket that agrees to no codec is none of ours (WS-3), and is told nothing."""
+    heard: list[str | bytes] = []
+
+    async def converse(accepted: ServerConnection) -> None:
+        heard.extend([message async for message in accepted])
+
+    async with serve(converse, "127.0.0.1", 0, compression=None) as server:
+        [port] = [cast(tuple[str, int], each.getsockname())[1] for each in server.sockets]
+        with pytest.raises(CannotConnect, match="agrees to no codec"):
+            await dial(f"ws://127.0.0.1:{port}")
+    assert heard == []
+
+
 @pytest.mark.parametrize(
     "url", ["tcp://localhost", "ws://", "ws://h..h", "ws://h:99999", "ws://h/#part", "ws://\udc80"]
 )

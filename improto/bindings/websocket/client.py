@@ -203,6 +203,8 @@ async def dial(
                 )
                 try:
                     await protocol.agreed
+                    if protocol.websocket.subprotocol is None:  # WS-3: the package lets that pass
+                        raise CannotConnect(f"{url} agrees to no codec; is it an improto server?")
                 except BaseException:
                     transport.abort()
                     raise
