@@ -106,6 +106,7 @@ def test_broken_clients() -> None:
         "hears-nothing-after-leave",
         "knows-who-is-there",
         "sends-new-statuses-only",
+        "asks-for-nothing-beyond-the-bounds",
         "closes-at-goodbye",
         "json-at-length",
         "pickles-of-python-2",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from improto.limits import Limits
 from improto.messages import (
     AnyMessage,
     Conversations,
@@ -36,6 +37,7 @@ from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
 __all__ = ["judge_driven"]
 
+_BOUNDS = Limits()
 _REQUESTS = {word: kind for kind, word in lines.COMMANDS.items()}
 
 
@@ -150,7 +152,7 @@ class _Walk:
             case Register():
                 if self._registered:
                     return False, "CLIENT-2"
-                return (True, "REGISTER-1") if self._name is None else (None, "CLIENT-2")
+                return (_fits(request), "REGISTER-1") if self._name is None else (None, "CLIENT-2")
             case _ if not self._registered:
                 return (False, "CLIENT-1") if self._name is None else (None, "CLIENT-4")
             case SendMessage(conversation) if conversation not in self._joined:
@@ -164,7 +166,9 @@ class _Walk:
             case Leave(conversation):
                 return conversation in self._known or None, "LEAVE-1"
             case Status(status):
-                return status != self._status or None, "STATUS-1"
+                return (status != self._status and _fits(request)) or None, "STATUS-1"
+            case SendMessage(_, text):
+                return _fits(SendMessage("7", text)), "SEND-1"  # the id is the server's (LIMIT-26)
             case _:
                 return True, f"{request.COMMAND.partition('_')[0]}-1"
 
@@ -247,20 +251,27 @@ class _Walk:
             self.due.append(_Due((CLOSED if self._over else LOST,), clause, index))
 
 
+def _fits(request: Request) -> bool | None:
+    """Tell whether a client has to send this: it may hold what its user says against the bounds of chapter 7."""
+    return _BOUNDS.complaint(request) is None or None
+
+
 def _compare_sent(walk: _Walk) -> Iterator[Complaint]:
     """Complain about the first thing that the client sent without being asked, or was asked for and did not send."""
     asked = deque(each for each in walk.asked if not isinstance(each.request, ListConversations))
+    passed: list[_Asked] = []  # what the client seems not to have sent, and need not
     for index, request in walk.sent:
         if isinstance(request, ListConversations):
             continue  # a client may always ask
         while asked and asked[0].request != request and not asked[0].allowed:
-            asked.popleft()
-        if not asked:
+            passed.append(asked.popleft())
+        alike = (each for each in passed if each.allowed is None and type(each.request) is type(request))
+        wanted = asked.popleft() if asked else next(alike, None)
+        if wanted is None:
             yield Complaint(
                 _unasked(request, walk), f"nobody asked the client to send {_shown(request)}", index
             )
             return
-        wanted = asked.popleft()
         if wanted.request != request:
             text = f"the client was asked to send {_shown(wanted.request)}, and sent {_shown(request)}"
             yield Complaint(_changed(wanted, request), text, index)

@@ -129,6 +129,13 @@ def nothing_is_left_over(stage: Stage) -> None:
     stage.serve(stage.roster("bo"))
 
 
+@check("CONN-8", "a question that an earlier connection has left open gets no reply on the next one")
+def no_question_is_left_over(stage: Stage) -> None:
+    stage.after_another(_stay_in_a_conversation)
+    stage.enter("bo")
+    stage.asks_for_list({"7": ("bo",)})
+
+
 def _stay_in_a_conversation(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
@@ -183,6 +190,27 @@ def leave_twice(stage: Stage) -> None:
     stage.ask(ListConversations())
     stage.sends(ListConversations)
     stage.serve_list()
+
+
+@check("CLIENT-11", "one LEAVE is enough for a conversation that the user has joined twice")
+def leave_what_was_joined_twice(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask(Join("7"))
+    stage.ask(Leave("7"))
+    stage.sends(Leave)
+    stage.ask(SendMessage("7", "gone"))
+
+
+@check("CLIENT-11", "an ERROR after LEAVE, for whatever request, does not take the LEAVE back")
+def error_after_leave(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask(Leave("7"))
+    stage.sends(Leave)
+    stage.serve(Error("no-such-conversation: 7 has just ended"))
+    stage.tells(Error)
+    stage.ask(SendMessage("7", "gone"))
 
 
 @check("CLIENT-11", "a list that still has the user in it, since it was made before LEAVE, opens nothing")

@@ -101,6 +101,15 @@ def reset(stage: Stage) -> None:
     stage.tells(LOST)
 
 
+@check("CLIENT-16", "a reset after GOODBYE is an end in order")
+def reset_after_goodbye(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.ask(Goodbye())
+    stage.sends(Goodbye)
+    stage.reset()
+    stage.tells(CLOSED)
+
+
 @check("CLIENT-16", "a reset before the first roster is told of", alone=True)
 def reset_before_the_roster(stage: Stage) -> None:
     stage.register()

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from improto.messages import Code, Error, Invite, Join, Leave, SendMessage, Status
+from improto.messages import Code, Error, Invite, Join, Leave, ListConversations, SendMessage, Status
 from improto_conformance.clients.check import check
 from improto_conformance.clients.lines import LOST
 from improto_conformance.clients.stage import Stage
@@ -58,6 +58,16 @@ def join_another(stage: Stage) -> None:
         stage.sends(Join)
         stage.serve(Error(f"no-such-conversation: {id} has just ended"))
         stage.tells(Error)
+
+
+@check("CLIENT-14", "a LIST_CONVERSATIONS that is refused may be sent again")
+def list_again(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.ask(ListConversations())
+    stage.sends(ListConversations)
+    stage.serve(Error("rate-limited: slow down"))
+    stage.tells(Error)
+    stage.asks_for_list({"7": ("bo",)})
 
 
 @check("CLIENT-14", "a LEAVE that is refused leaves the client usable")
@@ -135,6 +145,7 @@ _PLAIN = {
     "underscore": "not_member: it has hyphens",
     "beyond-ascii": "ungültig: a code is ASCII",
     "on-a-later-line": "it failed\ninvalid: x",
+    "before-a-line-end": "invalid\n: nothing but a code stands before the colon",
 }
 
 for _name, _text in _PLAIN.items():

@@ -183,6 +183,18 @@ _MALFORMED: dict[str, _Bytes] = {
         "json": b'["ERROR","plain"]\n',
         "msgpack": framed(b"\x81\xa5ERROR\xa5plain"),
     },
+    "nothing-at-all": {"json": b"null\n", "msgpack": framed(b"\xc0")},
+    "a-bare-number": {"json": b"7\n", "msgpack": framed(b"\x07")},
+    "a-bare-text": {"json": b'"ERROR"\n', "msgpack": framed(b"\xa5ERROR")},
+    "no-command": {"json": b'{"message":"plain"}\n', "msgpack": framed(b"\x90")},
+    "a-number-for-a-command": {
+        "json": b'{"type":7,"message":"plain"}\n',
+        "msgpack": framed(b"\x92\x07\xa5plain"),
+    },
+    "a-list-for-a-command": {
+        "json": b'{"type":["ERROR"],"message":"plain"}\n',
+        "msgpack": framed(b"\x92\x91\xa5ERROR\xa5plain"),
+    },
     "an-empty-or-blank-command": {
         "ascii": b'"" x\n',
         "json": b'{"type":"","message":"x"}\n',
@@ -192,6 +204,10 @@ _MALFORMED: dict[str, _Bytes] = {
         "ascii": b"error plain\n",
         "json": b'{"type":"error","message":"plain"}\n',
         "msgpack": framed(b"\x92\xa5error\xa5plain"),
+    },
+    "a-command-with-a-blank-behind": {
+        "json": b'{"type":"ERROR ","message":"plain"}\n',
+        "msgpack": framed(b"\x92\xa6ERROR \xa5plain"),
     },
     "a-command-that-each-object-has": {
         "ascii": b"constructor plain\n",
@@ -208,6 +224,16 @@ _MALFORMED: dict[str, _Bytes] = {
         "json": b'{"type":"ERROR","message":"\\ude00"}\n',
         "msgpack": framed(b"\x92\xa5ERROR\xa3\xed\xa0\xbd"),
     },
+    "a-lone-surrogate-in-a-name": {
+        "ascii": b'ONLINE_USERS ann=here "\\ud83d"=x\n',
+        "json": b'{"type":"ONLINE_USERS","users":{"ann":"here","\\ud83d":"x"}}\n',
+        "msgpack": framed(b"\x92\xacONLINE_USERS\x82\xa3ann\xa4here\xa3\xed\xa0\xbd\xa1x"),
+    },
+    "a-lone-surrogate-in-what-is-ignored": {"json": b'{"type":"ERROR","message":"plain","x":"\\ud83d"}\n'},
+    "a-carriage-return-as-it-is": {
+        "ascii": b"ERROR a\rb\n",
+        "json": b'{"type":"ERROR","message":"a\rb"}\n',
+    },
     "a-control-as-it-is": {"ascii": b"ERROR a\x07b\n", "json": b'{"type":"ERROR","message":"a\x07b"}\n'},
     "five-levels": {
         "json": b'{"type":"ERROR","message":"plain","x":[[[[1]]]]}\n',
@@ -223,6 +249,10 @@ _MALFORMED: dict[str, _Bytes] = {
         "msgpack": framed(b"\x92\xa5ERROR\xa5plain\0"),
     },
     "not-a-number": {"json": b'{"type":"ERROR","message":"plain","x":NaN}\n'},
+    "infinity": {"json": b'{"type":"ERROR","message":"plain","x":-Infinity}\n'},
+    "a-comma-too-much": {"json": b'{"type":"ERROR","message":"plain",}\n'},
+    "single-quotes": {"json": b"{'type':'ERROR','message':'plain'}\n"},
+    "utf-16": {"json": '{"type":"ERROR","message":"plain"}'.encode("utf-16-be") + b"\n"},
     "a-byte-order-mark": {
         "json": b'\xef\xbb\xbf{"type":"ERROR","message":"plain"}\n',
         "ascii": b"\xef\xbb\xbfERROR plain\n",
@@ -251,6 +281,31 @@ _WRONG: dict[str, _Bytes] = {
         "json": b'{"type":"MESSAGE","conversation":"7","sender":"bo","text":null}\n',
         "msgpack": framed(b"\x94\xa7MESSAGE\xa17\xa2bo\xc0"),
         "pickle": b"MESSAGE (S'7'\nS'bo'\nNl.",
+    },
+    "a-list-for-a-text": {
+        "json": b'{"type":"ERROR","message":["plain"]}\n',
+        "msgpack": framed(b"\x92\xa5ERROR\x91\xa5plain"),
+    },
+    "a-list-for-an-id": {
+        "json": b'{"type":"INVITATION","conversation":["7"],"source":"bo"}\n',
+        "msgpack": framed(b"\x93\xaaINVITATION\x91\xa17\xa2bo"),
+        "pickle": b"INVITATION ((S'7'\nlS'bo'\nl.",
+    },
+    "a-number-for-an-id": {
+        "json": b'{"type":"INVITATION","conversation":7,"source":"bo"}\n',
+        "msgpack": framed(b"\x93\xaaINVITATION\x07\xa2bo"),
+    },
+    "several-words-for-a-text": {"ascii": b"ERROR not so plain\n"},
+    "no-field-at-all": {
+        "ascii": b"ERROR\n",
+        "json": b'{"type":"ERROR"}\n',
+        "msgpack": framed(b"\x91\xa5ERROR"),
+        "pickle": b"ERROR (l.",
+    },
+    "nothing-for-a-map": {
+        "json": b'{"type":"ONLINE_USERS","users":null}\n',
+        "msgpack": framed(b"\x92\xacONLINE_USERS\xc0"),
+        "pickle": b"ONLINE_USERS N.",
     },
     "a-field-too-few": {
         "ascii": b"INVITATION 7\n",
@@ -291,7 +346,56 @@ for _name, _data in _WRONG.items():
         alone=True,
     )(partial(_between_rosters, _data, 1))
 
+
+def _and_more_at_once(data: _Bytes, stage: Stage) -> None:
+    stage.enter("bo")
+    stage.serve_bytes(data[stage.codec.name] + stage.encoded(stage.roster("bo", "cy")))
+    stage.tells(OnlineUsers)
+
+
+def _nothing_yet(data: _Bytes, stage: Stage) -> None:
+    stage.register()
+    stage.serve_bytes(data[stage.codec.name])
+    stage.serve(Invitation("7", "bo"))
+    stage.serve(stage.roster("bo"))
+    stage.tells(OnlineUsers)
+
+
+_STRAY = _MALFORMED["what-is-no-message-at-all"]
+_WRONG_ERROR, _WRONG_ROSTER = _WRONG["no-field-at-all"], _WRONG["a-status-that-is-no-text"]
+
+for _clause, _name, _data in (
+    ("CLIENT-6", "an-unknown-command", _PING),
+    ("CLIENT-18", "a-malformed-message", _STRAY),
+    ("CODEC-5", "a-message-with-wrong-fields", _WRONG_ERROR),
+):
+    check(
+        _clause,
+        f"what comes in one read with {_name.replace('-', ' ')} is read, too",
+        name=f"in-one-read-with-{_name}",
+        codecs=tuple(_data),
+        alone=True,
+    )(partial(_and_more_at_once, _data))
+
+for _clause, _name, _data in (
+    ("CLIENT-18", "a-malformed-message", _STRAY),
+    ("CODEC-5", "an-error-with-wrong-fields", _WRONG_ERROR),
+    ("CODEC-5", "a-roster-with-wrong-fields", _WRONG_ROSTER),
+):
+    check(
+        _clause,
+        f"{_name.replace('-', ' ')} is no answer to REGISTER: the client waits for the first roster",
+        name=f"no-answer-by-{_name}",
+        codecs=tuple(_data),
+        alone=True,
+    )(partial(_nothing_yet, _data))
+
 _WRONG_LISTS: dict[str, _Bytes] = {
+    "nothing-for-a-member": {
+        "json": b'{"type":"CONVERSATIONS","conversations":{"7":["ann",null]}}\n',
+        "msgpack": framed(b"\x92\xadCONVERSATIONS\x81\xa17\x92\xa3ann\xc0"),
+        "pickle": b"CONVERSATIONS (S'7'\n(S'ann'\nNld.",
+    },
     "a-map-for-a-list": {
         "json": b'{"type":"CONVERSATIONS","conversations":{"7":{"ann":"x"}}}\n',
         "msgpack": framed(b"\x92\xadCONVERSATIONS\x81\xa17\x81\xa3ann\xa1x"),
@@ -311,14 +415,13 @@ def _wrong_reply(data: _Bytes, stage: Stage) -> None:
     stage.sends(ListConversations)
     stage.serve_bytes(data[stage.codec.name])
     stage.tells(IGNORED)
-    stage.serve(stage.roster("bo", "cy"))
-    stage.tells(OnlineUsers)
+    stage.serve_list()
 
 
 for _name, _data in _WRONG_LISTS.items():
     check(
         "CODEC-5",
-        f"{_name.replace('-', ' ')} makes a reply without effect: the client tells its user, and reads the next message",
+        f"{_name.replace('-', ' ')} makes a reply without effect: the client tells its user, and waits for the reply",
         name=_name,
         codecs=tuple(_data),
     )(partial(_wrong_reply, _data))
@@ -391,6 +494,25 @@ def roster_without_what_objects_have(stage: Stage) -> None:
     stage.name = "constructor"
     stage.enter("bo")
     stage.serve(OnlineUsers({"bo": "x"}), stage.roster("cy"))
+
+
+@check("CLIENT-19", "a roster with the user's name in another normal form is one without it")
+def roster_with_ones_name_in_another_form(stage: Stage) -> None:
+    stage.name = "Zoe\u0308"
+    stage.enter("bo")
+    stage.serve(OnlineUsers({"Zo\u00eb": "x", "bo": "y"}), stage.roster("cy"))
+
+
+@check("CLIENT-19", "a roster without the user ends no membership and puts nobody offline")
+def nothing_ends_by_a_roster_of_others(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.serve(OnlineUsers({"cy": "x"}))
+    stage.tells(IGNORED)
+    stage.ask(SendMessage("7", "still here"))
+    stage.sends(SendMessage)
+    stage.ask(Invite(("bo",)))
+    stage.sends(Invite)
 
 
 _BEFORE: dict[str, Message | Conversations | OnlineUsers] = {

@@ -13,6 +13,7 @@ _CHANGES = {
     "everybody-else-new": {"dan": "x", "eve": "y"},
     "one-more": {"bo": "there", "cy": "there", "dan": "x"},
     "names-that-differ-in-case": {"bo": "1", "Bo": "2", "BO": "3"},
+    "names-that-differ-in-their-normal-form": {"\u00e9": "1", "e\u0301": "2"},
     "names-that-each-object-has": {"constructor": "x", "__proto__": "y", "__class__": "z"},
     "marks-of-other-languages": {'<bo> & "co"': "<b>&amp;</b> \\n %s", "'cy'": " a\r\nb\tc "},
     "a-thousand": {f"user-{number}": "there" for number in range(1000)},
@@ -46,6 +47,16 @@ def back_again(stage: Stage) -> None:
 def roster_of_others(stage: Stage) -> None:
     stage.enter("bo")
     stage.serve(OnlineUsers({"bo": "x", "cy": "y"}), OnlineUsers({}), stage.roster("cy"))
+
+
+@check("CLIENT-7", "a roster that still shows the status from before STATUS is told of as it is")
+def roster_of_before(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.ask(Status("busy"))
+    stage.sends(Status)
+    stage.serve(stage.roster("cy"))
+    stage.tells(OnlineUsers)
+    stage.serve(stage.roster("cy", status="busy"))
 
 
 @check("PRESENCE-9", "the order of a roster's entries means nothing: oneself may be last", alone=True)
@@ -154,6 +165,39 @@ def more_than_16_mib(stage: Stage) -> None:
         _see_it_there(stage)
         stage.serve_bytes(b"xx")
     stage.read_to_end()
+
+
+@check(
+    "LIMIT-20",
+    "the 16 MiB are bytes, however few characters they are",
+    codecs=("json",),
+    alone=True,
+)
+def more_than_16_mib_of_long_characters(stage: Stage) -> None:
+    stage.enter()
+    stage.serve_bytes(b'{"type":"ERROR","message":"' + "\u00e9".encode() * (_MOST // 2))
+    stage.read_to_end()
+
+
+@check(
+    "LIMIT-20",
+    "a frame of 4 GiB is told of as too large, and the client closes",
+    codecs=("msgpack",),
+    alone=True,
+)
+def frame_of_4_gib(stage: Stage) -> None:
+    stage.enter()
+    stage.serve_bytes(b"\xff\xff\xff\xff\x92\xa5ERROR")
+    stage.read_to_end()
+
+
+@check("LIMIT-20", "a roster of 16 MiB is taken, to the last byte", alone=True)
+def roster_of_16_mib(stage: Stage) -> None:
+    stage.enter()
+    users = {stage.name: "here", **{f"user-{number}": "s" * 500_000 for number in range(33)}}
+    missing = _MOST - len(stage.codec.encode(OnlineUsers(users)))
+    stage.serve(OnlineUsers({**users, "user-0": "s" * (500_000 + missing)}))
+    stage.tells(OnlineUsers)
 
 
 @check("LIMIT-20", "a frame may have 16 MiB", codecs=("msgpack",))

@@ -123,6 +123,15 @@ def refused_is_not_registered(stage: Stage) -> None:
     stage.enter()
 
 
+@check("CLIENT-4", "a roster after the refusal does not make a success of it")
+def roster_after_the_refusal(stage: Stage) -> None:
+    stage.register()
+    stage.serve(Error("name-in-use: somebody has it"), stage.roster("bo"))
+    stage.tells(Error)
+    stage.name = "ann2"
+    stage.enter("ann", "bo")
+
+
 @check(
     "CLIENT-4",
     "after a refusal a client goes on or closes, and sends nothing but REGISTER or GOODBYE",
@@ -170,9 +179,9 @@ def longest_name_and_status(stage: Stage) -> None:
     stage.enter(status="s" * 256)
 
 
-@check("REGISTER-1", "REGISTER carries a name of letters beyond ASCII, and a status in all planes")
+@check("REGISTER-1", "REGISTER carries a name of letters and marks beyond ASCII, and a status in all planes")
 def name_beyond_ascii(stage: Stage) -> None:
-    stage.name = "Åsa 李 \U0001f600"
+    stage.name = "Åsa 李 e\u0301 \U0001f600"
     stage.enter(status="\u00fc\u4e0d\U0001f40d")
 
 

@@ -66,6 +66,16 @@ def beyond_one_read(stage: Stage) -> None:
         stage.tells(Message)
 
 
+@check("CONN-5", "a message is handled at once whose length is a round number, as those of buffers are")
+def as_long_as_a_buffer(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    for size in (1 << power for power in range(9, 17)):
+        missing = size - len(stage.encoded(Message("7", "bo", "x" * 256)))
+        stage.serve(Message("7", "bo", "x" * (256 + missing)))
+        stage.tells(Message)
+
+
 _OFFSETS = (1, 2, 4, 5, 8, 13, 21)
 
 
@@ -223,6 +233,10 @@ _FORMS: dict[tuple[str, str, str, str], tuple[bytes, AnyMessage]] = {
         b' {\t"type" : "ERROR" ,  "message":\t"plain" } \n',
         Error("plain"),
     ),
+    ("json", "JSON-6", "carriage-returns", "a CR is white space too, wherever it stands"): (
+        b'\r{"type":\r"ERROR",\r\r"message":"plain"\r}\r\r\n',
+        Error("plain"),
+    ),
     ("json", "JSON-6", "other-order", "the keys may come in any order"): (
         b'{"source":"bo","conversation":"7","type":"INVITATION"}\n',
         Invitation("7", "bo"),
@@ -233,6 +247,14 @@ _FORMS: dict[tuple[str, str, str, str], tuple[bytes, AnyMessage]] = {
     ),
     ("json", "JSON-11", "more-members", "members that the command does not have are ignored"): (
         b'{"type":"ERROR","message":"plain","retry":[1,{"a":null}],"code":7}\n',
+        Error("plain"),
+    ),
+    ("json", "JSON-11", "four-levels", "what is ignored may nest 4 deep, with the object itself"): (
+        b'{"type":"ERROR","message":"plain","x":[[{}]]}\n',
+        Error("plain"),
+    ),
+    ("json", "JSON-11", "long-numbers", "what is ignored may be a number of any length"): (
+        b'{"type":"ERROR","message":"plain","x":1' + b"0" * 5000 + b',"y":-1e-9999}\n',
         Error("plain"),
     ),
     ("msgpack", "MSGPACK-6", "long-texts", "texts may have longer forms than needed"): (

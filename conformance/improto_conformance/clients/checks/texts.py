@@ -2,7 +2,18 @@
 
 from functools import partial
 
-from improto.messages import Error, Join, Leave, Message, OnlineUsers, SendMessage, Status
+from improto.messages import (
+    Error,
+    Invite,
+    Join,
+    Leave,
+    Message,
+    OnlineUsers,
+    Register,
+    Request,
+    SendMessage,
+    Status,
+)
 from improto_conformance.clients.check import check
 from improto_conformance.clients.stage import Stage
 
@@ -31,6 +42,7 @@ _TEXTS = {
     "looks-like-a-line": "GOODBYE\nLIST_CONVERSATIONS",
     "looks-like-a-pickle": "(S'x'\nl.",
     "number": "007",
+    "slashes-first": "//quit",
     "longest": "x" * 8192,
     "longest-beyond-ascii": "\U0001f600" * 2048,
     "longest-of-controls": "\x01" * 8192,
@@ -105,6 +117,46 @@ for _name, _text in _NAMES.items():
     check("CLIENT-13", f"a name passes unchanged: {_name}", name=f"name-{_name}")(partial(_named, _text))
 
 
+_BEYOND: dict[str, Request] = {
+    "a-text-of-8193-bytes": SendMessage("7", "x" * 8192 + "y"),
+    "a-status-of-257-characters": Status("s" * 256 + "t"),
+    "65-guests": Invite(tuple(f"user-{number}" for number in range(65))),
+    "a-guest-with-blanks-around": Invite((" bo ",)),
+}
+
+
+def _whole_or_not(request: Request, stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    stage.ask(request)
+    stage.asks_for_list({"7": ("bo", stage.name)})
+
+
+for _name, _request in _BEYOND.items():
+    check("CLIENT-13", f"{_name.replace('-', ' ')}: it goes out unchanged, or not at all", name=_name)(
+        partial(_whole_or_not, _request)
+    )
+
+_NAMES_BEYOND = {
+    "blanks-around": " ann ",
+    "65-characters": "n" * 64 + "m",
+    "a-control": "an\x07n",
+}
+
+
+def _registers_or_not(name: str, stage: Stage) -> None:
+    if stage.ask(Register(name, "here")):
+        stage.sends(Register)
+
+
+for _name, _text in _NAMES_BEYOND.items():
+    check(
+        "CLIENT-13",
+        f"a REGISTER with {_name.replace('-', ' ')} in the name goes out unchanged, or not at all",
+        name=f"registers-with-{_name}",
+    )(partial(_registers_or_not, _text))
+
+
 @check("CLIENT-13", "the client tells of the copy of its own text as of any other message")
 def own_copy(stage: Stage) -> None:
     stage.enter("bo")
@@ -160,6 +212,17 @@ def back_in_the_conversation(stage: Stage) -> None:
         stage.ask(request)
         stage.sends(type(request))
     stage.serve(Message("7", stage.name, "back"), Message("7", "bo", "hello"))
+
+
+@check("MESSAGE-1", "in a conversation that is not in the last list the user speaks and hears")
+def newer_than_the_list(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.asks_for_list({"6": ("bo",)})
+    stage.join("7")
+    stage.serve(Message("7", "bo", "hello"))
+    stage.tells(Message)
+    stage.ask(SendMessage("7", "hello, bo"))
+    stage.sends(SendMessage)
 
 
 @check("MESSAGE-1", "the client tells of a message from a sender who is in no roster")
