@@ -226,6 +226,19 @@ def leave_crosses_a_list(stage: Stage) -> None:
     stage.ask(SendMessage("7", "gone"))
 
 
+@check("CLIENT-11", "nor does such a list if the user has asked for another one since LEAVE")
+def leave_between_two_lists(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.join("7")
+    for request in (ListConversations(), Leave("7"), ListConversations()):
+        stage.ask(request)
+        stage.sends(type(request))
+    stage.serve(Conversations({"7": ("bo", stage.name)}))
+    stage.tells(Conversations)
+    stage.ask(SendMessage("7", "gone"))
+    stage.serve(Conversations({"7": ("bo",)}))
+
+
 @check("CLIENT-11", "a MESSAGE that comes after LEAVE opens nothing")
 def message_after_leave(stage: Stage) -> None:
     stage.enter("bo")
@@ -424,3 +437,17 @@ def send_after_list_from_before(stage: Stage) -> None:
     stage.tells(Conversations)
     stage.ask(SendMessage("7", "hi"))
     stage.sends(SendMessage)
+
+
+@check("CLIENT-10", "nor does such a list if the user has asked for another one since JOIN")
+def join_between_two_lists(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.invite("7")
+    for request in (ListConversations(), Join("7"), ListConversations()):
+        stage.ask(request)
+        stage.sends(type(request))
+    stage.serve(Conversations({"7": ("bo",)}))
+    stage.tells(Conversations)
+    stage.ask(SendMessage("7", "hi"))
+    stage.sends(SendMessage)
+    stage.serve(Conversations({"7": ("bo", stage.name)}))

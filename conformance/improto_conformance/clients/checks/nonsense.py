@@ -302,6 +302,12 @@ _WRONG: dict[str, _Bytes] = {
         "msgpack": framed(b"\x91\xa5ERROR"),
         "pickle": b"ERROR (l.",
     },
+    "a-field-in-capitals": {"json": b'{"type":"ERROR","Message":"plain"}\n'},
+    "nothing-for-a-status": {
+        "json": b'{"type":"ONLINE_USERS","users":{"ann":"here","bo":null}}\n',
+        "msgpack": framed(b"\x92\xacONLINE_USERS\x82\xa3ann\xa4here\xa2bo\xc0"),
+        "pickle": b"ONLINE_USERS (S'ann'\nS'here'\nS'bo'\nNd.",
+    },
     "nothing-for-a-map": {
         "json": b'{"type":"ONLINE_USERS","users":null}\n',
         "msgpack": framed(b"\x92\xacONLINE_USERS\xc0"),
@@ -391,6 +397,11 @@ for _clause, _name, _data in (
     )(partial(_nothing_yet, _data))
 
 _WRONG_LISTS: dict[str, _Bytes] = {
+    "nothing-for-a-list": {
+        "json": b'{"type":"CONVERSATIONS","conversations":{"7":null}}\n',
+        "msgpack": framed(b"\x92\xadCONVERSATIONS\x81\xa17\xc0"),
+        "pickle": b"CONVERSATIONS (S'7'\nNd.",
+    },
     "nothing-for-a-member": {
         "json": b'{"type":"CONVERSATIONS","conversations":{"7":["ann",null]}}\n',
         "msgpack": framed(b"\x92\xadCONVERSATIONS\x81\xa17\x92\xa3ann\xc0"),
@@ -467,6 +478,7 @@ _SENSELESS: dict[str, tuple[Invitation | Message | OnlineUsers | Conversations, 
     "message-of-a-conversation-unheard-of": (Message("nowhere", "bo", "x"),),
     "empty-roster": (OnlineUsers({}),),
     "roster-with-a-name-like-ones-own": (OnlineUsers({"Ann": "x", "ann ": "y", "annn": "z"}),),
+    "roster-with-a-name-that-looks-like-ones-own": (OnlineUsers({"ann\u200b": "x", "\uff41nn": "y"}),),
     "message-for-what-each-object-has": (Message("constructor", "bo", "x"), Message("__class__", "bo", "y")),
     "list-that-nobody-asked-for": (Conversations({"7": ("ann", "bo")}),),
 }
