@@ -3,6 +3,7 @@
 import signal
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import trustme
 
@@ -41,6 +42,72 @@ def test_reconnect(site: Site, visit: Visit, programs: Programs) -> None:
     say(bo, "after")
     expect(ann.get_by_role("log")).to_contain_text("after")
     assert heard(ann) == heard(bo) == ["after"]
+
+
+def intruded(visit: Visit, url: str) -> tuple[Any, list[Any]]:
+    """Open the page, and give it with its connections, on which more can be sent to it than what the server sends."""
+    page, sockets = visit("about:blank"), list[Any]()
+
+    def between(socket: Any) -> None:
+        sockets.append(socket)
+        socket.connect_to_server()
+
+    page.route_web_socket("**", between)
+    page.goto(url)
+    return page, sockets
+
+
+NONSENSE = [
+    ("{", "makes no sense"),
+    ('{"type":"MESSAGE","conversation":"1","sender":"bo"}', "makes no sense"),
+    ('{"type":"FAREWELL","a":1}', "has sent FAREWELL, which this page does not know"),
+    ('{"type":"farewell"}', "makes no sense"),
+    ('{"type":["FAREWELL"]}', "makes no sense"),
+    ('{"type":"ERROR","message":"\\ud83d"}', "makes no sense"),
+    ('{"type":"ERROR","message":"x","more":["\\ude00"]}', "makes no sense"),
+    ('{"type":"ERROR","message":"x","\\ude00":1}', "makes no sense"),
+    ('{"type":"ERROR","message":"x","more":[[[[]]]]}', "makes no sense"),
+    ('{"type":"ERROR","message":"x","more":' + "[" * 100_000 + "]" * 100_000 + "}", "makes no sense"),
+    ('{"type":"MESSAGE","conversation":"1","sender":"bo","text":"x"}', "makes no sense"),
+    ('{"type":"CONVERSATIONS","conversations":{}}', "makes no sense"),
+    ('{"type":"ONLINE_USERS","users":{"bo":""}}', "makes no sense"),
+    ('{"type":"ERROR","message":"all is well","more":[[[1]]],"even":"\\ud83d\\ude00"}', "all is well"),
+]
+
+
+def test_nonsense(host: Host, visit: Visit) -> None:
+    """What no server should send, or only a later one would, is ignored and told of (CLIENT-6, CLIENT-18, CLIENT-19)."""
+    page, sockets = intruded(visit, host.url)
+    enter(page, "ann")
+    host.come("bo")
+    expect(page.get_by_role("region", name="People online")).to_contain_text("bo")
+    for sent, told in NONSENSE:
+        sockets[0].send(sent)
+        expect(page.get_by_role("alert")).to_contain_text(told)
+        page.get_by_role("button", name="Dismiss").click()
+    invite(page, "bo")
+    say(page, "goes on")
+    expect(page.get_by_role("log")).to_contain_text("goes on")
+
+
+def test_crossing_a_leave(host: Host, visit: Visit) -> None:
+    """Nothing is told of what is said in a conversation until the server knows that the user has left it (CLIENT-19)."""
+    page, sockets = intruded(visit, host.url)
+    enter(page, "ann")
+    host.come("bo")
+    invite(page, "bo")
+    say(page, "hi")
+    expect(page.get_by_role("log")).to_contain_text("hi")
+    host.halt()
+    page.get_by_role("button", name="Leave").click()
+    said = '{"type":"MESSAGE","conversation":"1","sender":"bo","text":"x"}'
+    sockets[0].send(said)
+    expect(page.get_by_role("log")).to_be_hidden()
+    expect(page.get_by_role("alert")).to_be_empty()
+    host.go_on()
+    invite(page, "bo")
+    sockets[0].send(said)
+    expect(page.get_by_role("alert")).to_contain_text("makes no sense")
 
 
 def test_too_fast(slow_host: Host, visit: Visit) -> None:

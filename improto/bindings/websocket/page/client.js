@@ -7,12 +7,14 @@ const PASSING = ["name-in-use", "forbidden", "rate-limited", "too-many", "timeou
 
 const text = (value) => typeof value === "string";
 const object = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-const texts = (value) => object(value) && Object.values(value).every(text);
-const lists = (value) => object(value) && Object.values(value).every((list) => Array.isArray(list) && list.every(text));
+const map = (fits) => (value) => object(value) && Object.values(value).every(fits);
+// Tells whether a value nests in few levels (LIMIT-17), and holds no half of a character (LIMIT-24).
+const sound = (value, levels = 4) => text(value) ? value.isWellFormed() : !(value instanceof Object)
+  || (levels > 0 && Object.entries(value).every((entry) => entry.every((each) => sound(each, levels - 1))));
 const FIELDS = {
-  ONLINE_USERS: { users: texts },
+  ONLINE_USERS: { users: map(text) },
   INVITATION: { conversation: text, source: text },
-  CONVERSATIONS: { conversations: lists },
+  CONVERSATIONS: { conversations: map((list) => Array.isArray(list) && list.every(text)) },
   MESSAGE: { conversation: text, sender: text, text },
   ERROR: { message: text },
 };
@@ -29,6 +31,7 @@ export class Client {
   talks = new Map(); // conversation → { joined, members, unread, messages, draft }: those that the user has been in
   delay = 0; why = ""; // milliseconds before the next attempt, and what makes it necessary
   #sent = []; // { talk, text } of what has not come back as a message (SEND-3), {} of a status; `lists` that have to come before
+  #left = new Set(); // conversations of which something may still be on its way
 
   // `told` hears of each change, of some as ("error" or "done", text), ("news", text, conversation), ("begun", "", conversation).
   constructor(url, told) {
@@ -59,22 +62,19 @@ export class Client {
     const may = this.talks.get(conversation)?.joined || this.invitations.has(conversation);
     this.talks.delete(conversation);
     this.invitations.delete(conversation);
-    if (may && this.#send("LEAVE", { conversation })) this.#list();
+    if (may && this.#send("LEAVE", { conversation })) { this.#left.add(conversation); this.#list(); }
   }
   members(conversation) { return this.talks.get(conversation)?.members ?? this.conversations.get(conversation) ?? []; }
 
   // Sends the draft.  It is one again when the server seems to have refused it, or to have gone before it got it.
   say(conversation) {
     const talk = this.talks.get(conversation), text = talk.draft;
-    const fits = new TextEncoder().encode(text).length <= TEXT;
-    if (!fits) return this.told("error", `A message has at most ${TEXT} bytes. Send this one in parts.`);
+    if (new TextEncoder().encode(text).length > TEXT) return this.told("error", `A message has at most ${TEXT} bytes. Send this one in parts.`);
     if (!text || !talk.joined || !this.#send("SEND_MESSAGE", { conversation, text })) return;
     talk.draft = "";
     this.#sent.push({ talk, text, lists: this.asked });
   }
-  #unsaid(count) {
-    for (const { talk, text } of this.#sent.splice(0, count).reverse()) if (talk) talk.draft = text + (talk.draft && "\n") + talk.draft;
-  }
+  #unsaid(count) { for (const { talk, text } of this.#sent.splice(0, count).reverse()) if (talk) talk.draft = text + (talk.draft && "\n") + talk.draft; }
   change(status) {
     if (!this.#send("STATUS", { status: (this.status = status) })) return;
     this.#sent.push({ lists: this.asked });
@@ -105,7 +105,7 @@ export class Client {
     this.state = state;
     this.#unsaid(Infinity);
     for (const talk of this.talks.values()) talk.joined = false;
-    for (const known of [this.users, this.invitations, this.conversations]) known.clear();
+    for (const known of [this.users, this.invitations, this.conversations, this.#left]) known.clear();
   }
   #lost(why = "") {
     const online = this.state === "online";
@@ -125,13 +125,13 @@ export class Client {
     this.heard = Date.now();
     let message = null;
     try { message = JSON.parse(data); } catch { /* then it is none */ }
-    if (!object(message) || !text(message.type)) return this.#nonsense();
-    if (!Object.hasOwn(FIELDS, message.type)) return; // of a later version (CLIENT-6)
+    if (!object(message) || !sound(message) || !text(message.type) || !/^[A-Z_]{1,20}$/.test(message.type)) return this.#nonsense();
+    if (!Object.hasOwn(FIELDS, message.type)) return this.#nonsense(`sent ${message.type}, which this page does not know`); // CLIENT-6
     const fields = Object.entries(FIELDS[message.type]);
     if (!fields.every(([name, fits]) => Object.hasOwn(message, name) && fits(message[name]))) return this.#nonsense();
     this[message.type](message);
   }
-  #nonsense() { this.told("error", "The server has sent something that makes no sense; it was ignored."); }
+  #nonsense(what = "sent something that makes no sense") { this.told("error", `The server has ${what}; it was ignored.`); }
 
   ONLINE_USERS({ users }) {
     if (!Object.hasOwn(users, this.name)) return this.#nonsense();
@@ -160,6 +160,7 @@ export class Client {
     if (over.some(({ talk }) => !talk)) this.told("done", "Your status is changed.");
     this.conversations = new Map(Object.entries(conversations));
     if (--this.asked === 0) { // else a later one shows more of what was requested meanwhile
+      this.#left.clear();
       for (const [id, talk] of this.talks) {
         talk.joined &&= this.conversations.get(id)?.includes(this.name) ?? false;
         if (talk.joined) talk.members = this.conversations.get(id);
@@ -171,7 +172,7 @@ export class Client {
 
   MESSAGE({ conversation, sender, text }) {
     const talk = this.talks.get(conversation);
-    if (!talk) return; // left meanwhile
+    if (!talk) return this.#left.has(conversation) || this.#nonsense();
     if (sender === this.name) this.#sent.splice(0, 1 + this.#sent.findIndex((each) => each.talk === talk && each.text === text));
     talk.messages.push({ sender, text, at: new Date() });
     talk.messages.splice(0, talk.messages.length - KEPT);

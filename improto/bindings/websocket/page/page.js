@@ -144,8 +144,7 @@ function open(id) {
 const enter = (id) => { client.join(id); open(id); };
 const leave = (id) => { client.leave(id); open(current); };
 
-document.addEventListener("submit", (event) => event.preventDefault());
-document.addEventListener("submit", () => [$("problems"), $("done")].forEach((each) => each.replaceChildren()), true); // before new ones come
+document.addEventListener("submit", (event) => { event.preventDefault(); $("problems").replaceChildren(); $("done").replaceChildren(); }, true); // before new ones
 document.addEventListener("visibilitychange", () => told());
 $("enter").onsubmit = () => client.register($("name").value, ($("status").value = $("first-status").value));
 $("quit").onclick = () => client.goodbye();
