@@ -357,6 +357,19 @@ def test_encoded_once() -> None:
     assert sum(isinstance(message, Invitation) for message in encoded) == 1
 
 
+@pytest.mark.parametrize("names", [["ann", "bo"], ["ann", "bo", "cy", "dan"]])
+def test_all_are_told_of(names: list[str]) -> None:
+    """A turn gives whoever got an answer and whoever heard something in it, each once, few or many of either."""
+    world = World()
+    talking = talk(world, *names)
+    asking = world.register("eve")
+    world.settle()
+    world.service.receive(asking, b"LIST_CONVERSATIONS\n")
+    world.service.receive(talking[0], b"SEND_MESSAGE 1 hi\n")
+    changed = world.service.turn(world.now)
+    assert sorted(peer.id for peer in changed) == sorted(peer.id for peer in [asking, *talking])
+
+
 def test_steady_while_only_events_come() -> None:
     """Whoever sends and is sent nothing but MESSAGEs stays steady, so a binding need not look for anything else."""
     world = World()
