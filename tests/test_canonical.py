@@ -156,8 +156,10 @@ def test_vectors_read_the_same(name: str) -> None:
 def test_deep_rosters_are_not_parsed(inner: bytes, sender: Role) -> None:
     """What nests deeply where a roster should be is refused as malformed, and makes no parser recurse (LIMIT-17)."""
     for closed in b"", b"}}":
+        payload = b'{"type":"ONLINE_USERS","users":' + inner + closed
         with pytest.raises(DecodeError, match="brackets"):
-            load("json").decode(b'{"type":"ONLINE_USERS","users":' + inner + closed, sender)
+            load("json").decode(payload, sender)
+        assert_same("json", payload, sender)
 
 
 def expected_json(message: AnyMessage) -> str:

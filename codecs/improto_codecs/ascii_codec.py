@@ -237,6 +237,8 @@ def _reader(sender: Role) -> Reader:
     rosters = sender is OnlineUsers.FROM
 
     def read(payload: bytes) -> AnyMessage | None:
+        if rosters and payload.startswith(_ROSTER):
+            return _canonical_roster(payload)
         if payload.translate(_ESCAPED) is not payload:  # if nothing is changed, no copy is made
             return None
         line = payload.decode()
@@ -245,7 +247,7 @@ def _reader(sender: Role) -> Reader:
         try:
             make = makers[words[0]]
         except KeyError:
-            return _canonical_roster(line) if rosters and line.startswith(_ROSTER) else None
+            return None
         last = words[-1]
         if len(parts) == 3:  # one quoted text, at the end, behind a space
             if last or parts[2]:
@@ -258,30 +260,28 @@ def _reader(sender: Role) -> Reader:
     return read
 
 
-def _canonical_roster(line: str) -> AnyMessage | None:
+def _canonical_roster(payload: bytes) -> AnyMessage | None:
     """Read a roster with bare names and without escapes; None if it is something else."""
-    if '"' not in line:
-        return _bare_roster(line[len(_ROSTER) :])
-    found = _ENTRIES.findall(line, len(_ROSTER) - 1)
+    marks = payload.translate(None, _ATOMS)
+    count = len(marks) // 2
+    if marks == b" =" * count:
+        texts = iter(payload.decode().replace("=", " ").split(" "))
+        next(texts)  # the command
+        users = dict(zip(texts, texts, strict=True))
+        if len(users) < count or "" in users or not all(users.values()):  # CODEC-10, ASCII-8
+            return None
+        return _make_roster(users)
+    if payload.translate(_ESCAPED) is not payload:
+        return None
+    found = _ENTRIES.findall(payload.decode(), len(_ROSTER) - 1)
     users = {name: status or quoted for name, status, quoted, _ in found}
     return _make_roster(users) if len(users) == len(found) and not found[-1][-1] else None
-
-
-def _bare_roster(entries: str) -> AnyMessage | None:
-    """Read entries in which nothing is quoted, by turning them into a JSON object; None if they are something else."""
-    if "," in entries:  # ASCII-7
-        return None
-    users = faster.text_map('{"' + entries.replace(" ", '","').replace("=", '":"') + '"}')
-    # ASCII-8, CODEC-10
-    if users is None or len(users) < entries.count("=") or "" in users or not all(users.values()):
-        return None
-    return _make_roster(users)
 
 
 # The last group takes all that is left where no entry begins.
 _ENTRIES: Final = re.compile(rf' ({_ATOM})=(?:({_ATOM})|"([^"]*+)")|(.++)')
 # A table for `bytes.translate` that changes backslashes and all that is not printable ASCII.
 _ESCAPED: Final = bytes(byte if 0x20 <= byte <= 0x7E and byte != 0x5C else 0x22 for byte in range(256))
-_ROSTER: Final = f"{OnlineUsers.COMMAND} "
+_ROSTER: Final = b"ONLINE_USERS "
 _make_roster: Final = maker(OnlineUsers, ["parts"])
 _READERS: Final = {sender: _reader(sender) for sender in Role}

@@ -1,7 +1,7 @@
 """What the codecs do faster with the packages `msgspec` (≥ 0.21) and `orjson`, if both are installed.
 
-Bytes and messages are exactly the same with them and without.  Each function but `text_map` takes the plain way to do
-something, and gives the faster way, or the plain one if a package is missing.
+Bytes and messages are exactly the same with them and without.  Each function takes the plain way to do something, and
+gives the faster way, or the plain one if a package is missing.
 
 msgspec gets a type for each message, made from the message table, with the fields of that message and no others, and
 reads nothing that does not fit one of them; the rest goes to the parsers of the codecs, which know every form.  orjson
@@ -10,7 +10,6 @@ writes rosters, and long texts of the codec ascii.
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from json import JSONDecoder
 from types import ModuleType
 from typing import Any, Final, Union, cast
 
@@ -24,7 +23,6 @@ __all__ = [
     "msgpack_map",
     "msgpack_reader",
     "msgpack_writer",
-    "text_map",
 ]
 
 _msgspec: ModuleType | None
@@ -73,14 +71,6 @@ def json_writer(message: type[AnyMessage], plain: Writer) -> Writer:
         whole = f'dumps({{"type":"{message.COMMAND}","users":message.users}})'
         return writer(whole, {"dumps": _orjson.dumps}, plain)
     return _writer(_msgspec.json, message, _struct(_msgspec, message), plain)
-
-
-def text_map(written: str) -> dict[str, str] | None:
-    """Read a JSON object that holds texts, without escapes, and does not nest; None if it is something else."""
-    try:
-        return _parse(written)
-    except (StopIteration, TypeError, ValueError):
-        return None
 
 
 def msgpack_reader(sender: Role, plain: Reader) -> Reader:
@@ -140,19 +130,3 @@ def _reader(form: Any, kinds: Mapping[type, type[AnyMessage]]) -> Reader:
 def _writer(form: Any, message: type[AnyMessage], struct: type, plain: Writer) -> Writer:
     values = ", ".join([f"message.{field.name}" for field in message.FIELDS])
     return writer(f"encode(Struct({values}))", {"encode": form.Encoder().encode, "Struct": struct}, plain)
-
-
-def _parse_plainly(written: str) -> dict[str, str]:
-    users, end = _scan(written, 0)
-    if end < len(written):
-        raise ValueError("something follows the map")
-    "".join(users.values())
-    return users
-
-
-# Numbers are refused anyway, so none is converted, which could cost the square of its length.
-_DECODER: Final = JSONDecoder(parse_int=len)
-_scan = cast("Callable[[str, int], tuple[dict[str, str], int]]", vars(_DECODER)["scan_once"])
-_parse: Final[Callable[[str], dict[str, str]]] = (
-    _parse_plainly if _msgspec is None else _msgspec.json.Decoder(dict[str, str]).decode
-)

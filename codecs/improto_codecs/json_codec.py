@@ -15,7 +15,7 @@ With the packages of `pip install 'improto[fast]'`, the same is read and written
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from json.encoder import encode_basestring
 from typing import ClassVar, Final, Never, cast
 
@@ -163,6 +163,8 @@ def _reader(sender: Role) -> Reader:
     rosters = sender is OnlineUsers.FROM
 
     def read(payload: bytes) -> AnyMessage | None:
+        if rosters and payload.startswith(_ROSTER):
+            return _canonical_roster(payload)
         if payload.translate(_ESCAPED) is not payload:  # if nothing is changed, no copy is made
             return None
         try:
@@ -173,18 +175,23 @@ def _reader(sender: Role) -> Reader:
         try:
             make = makers[parts[3]]
         except LookupError:
-            return _canonical_roster(whole) if rosters and whole.startswith(_ROSTER) else None
+            return None
         return make(parts)
 
     return read
 
 
-def _canonical_roster(text: str) -> AnyMessage | None:
-    """Read a roster; None if it is something else, or holds more brackets, and so might nest deeply."""
-    if "[" in text or "{" in text[len(_ROSTER) :] or not text.endswith("}}"):
+def _canonical_roster(payload: bytes) -> AnyMessage | None:
+    """Read a roster without escapes; None if it is something else, or holds more brackets, and so might nest deeply."""
+    try:
+        written = payload.decode()
+        if "\\" in written or "[" in written or written.count("{") > 2:
+            return None
+        users, end = _scan(written, len(_ROSTER) - 1)
+        "".join(users.values())
+    except (StopIteration, TypeError, ValueError):
         return None
-    users = faster.text_map(text[len(_ROSTER) - 1 : -1])
-    return None if users is None else _make_roster(users)
+    return _make_roster(users) if written[end:] == "}" else None
 
 
 def _writer(message: type[AnyMessage]) -> Writer:
@@ -222,6 +229,7 @@ _WRITERS: Final[Mapping[type[AnyMessage], Writer]] = {
     message: faster.json_writer(message, _write_roster if message is OnlineUsers else _writer(message))
     for message in COMMANDS.values()
 }
-_ROSTER: Final = '{"type":"ONLINE_USERS","users":{'
+_ROSTER: Final = b'{"type":"ONLINE_USERS","users":{'
+_scan = cast("Callable[[str, int], tuple[dict[str, str], int]]", vars(_DECODER)["scan_once"])
 _make_roster: Final = maker(OnlineUsers, ["parts"])
 _READERS: Final = {sender: faster.json_reader(sender, _reader(sender)) for sender in Role}
