@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 import trustme
@@ -29,8 +30,8 @@ async def tls_server(tls: ServerTLS) -> AsyncGenerator[tuple[Server, str]]:
     """Run a server behind TLS, and give its URL."""
     service = Service(Hub(Policy(settle=0.02)), load_all(), bounds=Bounds(linger=0.2))
     server = Server(service)
-    _, port = await server.listen("127.0.0.1", 0, tls=tls)
     try:
+        _, port = await server.listen("127.0.0.1", 0, tls=tls)
         yield server, f"tls://localhost:{port}"
     finally:
         await server.close()
@@ -167,6 +168,41 @@ async def test_no_context(caplog: pytest.LogCaptureFixture) -> None:
         contexts.append(server_side(demanding=False))
         async with connect(url, "ann", tls=client_side()) as ann:
             assert list(ann.view.online) == ["ann"]
+
+
+@on_loop
+async def test_context_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """What a function gives in place of a context for servers is like none at all: the connection is closed, as the log says."""
+    contexts: list[ssl.SSLContext] = [client_side(), cast(ssl.SSLContext, None)]
+    async with tls_server(lambda: contexts.pop()) as (server, url):
+        server.links.per_address = 1
+        for found in ("None", "PROTOCOL_TLS_CLIENT"):
+            with pytest.raises(CannotConnect, match="no TLS"):
+                await dial(url, tls=client_side())
+            assert found in caplog.text
+        contexts.append(server_side(demanding=False))
+        async with connect(url, "ann", tls=client_side()) as ann:
+            assert list(ann.view.online) == ["ann"]
+
+
+@pytest.mark.parametrize("tls", [client_side(), cast(ssl.SSLContext, "server.pem")])
+@on_loop
+async def test_no_context_for_servers(tls: ssl.SSLContext) -> None:
+    """Who gives what can let in nobody, such as a context for clients, is told so before anybody connects."""
+    with pytest.raises(UsageError, match="CLIENT_AUTH"):
+        async with tls_server(tls):
+            pass
+
+
+@on_loop
+async def test_no_time_to_linger() -> None:
+    """A server that waits for no peer's end (CONN-22) speaks TLS as any other."""
+    service = Service(Hub(Policy(settle=0.02)), load_all(), bounds=Bounds(linger=0.0))
+    server = Server(service)
+    _, port = await server.listen("127.0.0.1", 0, tls=server_side(demanding=False))
+    async with connect(f"tls://localhost:{port}", "ann", tls=client_side()) as ann:
+        assert list(ann.view.online) == ["ann"]
+    await server.close()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
+from typing import cast
 
 import pytest
 import trustme
@@ -287,6 +288,35 @@ def test_no_context(caplog: pytest.LogCaptureFixture) -> None:
         contexts.append(server_side(demanding=False))
         with connect(url, "ann", tls=client_side()) as ann:
             assert list(ann.view.online) == ["ann"]
+
+
+def test_context_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """What a function gives in place of a context for servers is like none at all: the connection is closed, as the log says."""
+    contexts: list[ssl.SSLContext] = [client_side(), cast(ssl.SSLContext, None)]
+    with serving.with_threads() as (server, _):
+        _, port = server.listen("127.0.0.1", 0, tls=lambda: contexts.pop())
+        url = f"tls://localhost:{port}"
+        for found in ("None", "PROTOCOL_TLS_CLIENT"):
+            with pytest.raises(CannotConnect, match="no TLS"):
+                dial(url, tls=client_side())
+            assert found in caplog.text
+        contexts.append(server_side(demanding=False))
+        with connect(url, "ann", tls=client_side()) as ann:
+            assert list(ann.view.online) == ["ann"]
+
+
+def checking() -> ssl.SSLContext:
+    """Give a context that wants to compare the names of clients with nothing."""
+    context = server_side()
+    context.check_hostname = True
+    return context
+
+
+@pytest.mark.parametrize("tls", [client_side(), checking(), cast(ssl.SSLContext, "server.pem")])
+def test_no_context_for_servers(tls: ssl.SSLContext) -> None:
+    """Who gives what can let in nobody, such as a context for clients, is told so before anybody connects."""
+    with serving.with_threads() as (server, _), pytest.raises(UsageError, match="CLIENT_AUTH"):
+        server.listen("127.0.0.1", 0, tls=tls)
 
 
 def test_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

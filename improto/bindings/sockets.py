@@ -27,6 +27,7 @@ __all__ = [
     "cannot_connect",
     "certified_name",
     "check_place",
+    "check_tls",
     "client_tls",
     "context_now",
     "credentials",
@@ -73,7 +74,7 @@ ServerTLS = ssl.SSLContext | Callable[[], ssl.SSLContext]
 
 With a function, a new context can take the place of the old one while the server runs.  There is no other way to take an
 authority away: a context forgets none, and lets those resume their sessions whom it has let in before.  If the function
-raises, the connection is closed, and the log says why.
+raises, or gives anything else, the connection is closed, and the log says why.
 """
 
 _log = logging.getLogger(__name__)
@@ -196,12 +197,10 @@ def client_tls(url: str, tls: ssl.SSLContext | None, *, secure: bool) -> ssl.SSL
 
 def context_now(tls: ServerTLS) -> ssl.SSLContext:
     """Give the context for a connection that begins now; OSError, and the log says why, if there is none."""
-    if isinstance(tls, ssl.SSLContext):
-        return tls
     try:
-        return tls()
+        return _for_servers(tls if isinstance(tls, ssl.SSLContext) else tls())
     except Exception as error:
-        _log.exception("a connection was closed, since `tls` has raised")
+        _log.exception("a connection was closed, since `tls` gives no context")
         raise OSError from error
 
 
@@ -245,6 +244,26 @@ def check_place(host: str, port: int) -> None:
         host.encode("idna")
     except UnicodeError:
         raise UsageError(f"{host!a} is neither an address nor a name of a host") from None
+
+
+def check_tls(tls: ServerTLS | None) -> None:
+    """UsageError if `tls` is neither a context for servers nor a function: nobody could ever connect."""
+    if tls is not None and not callable(tls):
+        _for_servers(tls)
+
+
+def _for_servers(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Give back a context for servers; UsageError if it is none."""
+    given = repr(context)
+    if isinstance(cast(object, context), ssl.SSLContext):
+        # In one for clients, both are set; the second one alone makes some calls of `ssl` ask for a server's name.
+        if context.protocol is not ssl.PROTOCOL_TLS_CLIENT and not context.check_hostname:
+            return context
+        given = f"one with {context.protocol.name} and check_hostname={context.check_hostname}"
+    raise UsageError(
+        "tls= takes a context for servers, as ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) makes it, "
+        f"and not {given}"
+    )
 
 
 def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]], port: int) -> list[socket.socket]:

@@ -19,6 +19,7 @@ from improto.links import Links
 __all__ = ["Acceptor"]
 
 _AT_ONCE: Final = 100  # connections accepted in one turn of the loop
+_LEAST: Final = 1e-3  # seconds, since asyncio takes no 0
 
 _Make = Callable[[], asyncio.Protocol]
 
@@ -112,8 +113,8 @@ class Acceptor:
                     make,
                     accepted,
                     ssl=context,
-                    ssl_handshake_timeout=bounds.register,  # CONN-17
-                    ssl_shutdown_timeout=bounds.linger,
+                    ssl_handshake_timeout=max(bounds.register, _LEAST),  # CONN-17
+                    ssl_shutdown_timeout=max(bounds.linger, _LEAST),
                 )
         self._handshakes[counted] -= 1
         if not self._handshakes[counted]:

@@ -18,6 +18,7 @@ from improto.bindings.sockets import (
     ServerTLS,
     ask_first,
     check_place,
+    check_tls,
     file_id,
     place,
     remove_socket,
@@ -89,9 +90,10 @@ class Server:
         that gives the context for each new connection.
         `link` makes the connections, if messages do not come as a stream on them.
 
-        OSError if nothing can listen there, UsageError after `close`, or if `host` or `port` can be none.
+        OSError if nothing can listen there, UsageError after `close`, or if `host`, `port` or `tls` can be none.
         """
         check_place(host, port)
+        check_tls(tls)
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self._acceptor.check()
         listeners = tcp_listeners(found, port)

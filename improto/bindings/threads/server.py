@@ -22,6 +22,7 @@ from improto.bindings.sockets import (
     ask_first,
     certified_name,
     check_place,
+    check_tls,
     context_now,
     credentials,
     file_id,
@@ -88,10 +89,11 @@ class Server:
         certificates of its peers, each can register only under the common name in its own.  `tls` may also be a function
         that gives the context for each new connection.
 
-        OSError if nothing can listen there, UsageError after `close`, or if `host` or `port` can be none.
+        OSError if nothing can listen there, UsageError after `close`, or if `host`, `port` or `tls` can be none.
         """
         self._acceptor.check()
         check_place(host, port)
+        check_tls(tls)
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         listeners = tcp_listeners(found, port)
         for listener in listeners:
