@@ -7,7 +7,7 @@ replies, a queue of what has arrived and was not looked at yet, and a new connec
 
 What the program asks for:
 
-    user.request(request, now)        → the bytes to write; UsageError if it may not be sent now, Lost after the end
+    user.request(request, now)        → the bytes to write; UsageError if it may not be sent now, Lost without a connection
     user.register(request, now)       → a `Call`: its bytes, and later its reply, which arrives as well
     user.list_conversations(now)      → a `Call`: its bytes, and later its reply, which goes to the caller alone
     user.close()                      the program ends the connection without another word
@@ -46,6 +46,7 @@ from improto.messages import (
     Code,
     Conversations,
     Error,
+    Goodbye,
     ListConversations,
     OnlineUsers,
     Register,
@@ -63,6 +64,7 @@ NO_ANSWER: Final = "the server does not answer; is it an improto server, and the
 """Why a silent server counts as lost."""
 NO_ROOM: Final = "the server takes nothing of what is sent to it; connect again"
 """Why a server that does not read counts as lost."""
+_BETWEEN: Final = "there is no connection now, and another one is being made; send this again when it stands"
 _UNHEARD: Final = (
     "before the server said anything that makes sense; perhaps it wants a certificate (--tls-cert FILE, or tls= in a "
     "program), TLS (tls:// or wss://), WebSocket (ws:// or wss://), or another codec"
@@ -217,7 +219,7 @@ class User:
     def request(self, request: Request, now: float) -> bytes:
         """Give the bytes of a request that is sent now; its reply arrives like everything else.
 
-        UsageError if it may not be sent now.  After the end, `error` is raised.
+        UsageError if it may not be sent now.  After the end, `error` is raised; between two connections, Lost.
         """
         data = self._send(request, now)
         if isinstance(request, ListConversations):
@@ -239,6 +241,10 @@ class User:
         return call
 
     def _send(self, request: Request, now: float) -> bytes:
+        if self._attempt and not self.over:  # between two connections
+            leaving = isinstance(request, Goodbye)
+            if not self.standing or (self.state is State.REGISTERING and not leaving):
+                raise Lost(_BETWEEN) from self.error
         if not self.standing and self.error is not None:
             raise self.error
         return self._session.request(request, now)

@@ -336,6 +336,38 @@ def test_reconnect() -> None:
     assert user.delay(0.0) == 1.0
 
 
+def test_requests_between_two_connections() -> None:
+    """Until the user is registered on a new connection, each request raises Lost, whatever went wrong meanwhile."""
+    user = online(Backoff())
+
+    def refused() -> None:
+        for request in (Status("away"), ListConversations(), SendMessage("7", "hi"), Goodbye()):
+            with pytest.raises(Lost):
+                user.request(request, 0.0)
+        with pytest.raises(Lost):
+            user.register(Register("ann", ""), 0.0)
+        with pytest.raises(Lost):
+            user.list_conversations(0.0)
+
+    user.lost("reset")
+    refused()
+    user.delay(0.0)
+    refused()
+    user.failed(CannotConnect("no server"))
+    refused()
+    user.delay(0.0)
+    user.connected(0.0)
+    with pytest.raises(Lost):
+        user.request(Status("away"), 0.0)
+    with pytest.raises(Lost):
+        user.list_conversations(0.0)
+    user.read(line(Error("name-in-use: wait")), 0.0)
+    refused()
+    user.delay(0.0)
+    user.connected(0.0)
+    assert user.request(Goodbye(), 0.0) == line(Goodbye())
+
+
 @pytest.mark.parametrize(("asked", "status"), [("away", "away"), ("s" * 257, "")])
 def test_reconnect_with_status(asked: str, status: str) -> None:
     """On a new connection the user has the status that was asked for last, unless no server takes it (LIMIT-10)."""
