@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import signal
 import socket
 import threading
 import time
@@ -17,7 +18,7 @@ from improto.bindings.threads.stream import Stream
 from improto.client import SILENCE, Timeouts
 from improto.codec import load
 from improto.errors import CannotConnect, ImprotoError, Lost, UsageError
-from improto.messages import AnyMessage, Register, Role, SendMessage
+from improto.messages import AnyMessage, Goodbye, OnlineUsers, Register, Role, SendMessage
 from improto.server import Hub, Policy
 from improto.service import Peer, Service
 from improto.user import Backoff, Reconnected, User
@@ -27,6 +28,7 @@ from loops import on_loop
 SHORT = Timeouts(reply=0.2, write=0.2, goodbye=0.2)  # a busy machine may need longer to connect
 DEADLINE = 15.0
 ROSTER = b'{"type":"ONLINE_USERS","users":{"ann":""}}\n'
+BYE = b'{"type":"GOODBYE"}\n'
 
 
 class Mute:
@@ -53,7 +55,7 @@ class Mute:
             self.accepted.append(accepted)
             said = self._said[min(len(self.accepted), len(self._said)) - 1]
             if said:
-                while accepted.recv(1) != b"\n":
+                while accepted.recv(1) not in (b"\n", b""):
                     pass
                 accepted.sendall(said)
 
@@ -284,7 +286,103 @@ async def test_leaving_is_cancelled() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await me.goodbye()
-        assert await asyncio.to_thread(server.taken) == len(b'{"type":"GOODBYE"}\n')
+        assert await asyncio.to_thread(server.taken) == len(BYE)
+
+
+@pytest.mark.parametrize("again", [True, False])
+@on_loop
+async def test_no_end_of_a_request(again: bool) -> None:
+    """After GOODBYE by `request`, too, the connection is closed in time, and what waits ends in order (CLIENT-20)."""
+    with deaf(ROSTER) as server:
+        url = f"tcp://127.0.0.1:{server.port}"
+        me = await on_asyncio.dial(url, "json", timeouts=SHORT, reconnect=Backoff())
+        await me.register("ann")
+        me.request(Goodbye())
+        if again:
+            await me.goodbye()
+        assert [item async for item in me] == [OnlineUsers({"ann": ""})]
+        assert await asyncio.to_thread(server.taken) == len(BYE)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_no_end_of_a_request_with_threads(again: bool) -> None:
+    """The same with threads."""
+    with deaf(ROSTER) as server:
+        me = threads.dial(f"tcp://127.0.0.1:{server.port}", "json", timeouts=SHORT, reconnect=Backoff())
+        me.register("ann")
+        me.request(Goodbye())
+        if again:
+            me.goodbye()
+        assert me.receive(DEADLINE) == OnlineUsers({"ann": ""})
+        assert me.receive(DEADLINE) is None
+        assert server.taken() == len(BYE)
+
+
+def interrupted(what: Callable[[], object], when: Callable[[], None]) -> None:
+    """Do something that is interrupted as by Ctrl-C, when a function returns that runs beside it."""
+
+    def interrupt() -> None:
+        when()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            what()
+    finally:
+        thread.join()
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_leaving_is_interrupted() -> None:
+    """With threads, too, the connection is closed if somebody does not even wait for its end."""
+    with deaf(ROSTER) as server:
+        me = threads.dial(f"tcp://127.0.0.1:{server.port}", "json", timeouts=Timeouts(goodbye=1000.0))
+        me.register("ann")
+        [accepted] = server.accepted
+
+        def until_goodbye() -> None:
+            while accepted.recv(1) != b"\n":
+                pass
+
+        interrupted(me.goodbye, until_goodbye)
+        assert server.taken() == 0
+
+
+def test_interrupted_in_mid_message() -> None:
+    """Behind a part of a message, where Ctrl-C has interrupted it, nothing is written: it would become a part of that."""
+    with deaf(ROSTER) as server:
+        me = threads.dial(f"tcp://127.0.0.1:{server.port}", "json", timeouts=Timeouts(goodbye=1.0))
+        me.register("ann")
+        me.join("7")
+        sent = [0]
+
+        def until_there_is_no_room() -> None:
+            before = -1
+            while before != sent[0]:
+                before = sent[0]
+                threading.Event().wait(0.1)
+
+        def talk() -> None:
+            while True:
+                me.send("7", "x" * 8000)
+                sent[0] += 1
+
+        interrupted(talk, until_there_is_no_room)
+        taken = bytearray()
+
+        def take() -> None:
+            [only] = server.accepted
+            while data := only.recv(1 << 20):
+                taken.extend(data)
+
+        taking = threading.Thread(target=take)
+        taking.start()
+        me.goodbye()
+        taking.join(DEADLINE)
+        assert taken.endswith(b"x")
 
 
 def test_no_end_with_threads() -> None:
@@ -341,6 +439,44 @@ def test_codec_that_raises_with_threads() -> None:
     ):
         pass
     assert isinstance(told.value.__cause__, KeyError)
+
+
+class Forgetful(JsonCodec):
+    """A codec that writes each request once only, and then raises what none may raise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written = set[str]()
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Write a request."""
+        if message.COMMAND in self._written:
+            raise KeyError("odd")
+        self._written.add(message.COMMAND)
+        return super().encode(message)
+
+
+@on_loop
+async def test_codec_that_raises_again() -> None:
+    """If a codec raises only on a new connection, that ends what waits as well."""
+    with deaf(ROSTER) as server:
+        url, again = f"tcp://127.0.0.1:{server.port}", Backoff(first=0.01)
+        async with on_asyncio.connect(url, "ann", codec=Forgetful(), reconnect=again) as me:
+            assert await me.receive(DEADLINE)
+            server.accepted[0].shutdown(socket.SHUT_RDWR)
+            with pytest.raises(Lost, match="KeyError"):
+                await me.receive(DEADLINE)
+
+
+def test_codec_that_raises_again_with_threads() -> None:
+    """The same with threads."""
+    with deaf(ROSTER) as server:
+        url, again = f"tcp://127.0.0.1:{server.port}", Backoff(first=0.01)
+        with threads.connect(url, "ann", codec=Forgetful(), reconnect=again) as me:
+            assert me.receive(DEADLINE)
+            server.accepted[0].shutdown(socket.SHUT_RDWR)
+            with pytest.raises(Lost, match="KeyError"):
+                me.receive(DEADLINE)
 
 
 @on_loop

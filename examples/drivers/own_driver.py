@@ -14,7 +14,6 @@ from improto.messages import COMMANDS, Error
 from improto.user import Reconnected
 from improto.wire import Fault
 
-LAST_WORDS = 1.0  # seconds to wait for the server's end after GOODBYE (CLIENT-20)
 REQUESTS = {
     "register": "REGISTER",
     "status": "STATUS",
@@ -66,8 +65,6 @@ class Driver:
                     self.session.request(request)
                 except (UsageError, Lost):
                     return "refused"
-                if word == "goodbye":
-                    asyncio.get_running_loop().call_later(LAST_WORDS, self.session.close)
                 await self.session.drain()
         return "did"
 

@@ -67,9 +67,13 @@ class Session(Calls[Coroutine[Any, Any, None]]):
     def request(self, request: Request) -> None:
         """Send any request, without waiting for anything; a reply arrives like everything else.
 
-        Raises as the calls of `Calls` do.
+        Raises as the calls of `Calls` do.  After GOODBYE the connection is closed as after `goodbye`, which also waits for
+        that.
         """
         self._writer.write(self._user.request(request, self._loop.time()))
+        if isinstance(request, Goodbye):  # CLIENT-20
+            self._tell()  # what arrives now is discarded
+            self._loop.call_later(self._timeouts.goodbye, self.close)
 
     async def drain(self) -> None:
         """Wait until the system has taken most of what was sent, so that it does not pile up in memory.
@@ -116,9 +120,9 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         first if there are many.
         """
         try:
-            if self._user.standing and self.state is not State.CLOSED:
-                self.request(Goodbye())
-                self._tell()
+            if self._user.standing:
+                if self.state is not State.CLOSED:
+                    self.request(Goodbye())
                 await asyncio.wait([self._task], timeout=self._timeouts.goodbye)
         finally:  # also when that is cancelled
             self.close()

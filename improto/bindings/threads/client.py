@@ -67,8 +67,11 @@ class Session(Calls[None]):
         """Send any request; a reply arrives like everything else.
 
         Raises as the calls of `Calls` do, and Lost if the system does not take the request within `Timeouts.write`.
+        After GOODBYE the connection is closed as after `goodbye`, which also waits for that.
         """
         self._send(request)
+        if isinstance(request, Goodbye):  # CLIENT-20
+            start(self.goodbye)  # which says it once only
 
     def _send(self, request: Request) -> None:
         with self._sending:
@@ -102,15 +105,19 @@ class Session(Calls[None]):
     def goodbye(self) -> None:
         """Say GOODBYE, wait for the server to end the connection, for at most `Timeouts.goodbye`, and close (CLIENT-20)."""
         until = time.monotonic() + self._timeouts.goodbye
-        if self._sending.acquire(timeout=self._timeouts.goodbye):  # another thread may be waiting to send
-            with suppress(ImprotoError):  # there may be no connection
-                if self._stream.wait_for_gap(until - time.monotonic()):
-                    self._put(Goodbye(), until - time.monotonic())
-            self._sending.release()
+        try:
+            if self._sending.acquire(timeout=self._timeouts.goodbye):  # another thread may be waiting to send
+                try:
+                    with suppress(ImprotoError):  # there may be no connection
+                        if self._stream.wait_for_gap(until - time.monotonic()):
+                            self._put(Goodbye(), until - time.monotonic())
+                finally:
+                    self._sending.release()
             with self._changed:
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: not self._user.standing, until - time.monotonic())
-        self.close()
+        finally:  # also at Ctrl-C
+            self.close()
 
     def close(self) -> None:
         """Close without another word."""
@@ -142,6 +149,9 @@ class Session(Calls[None]):
             self._break()
             with self._changed:
                 self._changed.notify_all()  # the thread that reads goes on now, and finds out
+        except BaseException:  # Ctrl-C in mid-message, maybe: nothing that follows could be read
+            self._break()
+            raise
 
     def _give_up(self, why: str) -> None:
         self._user.lost(why)
@@ -153,6 +163,17 @@ class Session(Calls[None]):
         self._stream.shut_down(socket.SHUT_RDWR)  # wakes the thread that reads
 
     def _run(self) -> None:
+        try:
+            self._go_on()
+        except Exception as error:  # of a codec; in this thread nobody would see it
+            with self._changed:
+                self._user.failed_to_read(error)
+                self._changed.notify_all()
+            self._break()
+            with self._sending:
+                self._stream.close()
+
+    def _go_on(self) -> None:
         user = self._user
         while True:
             self._read()
@@ -202,20 +223,19 @@ class Session(Calls[None]):
                 why = system_reason(error)
             with self._changed:
                 if data is not None:
-                    try:
-                        user.read(data, time.monotonic())
-                    except Exception as error:  # in this thread nobody would see it
-                        user.failed_to_read(error)
+                    user.read(data, time.monotonic())
                 elif why:
                     user.broke(why)
                 self._changed.notify_all()
             # If another thread is just sending, there is no need: its write finds out whether the server lives.
             if data is None and self._sending.acquire(blocking=False):
-                with self._changed:
-                    probe = user.overdue(time.monotonic())
-                if probe:
-                    self._say(probe)
-                self._sending.release()
+                try:
+                    with self._changed:
+                        probe = user.overdue(time.monotonic())
+                    if probe:
+                        self._say(probe)
+                finally:
+                    self._sending.release()
 
 
 def dial(
