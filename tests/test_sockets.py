@@ -54,6 +54,31 @@ def test_path_of_another_server_with_threads(tmp_path: Path) -> None:
         assert path.exists()
 
 
+@on_loop
+async def test_closing_again(tmp_path: Path) -> None:
+    """A server that is closed twice removes its path once: the next one's socket may have the same id."""
+    path, kept = tmp_path / "socket", tmp_path / "kept"
+    server = asyncio.Server(Service(Hub(), [load("pickle")]))
+    await server.listen_unix(str(path))
+    kept.hardlink_to(path)
+    await server.close()
+    kept.rename(path)
+    await server.close()
+    assert path.exists()
+
+
+def test_closing_again_with_threads(tmp_path: Path) -> None:
+    """With threads, too."""
+    path, kept = tmp_path / "socket", tmp_path / "kept"
+    server = threads.Server(Service(Hub(), [load("pickle")]))
+    server.listen_unix(str(path))
+    kept.hardlink_to(path)
+    server.close()
+    kept.rename(path)
+    server.close()
+    assert path.exists()
+
+
 def test_path_of_another_file(tmp_path: Path) -> None:
     """A file that is no socket is not removed to listen in its place."""
     path = tmp_path / "file"

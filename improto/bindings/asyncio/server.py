@@ -121,8 +121,8 @@ class Server:
     async def close(self) -> None:
         """Stop listening, tell everybody that the server goes down (ERROR-9), and wait until all connections are closed."""
         await self._acceptor.close()
-        for path, made in self._paths.items():
-            remove_socket(path, made)
+        while self._paths:  # each once, since the next server's socket may have the same id
+            remove_socket(*self._paths.popitem())
         self.links.shut_down(self.now())
         self._turn()
         await self._all_closed.wait()
