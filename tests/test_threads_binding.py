@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trustme
@@ -211,6 +211,22 @@ def test_listen_after_the_end(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="closed"):
             server.listen_unix(str(tmp_path / "socket"))
         assert not list(tmp_path.iterdir())
+
+
+def test_end_while_it_begins_to_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is closed while another thread has it listen, and waits for the address, listens nowhere."""
+    found = socket.getaddrinfo
+
+    def close_and_find(host: str, port: int, **kinds: int) -> list[Any]:
+        closing = threading.Thread(target=server.close)
+        closing.start()
+        closing.join(DEADLINE)
+        return found(host, port, **kinds)
+
+    with serving.with_threads() as (server, _), monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", close_and_find)
+        with pytest.raises(UsageError, match="closed"):
+            server.listen("127.0.0.1", 0)
 
 
 def test_shutdown_where_listening_sockets_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:

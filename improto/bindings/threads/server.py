@@ -74,6 +74,7 @@ class Server:
         self.lock = threading.RLock()
         self._work = threading.Condition(self.lock)
         self._awake = False
+        self._placing = threading.RLock()  # one thread may close while another one has it listen
         self._acceptor = Acceptor(self._connected)
         self._paths: dict[str, tuple[int, int]] = {}  # of Unix sockets, each with the id of its file
         # How many decisions are being made about each address, as `subnet` counts; some of those peers may have gone.
@@ -91,23 +92,25 @@ class Server:
 
         OSError if nothing can listen there, UsageError after `close`, or if `host`, `port` or `tls` can be none.
         """
-        self._acceptor.check()
         check_place(host, port)
         check_tls(tls)
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        listeners = tcp_listeners(found, port)
-        for listener in listeners:
-            self._acceptor.add(listener, tls)
-        return place(listeners[0])
+        with self._placing:
+            self._acceptor.check()
+            listeners = tcp_listeners(found, port)
+            for listener in listeners:
+                self._acceptor.add(listener, tls)
+            return place(listeners[0])
 
     def listen_unix(self, path: str) -> None:
         """Listen on a Unix socket, which `close` removes.  Who may connect depends on the file's mode.
 
         OSError if nothing can listen there, UsageError after `close`, or if `path` is none.
         """
-        self._acceptor.check()
-        self._acceptor.add(unix_listener(path))
-        self._paths[path] = file_id(path)
+        with self._placing:
+            self._acceptor.check()
+            self._acceptor.add(unix_listener(path))
+            self._paths[path] = file_id(path)
 
     def kick(self, username: str, reason: str) -> None:
         """Put a user out, with an ERROR that gives the reason (ERROR-10).
@@ -120,9 +123,10 @@ class Server:
 
     def close(self) -> None:
         """Stop listening, tell everybody that the server goes down (ERROR-9), and wait until all connections are closed."""
-        self._acceptor.close()
-        while self._paths:  # each once, since the next server's socket may have the same id
-            remove_socket(*self._paths.popitem())
+        with self._placing:
+            self._acceptor.close()
+            while self._paths:  # each once, since the next server's socket may have the same id
+                remove_socket(*self._paths.popitem())
         with self.lock:
             self.links.shut_down(self.now())
             self.wake()
