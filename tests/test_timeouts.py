@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from certificates import client_side
+from certificates import client_side, server_side
 from improto.bindings import asyncio as on_asyncio
 from improto.bindings import threads, websocket
 from improto.bindings.threads.stream import Stream
@@ -287,6 +287,27 @@ async def test_leaving_is_cancelled() -> None:
             async with asyncio.timeout(0.05):
                 await me.goodbye()
         assert await asyncio.to_thread(server.taken) == len(BYE)
+
+
+@on_loop
+async def test_no_end_of_tls() -> None:
+    """Behind TLS, too, the connection is closed then, and does not wait for the server to say that it closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> bytes:
+            accepted, _ = listener.accept()
+            accepted.settimeout(DEADLINE)
+            with server_side(demanding=False).wrap_socket(accepted, server_side=True) as tls:
+                tls.recv(1000)
+                tls.sendall(ROSTER)
+                said = b"".join(iter(lambda: tls.recv(1000), b""))
+                return said + socket.socket.recv(tls, 1000)
+
+        serving = asyncio.create_task(asyncio.to_thread(serve))
+        url, times = f"tls://localhost:{listener.getsockname()[1]}", Timeouts(goodbye=0.2)
+        async with on_asyncio.connect(url, "ann", codec="json", tls=client_side(), timeouts=times):
+            pass
+        assert await serving == BYE
 
 
 @pytest.mark.parametrize("again", [True, False])

@@ -127,6 +127,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
         finally:  # also when that is cancelled
             self.close()
         await asyncio.wait([self._task])
+        self._writer.transport.abort()  # else TLS would wait for the server to say that it closes
 
     def close(self) -> None:
         """Close without another word."""
