@@ -7,11 +7,13 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import serving
 from improto.bindings.asyncio import Server, Session, StreamLink, dial
+from improto.bindings.sockets import tcp_listeners
 from improto.codec import available, load, load_all
 from improto.errors import Lost, UsageError
 from improto.messages import (
@@ -375,6 +377,26 @@ async def test_one_port_for_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for host in ("127.0.0.1", "127.0.0.2"):
         socket.create_connection((host, port)).close()
     await server.close()
+
+
+def test_port_that_is_taken_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the port that is free at the first address of a name is taken at another one, all take another port for 0."""
+    hosts, make = ["127.0.0.1", "127.0.0.2"], socket.create_server
+    others: list[socket.socket] = []
+
+    def race(place: tuple[str, int], **options: Any) -> socket.socket:
+        if place[0] == hosts[-1] and not others:
+            others.append(make(place))
+        return make(place, **options)
+
+    monkeypatch.setattr(socket, "create_server", race)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in hosts]
+    listeners = tcp_listeners(found, 0)
+    [port] = {each.getsockname()[1] for each in listeners}
+    assert [each.getsockname()[0] for each in listeners] == hosts
+    assert port != others[0].getsockname()[1]
+    for each in [*listeners, *others]:
+        each.close()
 
 
 def stalled(port: int) -> socket.socket:

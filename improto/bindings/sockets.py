@@ -49,6 +49,7 @@ _RETRY: Final = 0.1  # seconds until the next try to accept, when there was no d
 _AGAIN: Final = 60.0  # … and until that is reported again
 _OUT_OF_TIME: Final = (9, 10)  # OpenSSL's codes: the certificate is not yet valid, or has expired
 _NOT_OURS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_TRIES: Final = 10  # to find a port that is free at all addresses of a name
 _BACKLOG: Final = 1024  # how many connections may wait to be accepted
 # What `accept` says of one connection only, which is gone then; on Linux that may be an error of the network.
 _GONE: Final = frozenset(
@@ -272,9 +273,21 @@ def tcp_listeners(found: Iterable[tuple[int, int, int, str, Any]], port: int) ->
     Addresses that this host does not have are left out: `localhost` stands for ::1 even where there is no IPv6.  At ::,
     those who come by IPv4 are accepted as well, unless the system cannot do that.  OSError if nothing can listen there.
     """
+    places = [(family, place) for family, _, _, _, place in dict.fromkeys(found)]
+    for _ in range(_TRIES):
+        try:
+            return _listeners(places, port)
+        except OSError as error:
+            # If the port is 0, the one that is free at the first address may be taken at another.
+            if port or error.errno != errno.EADDRINUSE:
+                raise
+    return _listeners(places, port)
+
+
+def _listeners(places: Iterable[tuple[int, Any]], port: int) -> list[socket.socket]:
     made: list[socket.socket] = []
     failures: list[OSError] = []
-    for family, _, _, _, (host, _, *rest) in dict.fromkeys(found):
+    for family, (host, _, *rest) in places:
         if made:  # if the port is 0, all take the one that was free for the first
             port = made[0].getsockname()[1]
         both = host == "::" and socket.has_dualstack_ipv6()
