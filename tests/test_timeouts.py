@@ -4,6 +4,7 @@ import asyncio
 import math
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -15,9 +16,10 @@ from certificates import client_side, server_side
 from improto.bindings import asyncio as on_asyncio
 from improto.bindings import threads, websocket
 from improto.bindings.threads.stream import Stream
+from improto.cli.chat import Chat
 from improto.client import SILENCE, Timeouts
 from improto.codec import load
-from improto.errors import CannotConnect, ImprotoError, Lost, UsageError
+from improto.errors import CannotConnect, ImprotoError, Lost, Refused, UsageError
 from improto.messages import AnyMessage, Goodbye, OnlineUsers, Register, Role, SendMessage
 from improto.server import Hub, Policy
 from improto.service import Peer, Service
@@ -517,6 +519,23 @@ async def test_no_room_while_much_is_unread() -> None:
 
 UNREAD = (b"x" * 8000 + b"\n") * 150
 """So much that makes no sense that a client does not read on before somebody looks at it."""
+
+
+@on_loop
+async def test_no_room_for_a_chat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chat that is to be connected again is, also if there was no room for what its user typed."""
+    refusal = b'{"type":"ERROR","message":"invalid: no"}\n'
+    typing, typed = socket.socketpair()
+    lines = [b"/join 7", *[b"x" * 8000] * 2000, b""]
+    feeding = threading.Thread(target=typing.sendall, args=[b"\n".join(lines)])
+    with typing, typed, deaf(ROSTER, refusal) as server:
+        monkeypatch.setattr(sys, "stdin", typed)
+        feeding.start()
+        url, again = f"tcp://127.0.0.1:{server.port}", Backoff(first=0.01)
+        async with on_asyncio.connect(url, "ann", codec="json", timeouts=SHORT, reconnect=again) as me:
+            with pytest.raises(Refused, match="no"):
+                await Chat(me).run()
+        await asyncio.to_thread(feeding.join)
 
 
 @on_loop

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -197,12 +197,16 @@ class Chat:
     async def _obey(self) -> None:
         typed = _typed()
         while (line := await typed.get()) is not None and self._do(line):
-            await self._session.drain()
+            await self._drain()
         if line is not None and not self._lists:  # it is /quit, and nothing is still to be told
             return
         self._ask(self._settled.set)
-        await self._session.drain()
+        await self._drain()
         await asyncio.wait([asyncio.create_task(self._settled.wait())], timeout=_LAST_REPLIES)
+
+    async def _drain(self) -> None:
+        with suppress(Lost):  # which `_listen` raises as well, unless there is to be a new connection
+            await self._session.drain()
 
     def _do(self, line: bytes) -> bool:
         """Do what the user typed, and tell whether to go on."""
