@@ -158,7 +158,8 @@ class Call(Generic[Reply]):
         """Give the reply, or raise `error`.  UsageError if the call is not `done`."""
         if self.reply is not None:
             return self.reply
-        raise self.error or UsageError("the reply has not arrived yet: see `done`")
+        error = self.error or UsageError("the reply has not arrived yet: see `done`")
+        raise error.with_traceback(None)  # it may be that of other calls, too
 
 
 class _Reader(Enum):
@@ -246,7 +247,7 @@ class User:
             if not self.standing or (self.state is State.REGISTERING and not leaving):
                 raise Lost(_BETWEEN) from self.error
         if not self.standing and self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)  # else that of each time would come on top
         return self._session.request(request, now)
 
     def close(self) -> None:

@@ -243,6 +243,12 @@ async def test_lost() -> None:
         await server.close()
         with pytest.raises(Lost):
             await upto(ann, Reconnected)
+        with pytest.raises(Lost) as once:
+            await ann.receive()
+        lines = len(once.traceback)
+        with pytest.raises(Lost) as again:
+            await ann.receive()
+        assert len(again.traceback) == lines
         with pytest.raises(Lost):
             ann.request(Join("1"))
 

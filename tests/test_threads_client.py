@@ -207,6 +207,22 @@ def test_reconnect() -> None:
                 assert ann.list_conversations() == {}
 
 
+def test_lost() -> None:
+    """Without `reconnect` the loss comes out of the iteration and of every call, and tells each time of that one only."""
+    with serving.with_threads() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:
+        server.close()
+        with pytest.raises(Lost):
+            upto(ann, Reconnected)
+        with pytest.raises(Lost) as once:
+            ann.receive()
+        lines = len(once.traceback)
+        with pytest.raises(Lost) as again:
+            ann.receive()
+        assert len(again.traceback) == lines
+        with pytest.raises(Lost):
+            ann.request(Join("1"))
+
+
 def test_giving_up() -> None:
     """When no new connection can be made, the iteration ends with the reason."""
     with serving.with_threads() as (server, port):

@@ -1,6 +1,7 @@
 """Tests of `improto.user`: what each binding's client has in common, driven as a binding drives it."""
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -306,6 +307,22 @@ def test_misuse() -> None:
         user.request(SendMessage("1", "hi"), 0.0)
     with pytest.raises(UsageError):
         user.register(Register("bo", ""), 0.0)
+
+
+def test_loss_told_again_and_again() -> None:
+    """However often a loss is raised, its traceback tells of the last time only."""
+    user = online()
+    calls = [user.list_conversations(0.0) for _ in range(2)]
+    user.lost("reset")
+
+    def told_by(what: Callable[[], object]) -> int:
+        with pytest.raises(Lost) as told:
+            what()
+        return len(told.traceback)
+
+    assert told_by(calls[0].result) == told_by(calls[1].result)
+    once = told_by(lambda: user.request(Status("away"), 0.0))
+    assert told_by(lambda: user.request(Status("away"), 0.0)) == once
 
 
 def test_backoff() -> None:

@@ -104,7 +104,7 @@ class Session(Calls[Coroutine[Any, Any, None]]):
                     return item
                 if user.over:
                     if user.error is not None:
-                        raise user.error
+                        raise user.error.with_traceback(None)
                     return None
                 await self._news.wait()
 

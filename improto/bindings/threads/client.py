@@ -95,7 +95,7 @@ class Session(Calls[None]):
                     raise TimeoutError
             self._changed.notify_all()  # more may be read now
             if item is None and user.error is not None:
-                raise user.error
+                raise user.error.with_traceback(None)
             return item
 
     def __iter__(self) -> Iterator[Item]:
