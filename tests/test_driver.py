@@ -8,14 +8,9 @@ import pytest
 
 from drivers import DRIVERS, OWN, check, edited
 from improto.codec import available
-from improto.messages import Goodbye
-from improto_conformance.clients.check import ClientCheck
 from improto_conformance.clients.lines import RULES, NoDriver
 from improto_conformance.clients.probe import probe
-from improto_conformance.clients.runner import conduct
-from improto_conformance.clients.stage import Stage
 from improto_conformance.clients.subjects import Driven
-from improto_conformance.results import Result
 from runtimes import needs_node
 
 ROOT = Path(__file__).parent.parent
@@ -40,30 +35,6 @@ def test_node_client() -> None:
     assert code == 0, output
     assert "left out" not in output
     assert output.endswith("0.0 s of waiting in vain\nCONFORMANT\n")
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        [sys.executable, str(OWN)],
-        pytest.param(["node", str(DRIVERS / "node_driver.mjs")], marks=needs_node),
-    ],
-    ids=["own", "node"],
-)
-def test_end_after_goodbye(words: list[str]) -> None:
-    """The clients of the examples close after GOODBYE, also if the server does not (CLIENT-20)."""
-
-    def no_end(stage: Stage) -> None:
-        stage.enter("bo")
-        stage.ask(Goodbye())
-        stage.sends(Goodbye)
-        stage.read_to_end()
-
-    driven = Driven(words)
-    result = conduct(driven, ClientCheck("CLIENT-20/no-end", "CLIENT-20", "x", no_end), "json")
-    driven.close()
-    assert isinstance(result, Result)
-    assert result.complaints == ()
 
 
 ANSWER = 'tell(**{await driver.do(command): command["do"]})'

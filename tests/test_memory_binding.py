@@ -2,7 +2,7 @@
 
 import pytest
 
-from improto.bindings.memory import Link, Server
+from improto.bindings.memory import End, Link, Server, Session
 from improto.codec import load, load_all
 from improto.messages import (
     Conversations,
@@ -113,3 +113,19 @@ def test_prompt() -> None:
     hall = Server(Service(Hub(), [JSON]), prompt=True)
     send(hall.connect(), Register("ann", "here"))
     assert hall.service.hub.online == {"ann": "here"}
+
+
+def test_end_after_goodbye() -> None:
+    """A client waits for the end of its connection for a second after GOODBYE, and before it for ever (CLIENT-20)."""
+    session = Session(JSON)
+    session.request(Register("ann", "here"))
+    session.feed(JSON.frame(JSON.encode(OnlineUsers({"ann": "here"}))))
+    session.told.clear()
+    session.wait(1000.0)
+    assert not session.closed
+    session.request(Goodbye())
+    session.wait(0.9)
+    assert not session.closed
+    session.wait(1.0)
+    assert session.closed
+    assert list(session.told) == [End.CLOSED]

@@ -13,6 +13,7 @@ A client, for somebody who plays its server and its user:
     session.request(request)  the user asks for something
     session.take()            → what the client has written since
     session.feed(data)        the server has written something
+    session.wait(5.0)         the server has written nothing for 5 s
     session.told              what the user was told, as a deque
 
 Both together, for somebody who tests the two, or a program on one of them:
@@ -30,6 +31,7 @@ from enum import Enum
 from typing import Final
 
 from improto import session
+from improto.client import Timeouts
 from improto.codec import Codec
 from improto.messages import Request, Response
 from improto.service import Peer, Service
@@ -201,6 +203,11 @@ class Session:
     def end(self) -> None:
         """Let the client see the end of the server's stream, or a reset (CLIENT-16)."""
         self._end(End.CLOSED if self._core.state is State.CLOSED else End.LOST)
+
+    def wait(self, seconds: float) -> None:
+        """Let the server write nothing for so long; after GOODBYE the client waits for its end only for a moment (CLIENT-20)."""
+        if self._core.state is State.CLOSED and seconds >= Timeouts().goodbye:
+            self._end(End.CLOSED)
 
     def _end(self, how: End) -> None:
         if not self.closed:

@@ -220,9 +220,9 @@ class Stage:
         self._note(Event.CLOSED, RESET)
         link.reset()
 
-    def read_to_end(self) -> None:
-        """Receive until the client closes; Stuck if it does not."""
-        end = self._now() + self._waits.timeout
+    def read_to_end(self, grace: float = 0.0) -> None:
+        """Receive until the client closes, which it need not do for so many seconds; Stuck if it does not."""
+        end = self._now() + grace + self._waits.timeout
         while self._client_open:
             request = self._next(end, "the end of the client's stream")
             if isinstance(request, ListConversations) and self._open:

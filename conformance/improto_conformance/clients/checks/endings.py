@@ -137,6 +137,17 @@ def reset_while_it_writes(stage: Stage) -> None:
     stage.tells(LOST)
 
 
+_LAST_WORDS = 1.0  # seconds that a client may read on for
+
+
+@check("CLIENT-20", "after GOODBYE the client closes its connection, even if the server never does")
+def no_end_after_goodbye(stage: Stage) -> None:
+    stage.enter("bo")
+    stage.ask(Goodbye())
+    stage.sends(Goodbye)
+    stage.read_to_end(_LAST_WORDS)
+
+
 _TEXT = 8 * 1024  # bytes
 
 

@@ -1,7 +1,7 @@
-"""A subject in this process: a copy of the reference's client with a driver, without sockets, threads or time.
+"""A subject in this process: a copy of the reference's client with a driver, without sockets, threads or a clock.
 
 Everything that a command or served bytes cause happens at once.  So nothing has to be waited for: what is not there yet
-will not come.
+comes only because time passes, and the client is told at once how much.
 """
 
 import json
@@ -64,6 +64,8 @@ class InMemory:
 
     def hear(self, timeout: float) -> str | None:
         """Give the next line, or None if the client has failed; TimeoutError if there is no line."""
+        if not self._lines:
+            self.wait(timeout)
         if self._lines:
             return self._lines.popleft()
         if self._died:
@@ -93,6 +95,11 @@ class InMemory:
             self._died = repr(error)
             return None
         return done
+
+    def wait(self, seconds: float) -> None:
+        """Let so much time pass for the client, in which nothing comes."""
+        if not self.gone:
+            self.alive(self.client.wait, seconds)
 
     @property
     def gone(self) -> bool:
@@ -158,6 +165,8 @@ class _Link(Link):
     def receive(self, timeout: float) -> bytes:
         client = self._subject.client
         data: bytes = b"" if client is None else self._subject.alive(client.take) or b""
+        if not data:
+            self._subject.wait(timeout)
         if not data and not self._subject.gone:
             raise TimeoutError
         return data
