@@ -36,6 +36,7 @@ CLIENT = {
     "LIMIT-26": ("LIMIT-26/client/a-long-error", "tell of Error"),
     "LIST-2": ("LIST-2/client/list-of-many", "tell of Conversations"),
     "MESSAGE-1": ("MESSAGE-1/client/said-at-length", "tell of Message"),
+    "PICKLE-7": ("PICKLE-7/client/form-shared-0", "tell of OnlineUsers"),
     "PICKLE-18": ("PICKLE-18/client/form-line-ends", "tell of Error"),
     # So these get nowhere.
     "CLIENT-2": ("CLIENT-2/client/another-name-later", "ONLINE_USERS was waited for"),
@@ -43,10 +44,13 @@ CLIENT = {
     "CLIENT-9": ("CLIENT-9/client/ids-that-differ-in-case", "MESSAGE was waited for"),
     "CLIENT-12": ("CLIENT-12/client/no-join-unasked", "INVITATION was waited for"),
     "CLIENT-14": ("CLIENT-14/client/a-hundred-errors", "the end of its connection was waited for"),
+    "CLIENT-17": ("CLIENT-17/client/both-buffers-full", "MESSAGE was waited for"),
     "ERROR-11": ("ERROR-11/client/plain-error", "ERROR was waited for"),
+    "SEND-1": ("CLIENT-17/client/both-buffers-full", "did not send SendMessage"),
     # The thread that reads ends.
     "CLIENT-16": ("CLIENT-16/client/reset-before-the-roster", "did not tell of the loss"),
     "CLIENT-18": ("CLIENT-18/client/lost-by-an-open-mark", "did not tell of the loss"),
+    "PICKLE-3": ("PICKLE-3/client/call-in-a-pickle", "did not tell of the loss"),
     # It knows nothing of its state.
     "CLIENT-10": ("CLIENT-10/client/send-next-door", "before JOIN"),
     "CLIENT-11": ("CLIENT-11/client/leave-twice", "after LEAVE"),
@@ -61,8 +65,12 @@ CLIENT = {
     "CLIENT-13": ("CLIENT-13/client/name-separators", "told of OnlineUsers"),
     # There is no bound.
     "LIMIT-20": ("LIMIT-20/client/more-than-16-mib", "did not tell of the loss"),
+    # It leaves the end to the server.
+    "CLIENT-20": ("CLIENT-20/client/no-end-after-goodbye", "the end of the client's stream was waited for"),
     # Python 2.7's pickle.
     "PICKLE-6": ("PICKLE-6/client/form-protocol-4", "did not tell of OnlineUsers"),
+    "PICKLE-11": ("PICKLE-11/client/reply-with-tuples-3", "did not tell of Conversations"),
+    "PICKLE-15": ("PICKLE-15/client/reply-with-integers-3", "did not tell of Conversations"),
 }
 """Each clause that the client violates: a check that shows it, and what of its complaint tells the cause."""
 
@@ -108,7 +116,6 @@ KEPT_BY_CLIENT = {
     "JOIN-1": "JOIN-1/client/join-uninvited",
     "LEAVE-1": "LEAVE-1/client/decline",
     "REGISTER-1": "REGISTER-1/client/no-status",
-    "SEND-1": "SEND-1/client/text-like-an-id",
     "STATUS-1": "STATUS-1/client/new-status",
 }
 """Each clause that it keeps, and a check that it passes."""
