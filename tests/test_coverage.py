@@ -1,6 +1,7 @@
 """Tests of the traceability from clauses to checks and vectors, and of the table about it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,14 @@ def test_broken_servers_violate_what_is_checked() -> None:
 def test_documents_are_fresh(name: str) -> None:
     """The documentation is what `python -m improto_conformance.coverage docs` writes now."""
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == FILES[name]()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/reports.md", "docs/traffic.md", "docs/validate.md"])
+def test_pages_name_checks(page: str) -> None:
+    """A page for users names no check, and no transcript of one, that does not exist."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = {f"{clause}/{name}" for clause, name in re.findall(r"\b([A-Z]+-[0-9]+)[/_]([a-z][a-z_-]+)", text)}
+    assert named <= {check.name for check in (*CHECKS, *CLIENT_CHECKS)}
 
 
 def test_data() -> None:

@@ -73,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Pass on until SIGTERM or SIGINT; 0 nobody was wrong, 1 somebody was, 3 no server or port, 4 no verdict."""
+    """Pass on until SIGTERM or SIGINT; 0 nobody was wrong, 1 somebody was, 3 the server cannot be started, or the port not be used, 4 no verdict."""
     if arguments.break_after is not None and arguments.break_after < 1:
         raise UsageError("--break-after must be 1 or more")
     codecs = [arguments.codec] if arguments.codec else []
