@@ -104,6 +104,13 @@ def test_quotation_mark_without_a_partner() -> None:
         assert main(["check", "pair", "--server", "tcp://localhost:1", "--client", "o'neill"]) == USAGE
 
 
+@pytest.mark.parametrize("role", ["--driver", "--cmd"])
+def test_no_program(role: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty command for a client is a wrong use of the command line, and the message says what to give."""
+    assert main(["check", "client", role, ""]) == USAGE
+    assert "give a program and its arguments" in capsys.readouterr().err
+
+
 def test_no_certificates(tmp_path: Path) -> None:
     """A file with certificates has to exist and to hold some."""
     (tmp_path / "empty.pem").touch()

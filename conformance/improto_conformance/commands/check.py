@@ -154,7 +154,8 @@ def examine_client(
 
     Gives the exit code.  After a batch in which a check did not pass, no other batch runs.
     """
-    words = words_of(arguments.driver or arguments.cmd)
+    target = arguments.cmd if arguments.driver is None else arguments.driver
+    words = words_of(target)
     if not words:
         raise UsageError(
             "give a program and its arguments as one quoted word, such as --driver './my_driver --fast'"
@@ -187,5 +188,4 @@ def examine_client(
         )
         all(examine(settings, make, checks, report) for checks in batches)
 
-    target = arguments.driver or arguments.cmd
     return checking.carry_out(arguments, checking.Subject("client", target, checks=every), work)
