@@ -122,3 +122,11 @@ def test_wrong_usage(one: str, two: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"\xff")
     assert main(["diff", str(tmp_path / one), str(tmp_path / two)]) == 2
+
+
+def test_one_is_missing(failing: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not there is named, whatever it was to be compared with."""
+    (tmp_path / "report").mkdir()
+    write([replace(failing, results=[])], tmp_path / "report", clauses())
+    assert main(["diff", str(tmp_path / "report"), str(tmp_path / "none")]) == 2
+    assert f"{tmp_path / 'none'}: No such file" in capsys.readouterr().err

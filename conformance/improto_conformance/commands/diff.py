@@ -39,13 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one line for each difference; 0 if there are none, otherwise 1."""
-    before, after = arguments.before, arguments.after
-    if before.is_dir() != after.is_dir():
-        raise UsageError("compare a report with a report, or a transcript with a transcript")
-    if before.is_dir():
-        lines = list(of_reports(reports.read(before), reports.read(after)))
-    else:
-        lines = list(of_transcripts(_transcript(before), _transcript(after)))
+    match _read(arguments.before), _read(arguments.after):
+        case list() as before, list() as after:
+            lines = list(of_reports(before, after))
+        case Transcript() as before, Transcript() as after:
+            lines = list(of_transcripts(before, after))
+        case _:
+            raise UsageError("compare a report with a report, or a transcript with a transcript")
     for line in lines:
         print(line)
     return 1 if lines else 0
@@ -100,7 +100,9 @@ def _traffic(seen: Transcript) -> Transcript:
     )
 
 
-def _transcript(path: Path) -> Transcript:
+def _read(path: Path) -> list[Run] | Transcript:
+    if path.is_dir():
+        return reports.read(path)
     try:
         with path.open(encoding="utf-8") as lines:
             return records.read(lines).transcript
