@@ -162,6 +162,17 @@ def test_wrong_file(text: str | None, tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.parametrize(
+    "text", ["known = 3", '[[known]]\ncheck = "x"', '[[known]]\ncheck="x"\nreason="y"\nwhen="now"']
+)
+def test_wrong_entry(text: str, tmp_path: Path) -> None:
+    """Of a file with other entries it is said what an entry has."""
+    path = tmp_path / "known.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"a check and a reason, and may have how and note"):
+        read(path)
+
+
 def check(*words: str) -> tuple[int, str]:
     """Check a server that sends no copies to the sender."""
     target = f"cmd:{sys.executable} -m improto_conformance.zoo.broken no-copy-for-the-sender {{port}}"

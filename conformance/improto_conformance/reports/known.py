@@ -108,7 +108,12 @@ def read(path: Path) -> list[Known]:
         return [_entry(table) for table in found.get("known", [])]
     except OSError as error:
         raise UsageError(f"--known-failing {path}: {error.strerror}; write it with --fix") from None
-    except (ValueError, TypeError) as error:
+    except TypeError:  # a table with other keys, or a value that is none
+        raise UsageError(
+            f"--known-failing {path}: each [[known]] has a check and a reason, and may have how and note; "
+            "correct it, or write it anew with --fix"
+        ) from None
+    except ValueError as error:
         raise UsageError(
             f"--known-failing {path}: {error}; correct it, or write it anew with --fix"
         ) from None
