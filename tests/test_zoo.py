@@ -87,7 +87,22 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     """A pattern that nobody matches is refused."""
     assert main(["zoo", "--only", "unicorn"]) == 2
-    assert "--only" in capsys.readouterr().err
+    assert "no beast has a name or clause like 'unicorn'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--jobs", "0"], "--jobs must be more than 0"),
+        (["--automatic", "--jobs", "0"], "--jobs must be more than 0"),
+        (["--module", "improto.*"], "--automatic"),
+        (["--report", "mutation.md"], "--automatic"),
+    ],
+)
+def test_usage(options: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Options that nothing can be done with are refused, before anything is tried."""
+    assert main(["zoo", *options]) == 2
+    assert text in capsys.readouterr().err
 
 
 def test_process_that_ends_at_once(

@@ -49,7 +49,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Try all beasts, or all mutants; 0 if the suite is right about each of them, otherwise 1."""
-    return _mutants(arguments) if arguments.automatic else _beasts(arguments)
+    if arguments.jobs < 1:
+        raise UsageError("--jobs must be more than 0")
+    if arguments.automatic:
+        return _mutants(arguments)
+    if arguments.module or arguments.report:
+        raise UsageError("--module and --report are for mutants; add --automatic")
+    return _beasts(arguments)
 
 
 def _beasts(arguments: argparse.Namespace) -> int:
@@ -60,8 +66,10 @@ def _beasts(arguments: argparse.Namespace) -> int:
         if arguments.only is None
         or any(fnmatchcase(each, pattern) for each in (name, beast.clause) for pattern in arguments.only)
     ]
-    if arguments.jobs < 1 or not chosen:
-        raise UsageError("--jobs must be more than 0, and --only the pattern of a beast's name or clause")
+    if not chosen:
+        raise UsageError(
+            f"no beast has a name or clause like {' or '.join(map(repr, arguments.only))}; docs/zoo.md names all"
+        )
     met: list[Met] = []
     for one in meet(chosen, arguments.jobs):
         met.append(one)
