@@ -139,4 +139,6 @@ async def main(service: Service, port: int) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} PORT")
     trio.run(main, Service(Hub(), load_all()), int(sys.argv[1]))

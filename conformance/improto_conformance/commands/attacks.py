@@ -45,7 +45,7 @@ class Setting:
             asked = subprocess.run([self.python, "-c", _IDENTITY], stdout=subprocess.PIPE, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise UsageError(
-                f"{self.python} is not a Python that can be started ({error}); name one in which improto is installed"
+                f"{self.python} is not a Python that can be started ({getattr(error, 'strerror', error)}); name one in which improto is installed"
             ) from None
         return ", ".join(filter(None, [asked.stdout.decode().strip(), self.without]))
 

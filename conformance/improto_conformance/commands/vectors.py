@@ -27,9 +27,11 @@ _SHOWN: Final = 20
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vectors`."""
     actions = parser.add_subparsers(title="what to do", required=True, metavar="ACTION", dest="action")
-    export = actions.add_parser("export", help="write the vectors, their schema and the page about them")
+    about = "write the vectors, their schema and the page about them"
+    export = actions.add_parser("export", help=about, description=about)
     export.add_argument("folder", type=Path, metavar="DIR", help="the folder, which is made if there is none")
-    check = actions.add_parser("check", help="try the message and stream vectors on a program")
+    about = "try the message and stream vectors on a program"
+    check = actions.add_parser("check", help=about, description=about)
     check.add_argument(
         "--decoder", metavar="PROG", help="the decoder: a program with its arguments, as one quoted word"
     )

@@ -202,7 +202,7 @@ def _running(command: str) -> Generator[_Program, None, None]:
         )
     except (OSError, ValueError, IndexError) as error:
         raise NoProgram(
-            f"{command!r} cannot be started ({error}); give a program and its arguments"
+            f"{command!r} cannot be started ({getattr(error, 'strerror', error)}); give a program and its arguments"
         ) from None
     with process:
         try:
