@@ -59,16 +59,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _beasts(arguments: argparse.Namespace) -> int:
+    patterns: Sequence[str] = arguments.only or ["*"]
     chosen = [
         (kind, name)
         for kind in KINDS
         for name, beast in KINDS[kind].beasts.items()
-        if arguments.only is None
-        or any(fnmatchcase(each, pattern) for each in (name, beast.clause) for pattern in arguments.only)
+        if any(fnmatchcase(each, pattern) for each in (name, beast.clause) for pattern in patterns)
     ]
     if not chosen:
         raise UsageError(
-            f"no beast has a name or clause like {' or '.join(map(repr, arguments.only))}; docs/zoo.md names all"
+            f"no beast has a name or clause like {' or '.join(map(repr, patterns))}; docs/zoo.md names all"
         )
     met: list[Met] = []
     for one in meet(chosen, arguments.jobs):
