@@ -82,13 +82,16 @@ class MsgpackCodec(LengthCodec):
         if len(payload.translate(None, _FLAT)) != 1:
             payload = _walk(payload)
         try:
-            unpacked = _unpack(payload, strict_map_key=False, object_pairs_hook=_map, ext_hook=_Ext)
+            # Tuples, since all empty ones are the same object.
+            unpacked = _unpack(
+                payload, strict_map_key=False, use_list=False, object_pairs_hook=_map, ext_hook=_Ext
+            )
         except ValueError:  # MSGPACK-7, MSGPACK-8, MSGPACK-9
             _walk(payload, texts=True)  # raises, and tells where the fault is …
             unpacked = None  # … unless the payload is a timestamp and nothing else
-        if not isinstance(unpacked, list) or not unpacked:
+        if not isinstance(unpacked, tuple) or not unpacked:
             raise DecodeError(Code.MALFORMED, "the message is not an array with a command")  # MSGPACK-9
-        command, *fields = cast("list[object]", unpacked)
+        command, *fields = cast("tuple[object, ...]", unpacked)
         if not isinstance(command, str):
             raise DecodeError(Code.MALFORMED, "the command is not a str")  # MSGPACK-9
         return build_positional(command, fields, sender)  # MSGPACK-4, CODEC-4
@@ -111,6 +114,10 @@ class _Ext:
         pass
 
 
+_NOTHING: Final[dict[object, object]] = {}
+"""Every empty map, so that its one byte makes no object.  It is never changed: a message copies it."""
+
+
 class _UnusableMap:
     """Stands for a map that no field accepts.  So it is refused as invalid, but after all that is malformed."""
 
@@ -118,8 +125,10 @@ class _UnusableMap:
 def _map(pairs: Iterable[tuple[object, object]]) -> object:
     """Make a dict of the pairs of a map, or a stand-in if the map is not one from texts to texts or arrays."""
     entries = list(pairs)
-    # An empty bin would pass for an empty list, since both are sequences.
-    if not all(isinstance(key, str) and isinstance(value, str | list) for key, value in entries):
+    if not entries:
+        return _NOTHING
+    # An empty bin would pass for an empty array, since both are sequences.
+    if not all(isinstance(key, str) and isinstance(value, str | tuple) for key, value in entries):
         return _UnusableMap()  # MSGPACK-4, MSGPACK-5
     made = dict(entries)
     return made if len(made) == len(entries) else _UnusableMap()  # CODEC-10

@@ -56,8 +56,8 @@ BOUNDS: Final[Mapping[str, Bounds]] = {
 }
 """What each codec may cost; tests enforce it.
 
-An empty Python list takes some 70 bytes, and one byte of msgpack or pickle or three of JSON make one; so does an
-entry of a pickle's memo.
+An empty Python list takes some 70 bytes, and one byte of a pickle or three of JSON make one; so does an entry of a pickle's
+memo.  In msgpack, two bytes make an entry of a map, which is kept as a pair until all of the map is there.
 """
 
 _SPARE: Final = 2**21  # bytes of memory that the interpreter takes from time to time

@@ -236,6 +236,16 @@ def _many() -> Iterator[Attack]:
             times,
             Code.UNKNOWN_COMMAND,
         )
+    for kind, piece in (("arrays-under-arrays", b"\x90\x90"), ("maps-under-maps", b"\x80\x80")):
+        times = n // len(piece)
+        yield _large(
+            f"megabytes-of-map-of-{kind}",
+            f"2 MiB of {kind.replace('-', ' ')} in an unknown command",
+            b"\x92\xa5LATER\xdf" + times.to_bytes(4),
+            piece,
+            times,
+            Code.UNKNOWN_COMMAND,
+        )
     for kind, piece in (("arrays", b"\x90"), ("strs", b"\xa1a")):
         times = n // (1 + len(piece))
         yield _large(
