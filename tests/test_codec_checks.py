@@ -1,6 +1,7 @@
 """Tests of the checks of codecs: each finds a codec that is wrong in its own way, and none the codec that is right."""
 
 import json
+import re
 import unicodedata
 import unittest
 from collections.abc import Callable, Iterator
@@ -13,7 +14,16 @@ from hypothesis import Phase, settings
 import improto_conformance
 from improto.codec import Codec, LengthCodec, Reader, build
 from improto.errors import DecodeError, UsageError
-from improto.messages import AnyMessage, Code, Message, OnlineUsers, Role, SendMessage
+from improto.messages import (
+    COMMANDS,
+    AnyMessage,
+    Code,
+    Conversations,
+    Message,
+    OnlineUsers,
+    Role,
+    SendMessage,
+)
 from improto_codecs.json_codec import JsonCodec
 from improto_conformance import CodecChecks, NotConformant, check_codec
 from improto_conformance.codecs.checks import CODEC_CHECKS, nesting
@@ -231,6 +241,81 @@ class Textual(Right):
         return cast(bytes, JSON.encode(message).decode())
 
 
+class Narrow(Right):
+    """Has two bytes for a length, which is not enough for a roster."""
+
+    def frame(self, payload: bytes) -> bytes:
+        """Put the length ahead."""
+        return bytes(2) + len(payload).to_bytes(2) + payload
+
+
+class Loose(Right):
+    """Frames by means of something else than bytes."""
+
+    def frame(self, payload: bytes) -> bytes:
+        """Give what can be changed."""
+        return cast(bytes, bytearray(super().frame(payload)))
+
+
+class Closed(Right):
+    """Has no reader."""
+
+    def reader(self, sender: Role) -> Reader:
+        """Fail."""
+        raise NotImplementedError
+
+
+class Escaping(Right):
+    """Takes a length of 255 for the sign that a longer one follows."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON, and miss something."""
+        found = JSON.decode(payload, sender)
+        if isinstance(found, SendMessage) and len(found.text) == 255:
+            raise DecodeError(Code.MALFORMED, "the message is cut off")
+        return found
+
+
+class Few(Right):
+    """Counts users, or members, in one byte."""
+
+    def __init__(self, kind: type[AnyMessage]) -> None:
+        """Do so in these messages."""
+        self.kind = kind
+
+    def encode(self, message: AnyMessage) -> bytes:
+        """Write JSON, if the number fits."""
+        if isinstance(message, self.kind):
+            payload = JSON.encode(message)
+            bytes([payload.count(b'":"' if self.kind is OnlineUsers else b",")])
+        return JSON.encode(message)
+
+
+class Ignorant(Right):
+    """Finds invalid what it does not know."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON, and call what is of no command invalid."""
+        try:
+            return JSON.decode(payload, sender)
+        except DecodeError as error:
+            if error.code == Code.UNKNOWN_COMMAND and not any(name.encode() in payload for name in COMMANDS):
+                raise DecodeError(Code.INVALID, "there is no such command") from None
+            raise
+
+
+class Shouting(Right):
+    """Writes all commands in capital letters."""
+
+    def decode(self, payload: bytes, sender: Role) -> AnyMessage:
+        """Read JSON, whatever the letters of its type are."""
+        return JSON.decode(re.sub(rb'"[a-z_]+"', lambda found: _raised(found[0]), payload, count=2), sender)
+
+
+def _raised(word: bytes) -> bytes:
+    return word if word == b'"type"' else word.upper()
+
+
 class Silent(Right):
     """Reads nothing."""
 
@@ -288,6 +373,57 @@ class Uncounted(OwnReader):
     def behind(self) -> int:
         """Give no number that means anything."""
         return 0
+
+
+class Uncountable(OwnReader):
+    """Cannot count."""
+
+    @property
+    def behind(self) -> int:
+        """Fail."""
+        raise NotImplementedError
+
+
+class Startled(OwnReader):
+    """Lets out an exception of its own."""
+
+    def next(self, limit: int) -> AnyMessage | None:
+        """Fail at what is too long."""
+        try:
+            return self.inner.next(limit)
+        except DecodeError as error:
+            raise ValueError(error.explanation) from None
+
+
+class Trimming(OwnReader):
+    """Takes a carriage return at the end of a text for a part of the line end."""
+
+    def next(self, limit: int) -> AnyMessage | None:
+        """Leave it out."""
+        match self.inner.next(limit):
+            case SendMessage(conversation, text):
+                return SendMessage(conversation, text.removesuffix("\r"))
+            case found:
+                return found
+
+
+class Together(OwnReader):
+    """Has one memory for all connections."""
+
+    newest: Reader
+
+    def __init__(self, sender: Role) -> None:
+        """Begin with nothing, which is then what all have."""
+        super().__init__(sender)
+        Together.newest = self.inner
+
+    def feed(self, data: bytes) -> None:
+        """Keep it for the newest."""
+        self.newest.feed(data)
+
+    def next(self, limit: int) -> AnyMessage | None:
+        """Give what the newest has."""
+        return self.newest.next(limit)
 
 
 class Stuck(OwnReader):
@@ -386,14 +522,21 @@ def nested(levels: int) -> bytes:
 WRONG: list[tuple[str, Right]] = [
     ("each_command", Refusing()),
     *[("awkward_texts", Tidy(tidy)) for tidy in (str.strip, number, nfc, unix)],
+    ("awkward_texts", reading_by(Trimming)),
+    ("each_length", Escaping()),
+    ("each_length", Few(OnlineUsers)),
+    ("each_length", Few(Conversations)),
     ("round_trip", Cutting()),
     ("encoding_is_deterministic", Numbering()),
     ("wrong_direction", Forgiving()),
+    ("other_commands", Ignorant()),
+    ("other_commands", Shouting()),
     ("text_is_utf_8", Latin()),
     ("pieces_do_not_matter", reading_by(Forgetful)),
     ("byte_by_byte", reading_by(Forgetful)),
     ("where_messages_end", reading_by(Uncounted)),
     ("where_messages_end", reading_by(Stuck)),
+    ("readers_share_nothing", reading_by(Together)),
     ("incomplete_end", reading_by(Impatient)),
     ("random_stream", reading_by(Impatient)),
     ("trailing_data", Lavish()),
@@ -455,6 +598,11 @@ def test_what_looks_alike() -> None:
         (Failing(), "is legal, and raises ZeroDivisionError"),
         (Textual(), "is written as str; give bytes"),
         (Silent(), "is read as None; give a message, or raise DecodeError"),
+        (Narrow(), "bytes raises OverflowError.* when it is framed"),
+        (Loose(), "is framed as bytearray; give bytes"),
+        (Closed(), r"`reader` raises NotImplementedError\(\)"),
+        (reading_by(Uncountable), r"`behind` raises NotImplementedError\(\)"),
+        (reading_by(Startled), r"`next` raises ValueError\(.*\); raise DecodeError"),
     ],
 )
 def test_what_is_no_codec(codec: Right, words: str) -> None:

@@ -1,6 +1,7 @@
 """Calls of a codec that is checked: whatever it must never do becomes NotConformant."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Final, cast
 
 from improto.codec import Codec, Reader
@@ -17,6 +18,7 @@ __all__ = [
     "decoded",
     "encoded",
     "framed",
+    "framed_payload",
     "read_all",
     "refused",
     "require",
@@ -46,7 +48,20 @@ def encoded(codec: Codec, message: AnyMessage) -> bytes:
 
 def framed(codec: Codec, *trace: AnyMessage) -> bytes:
     """Give messages as the codec writes them to a stream."""
-    return b"".join(codec.frame(encoded(codec, message)) for message in trace)
+    return b"".join([framed_payload(codec, encoded(codec, message)) for message in trace])
+
+
+def framed_payload(codec: Codec, payload: bytes) -> bytes:
+    """Give a payload as the codec writes it to a stream."""
+    try:
+        written = cast(object, codec.frame(payload))
+    except Exception as error:
+        raise NotConformant(
+            f"a payload of {len(payload)} bytes raises {error!r} when it is framed"
+        ) from error
+    if not isinstance(written, bytes):
+        raise NotConformant(f"a payload is framed as {type(written).__name__}; give bytes")
+    return written
 
 
 def decoded(codec: Codec, payload: bytes, sender: Role) -> AnyMessage:
@@ -87,40 +102,55 @@ def attempt(codec: Codec, payload: bytes, sender: Role) -> Found:
 
 
 class Watched(Reader):
-    """A codec's reader, which is found out if it gives something again and again."""
+    """A codec's reader, which is found out if it gives something again and again, or raises what it must not."""
 
     def __init__(self, codec: Codec, sender: Role) -> None:
         """Watch a new reader of what `sender` writes."""
-        self._reader = codec.reader(sender)
+        with _without_exceptions("reader"):
+            self._reader = codec.reader(sender)
         self._left = 0  # bytes that nothing was given for
 
     def feed(self, data: bytes) -> None:
         """Store bytes, and count them."""
         self._left += len(data)
-        self._reader.feed(data)
+        with _without_exceptions("feed"):
+            self._reader.feed(data)
 
     def next(self, limit: int) -> AnyMessage | None:
         """Take the next message, as `Reader.next` does."""
         require(self._left >= 0, "a reader gives more than it was fed: have it drop what it gives or refuses")
         self._left -= 1
-        found = self._reader.next(limit)
+        try:
+            found = self._reader.next(limit)
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise NotConformant(f"`next` raises {error!r}; raise DecodeError") from error
         self._left += found is None
         return found
 
     @property
     def behind(self) -> int:
         """How many bytes are left, as `Reader.behind` tells."""
-        return self._reader.behind
+        with _without_exceptions("behind"):
+            return self._reader.behind
+
+
+@contextmanager
+def _without_exceptions(called: str) -> Generator[None, None, None]:
+    try:
+        yield
+    except Exception as error:
+        raise NotConformant(f"`{called}` raises {error!r}") from error
 
 
 def read_all(codec: Codec, sender: Role, pieces: Sequence[bytes], limit: int = _ROSTER) -> list[Found]:
     """Give all messages and errors of a stream that comes in pieces."""
     try:
         return read(Watched(codec, sender), pieces, limit)
-    except NotConformant:
+    except NotConformant as error:
+        error.add_note(f"The stream came in the pieces {pieces!r}")
         raise
-    except Exception as error:
-        raise NotConformant(f"a stream of {pieces!r} raises {error!r}; raise DecodeError") from error
 
 
 def shown(found: Found) -> str:

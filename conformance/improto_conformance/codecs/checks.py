@@ -36,6 +36,7 @@ from improto.messages import (
     Code,
     Conversations,
     Error,
+    Invite,
     OnlineUsers,
     Register,
     Role,
@@ -48,6 +49,7 @@ from improto_conformance.codecs.calls import (
     decoded,
     encoded,
     framed,
+    framed_payload,
     read_all,
     refused,
     require,
@@ -65,6 +67,8 @@ Nested = Callable[[int], bytes]
 
 _LIMITS: Final = Limits()
 _ROLES: Final = st.sampled_from(Role)
+_SIZES: Final = (*range(130), *range(240, 260), 511, 512, 513, 999, 1000, 1001, 1023, 1024, 1025, 65_536)
+"""Lengths and numbers around which formats write them in another way."""
 _LITTLE: Final = 1024 * 1024
 """Bytes of memory that a reader may take for what is not here yet, and for what was here."""
 
@@ -147,7 +151,27 @@ def awkward_texts(codec: Codec) -> None:
     """A text that looks like a number, a space, a line end, an escape or another character comes back unchanged (CODEC-2)."""
     for text in AWKWARD:
         for kind in COMMANDS.values():
-            _require_same(codec, filled(kind, partial(awkward, text), 1))
+            _require_carried(codec, filled(kind, partial(awkward, text), 1))
+
+
+def each_length(codec: Codec) -> None:
+    """A text of any length, and any number of users, members, conversations or names, comes back unchanged (CODEC-2)."""
+    for size in _SIZES:
+        users = [f"u{number}" for number in range(size)]
+        for message in (
+            SendMessage("7", "x" * min(size, _LIMITS.text)),
+            OnlineUsers(dict.fromkeys(users, "")),
+            Conversations({"7": tuple(users)}),
+            Conversations(dict.fromkeys(users, ())),
+            Invite(tuple(users[: _LIMITS.invited]) or ("b",)),
+        ):
+            try:
+                _require_carried(codec, message)
+            except NotConformant as error:
+                words = str(error)
+                if len(words) > 600:  # a large roster would fill the screen
+                    words = f"{words[:300]} … {words[-300:]}"
+                raise NotConformant(f"at the length or number {size}: {words}") from None
 
 
 def round_trip(codec: Codec) -> None:
@@ -161,6 +185,12 @@ def round_trip(codec: Codec) -> None:
 def _require_same(codec: Codec, message: AnyMessage) -> None:
     read = decoded(codec, encoded(codec, message), message.FROM)
     require(read == message, f"{shown(message)} was written, and {shown(read)} was read")
+
+
+def _require_carried(codec: Codec, message: AnyMessage) -> None:
+    """Require that a message comes back from a payload and from a stream."""
+    _require_same(codec, message)
+    _require_trace(codec, message.FROM, [framed(codec, message)], [message])
 
 
 def encoding_is_deterministic(codec: Codec) -> None:
@@ -183,6 +213,22 @@ def wrong_direction(codec: Codec) -> None:
             error.code == Code.UNKNOWN_COMMAND and not error.fatal,
             f"{shown(message)} of the wrong end is {shown(error)}",
         )
+
+
+def other_commands(codec: Codec) -> None:
+    """A command of another name is unknown, and a name in small letters is malformed (CODEC-4)."""
+    for kind in COMMANDS.values():
+        payload, name = encoded(codec, smallest(kind)), kind.COMMAND.encode()
+        if payload.count(name) != 1:
+            continue  # the bytes do not show the name as it is
+        # A format that can tell that its bytes were changed finds each of them malformed.
+        for other, codes in (
+            (b"X" * len(name), (Code.UNKNOWN_COMMAND, Code.MALFORMED)),
+            (name.lower(), (Code.MALFORMED,)),
+        ):
+            changed = payload.replace(name, other)
+            error = refused(codec, changed, kind.FROM)
+            require(error.code in codes, f"{changed!r} is {shown(error)}, and has to be {codes[0]}")
 
 
 def text_is_utf_8(codec: Codec) -> None:
@@ -238,6 +284,23 @@ def where_messages_end(codec: Codec) -> None:
         behind = [reader.behind for _ in drain(reader, _LIMITS.roster)]
         due = [sum(map(len, frames[at:])) for at in range(1, len(frames) + 1)]
         require(behind == due, f"`behind` is {behind} and not {due}")
+
+
+def readers_share_nothing(codec: Codec) -> None:
+    """What one reader was fed does not show in another one, since one codec serves all connections at once."""
+    message, other = SendMessage("7", "x"), Register("b", "")
+    frame = framed(codec, message)
+    first, second = Watched(codec, Role.CLIENT), Watched(codec, Role.CLIENT)
+    first.feed(frame[:-1])
+    second.feed(framed(codec, other))
+    found = [list(drain(reader, _LIMITS.request)) for reader in (first, second)]
+    first.feed(frame[-1:])
+    found.append(list(drain(first, _LIMITS.request)))
+    require(
+        found == [[], [other], [message]],
+        f"of two readers at once, the first gave {all_shown(found[0])} for the beginning of {shown(message)} and "
+        f"{all_shown(found[2])} for its end; the second gave {all_shown(found[1])} for {shown(other)}",
+    )
 
 
 def incomplete_end(codec: Codec) -> None:
@@ -337,7 +400,7 @@ def mutated_payload(codec: Codec) -> None:
         if not isinstance(found, DecodeError):
             _require_same(codec, found)
             return
-        frame = codec.frame(payload)
+        frame = framed_payload(codec, payload)
         following = smallest(type(message))
         last = read_all(codec, message.FROM, [frame, framed(codec, following)])[-1:]
         # A payload that ends by itself, unframed, may reach into what follows once it is damaged.
@@ -489,13 +552,16 @@ def nesting(codec: Codec, nested: Nested) -> None:
 CODEC_CHECKS: Final[Sequence[Callable[[Codec], None]]] = (
     each_command,
     awkward_texts,
+    each_length,
     round_trip,
     encoding_is_deterministic,
     wrong_direction,
+    other_commands,
     text_is_utf_8,
     pieces_do_not_matter,
     byte_by_byte,
     where_messages_end,
+    readers_share_nothing,
     incomplete_end,
     random_stream,
     trailing_data,

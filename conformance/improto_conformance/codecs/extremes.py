@@ -13,7 +13,7 @@ __all__ = ["AWKWARD", "awkward", "filled", "least", "smallest", "worst_texts"]
 _LIMITS: Final = Limits()
 
 AWKWARD: Final = (
-    " x ", "\t", "x\r\ny\rz\n", "\0", "x\x1a", "\x7f", "\x85", "\u2028", "\ufeffx", "\uffff", "\U0010ffff",
+    " x ", "\t", "x\r\ny\rz\n", "x\r", "\0", "x\x1a", "\x7f", "\x85", "\u2028", "\ufeffx", "\uffff", "\U0010ffff",
     "0", "007", "+1", "-0", "1.0", "1e3", "1_000", "0x10", "null", "None", "true", "NaN", "2026-01-02", "x" * 64,
     "\xe9", "e\u0301", "\u212a", "\ufb01", "\u0130", "\xdf", "\U0001f600", "\u200bx", "\xa0x",
     '"', "'", "`", "\\", "\\n", "\\u0041", "\\xe9", "%41", "&amp;", "<!--", "\x1b[0m", "#x", "x,y", "x:y", "x=y", "x y",
