@@ -96,12 +96,15 @@ def _read_fields(line: str, at: int) -> list[str]:
 
 def _read_map(command: str, line: str, at: int, sender: Role) -> AnyMessage:
     read = _read_roster if command == OnlineUsers.COMMAND else _read_lists
+    entries: list[tuple[str, object]] | None
     try:
         entries = read(line, at)
     except DecodeError:
+        entries = None  # with the exception, all that was read is let go of
+    if entries is None:
         _read_fields(line, at)  # ASCII-11: malformed if it is not even fields
         find(command, sender)
-        raise DecodeError(Code.INVALID, f"{command} takes entries key=value") from None  # ASCII-10
+        raise DecodeError(Code.INVALID, f"{command} takes entries key=value")  # ASCII-10
     find(command, sender)
     made = dict(entries)
     if len(made) < len(entries):

@@ -227,8 +227,11 @@ class Machine:
 
 
 def _unguessable(key: int) -> int | str:
-    """Give a memo number as a key: a large one as text, since integers can be chosen so that their hashes collide."""
-    return key if key <= 0xFFFF else str(key)
+    """Give a memo number as a key: a large one as text, since integers can be chosen so that their hashes collide.
+
+    Small ones cannot, since a dict soon looks at all of their bits; and those that MEMOIZE counts take half the memory.
+    """
+    return key if key <= 0xFFFFFF else str(key)
 
 
 def _children(value: PickleValue) -> Sequence[PickleValue]:

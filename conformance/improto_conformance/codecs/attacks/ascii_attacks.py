@@ -202,6 +202,15 @@ def _many() -> Iterator[Attack]:
     )
     yield Attack(
         "ascii",
+        "million-lists-and-a-quote",
+        "a million empty lists, and a quote that opens nothing",
+        lambda: chain([b"CONVERSATIONS"], repeated(b" a=", 2**20), [b' "\n']),
+        Code.MALFORMED,
+        sender=Role.SERVER,
+        limit=_ROSTER,
+    )
+    yield Attack(
+        "ascii",
         "hundred-thousand-keys",
         "100,000 keys",
         lambda: chain([b"CONVERSATIONS"], in_chunks(b" %d=" % n for n in range(_MANY)), [b"\n"]),

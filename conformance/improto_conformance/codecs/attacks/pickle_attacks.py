@@ -254,6 +254,15 @@ def _memo() -> Iterator[Attack]:
     yield _large(
         "memoized", "a value memoised a million times", b"L N", b"\x94", 2**20, b".", Code.UNKNOWN_COMMAND
     )
+    yield _large(
+        "memoized-until-the-memo-grows",
+        "a value memoised 1.4 million times, when Python has just enlarged the memo",
+        b"L N",
+        b"\x94",
+        2**22 // 3 + 2**14,
+        b".",
+        Code.UNKNOWN_COMMAND,
+    )
     title = "a value memoised 16 million times"
     yield _large("memoized-too-often", title, b"L N", b"\x94", 2**24 - 20, b".", Code.TOO_LARGE)
     yield _sent(
