@@ -61,6 +61,17 @@ def test_bytes_are_the_stream(results: list[Result]) -> None:
 
 
 HEAD = next(write(Record(Transcript())))
+CLOSED = json.dumps({"time": 1.0, "connection": "ann", "event": "closed"})
+
+
+def changed(line: str, **members: object) -> str:
+    """Give a line with other members."""
+    return json.dumps({**json.loads(line), **members})
+
+
+def without(line: str, name: str) -> str:
+    """Give a line without a member."""
+    return json.dumps({key: value for key, value in json.loads(line).items() if key != name})
 
 
 @pytest.mark.parametrize(
@@ -73,9 +84,26 @@ HEAD = next(write(Record(Transcript())))
         ([json.dumps({"transcript": 1}), "{}"], "line 1"),
         ([HEAD, '{"event": "sung"}'], "line 2"),
         ([HEAD, "[" * 100_000], "line 2"),
+        *(
+            ([changed(HEAD, **{name: 5})], "line 1")
+            for name in ("suffix", "check", "codecs", "codec", "about")
+        ),
+        ([changed(HEAD, codecs={"ann": ["json"]})], "line 1"),
+        *(([without(HEAD, name)], "line 1") for name in ("check", "codec", "cut", "private", "about")),
+        ([HEAD, changed(CLOSED, time=10**400)], "line 2"),
+        ([HEAD, changed(CLOSED, connection=["ann"])], "line 2"),
+        ([HEAD, changed(CLOSED, text=5)], "line 2"),
+        ([HEAD, changed(CLOSED, event="sent")], "line 2"),
     ],
 )
 def test_no_record(lines: list[str], place: str) -> None:
     """What is no transcript is refused with the place."""
     with pytest.raises(NoRecord, match=place):
         read(lines)
+
+
+def test_error_is_short() -> None:
+    """What is wrong with a line is told in a line, however long what it holds is."""
+    with pytest.raises(NoRecord) as caught:
+        read([changed(HEAD, suffix=["x"] * 100_000)])
+    assert len(str(caught.value)) < 500

@@ -17,6 +17,7 @@ from typing import Any, Final
 from improto.codec import load
 from improto.errors import DecodeError, ImprotoError, UsageError
 from improto.messages import AnyMessage, Role
+from improto_conformance.transcripts.complaints import cut
 from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
 __all__ = ["NoRecord", "Record", "from_file", "read", "to_file", "write"]
@@ -26,6 +27,9 @@ VERSION: Final = 1
 _ASIDE: Final = (Event.MARK, Event.ASKED, Event.TOLD)
 """The kinds of entries that are not on a connection."""
 _TO_CLIENT: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
+_SENDERS: Final = {Event.SENT: Role.CLIENT, Event.RECEIVED: Role.SERVER}
+"""Who has sent the message of an entry, for the kinds of entries that have one."""
+_WIDTH: Final = 300
 
 
 class NoRecord(ImprotoError):
@@ -82,19 +86,36 @@ def read(lines: Iterable[str]) -> Record:
                 "use the version of improto that has written it"
             )
         seen = Transcript(
-            head["suffix"],
-            codecs=dict(head["codecs"]),
+            _text(head["suffix"]),
+            codecs={party: _text(codec) for party, codec in head["codecs"].items()},
             messages=bool(head.get("messages")),
             lossless=head["clause"] == "CONN-22",
         )
+        record = Record(
+            seen,
+            _text(head["check"]),
+            _text(head["clause"]),
+            _text(head["codec"]),
+            _text(head["cut"]),
+            bool(head["private"]),
+            {key: str(value) for key, value in head["about"].items()},
+        )
         for number, line in found:  # noqa: B007  (for the message below)
             seen.entries.append(_entry(json.loads(line)))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, DecodeError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        DecodeError,
+    ) as error:
         raise NoRecord(
-            f"line {number} is not a line of a transcript ({error!r}); write one with --report DIR"
+            f"line {number} is not a line of a transcript ({cut(repr(error), _WIDTH)}); "
+            "write one with --report DIR"
         ) from None
-    about = {str(key): str(value) for key, value in head["about"].items()}
-    return Record(seen, head["check"], head["clause"], head["codec"], head["cut"], head["private"], about)
+    return record
 
 
 def from_file(path: Path) -> Record:
@@ -141,12 +162,19 @@ def _line(entry: Entry) -> dict[str, Any]:
 
 def _entry(line: Mapping[str, Any]) -> Entry:
     event, data = Event[line["event"].upper()], bytes.fromhex(line.get("bytes", ""))
-    item: AnyMessage | bytes | str = line.get("text", "")
+    item: AnyMessage | bytes | str
     if event is Event.RAW:
         item = data
-    elif "message" in line:
-        sender = Role.SERVER if event in _TO_CLIENT else Role.CLIENT
-        item = load("json").decode(json.dumps(line["message"]).encode(), sender)
-    return Entry(
-        line.get("connection", ""), event, item, float(line["time"]), data, line.get("deliberate") is True
-    )
+    elif event in _SENDERS:
+        item = load("json").decode(json.dumps(line["message"]).encode(), _SENDERS[event])
+    else:
+        item = _text(line.get("text", ""))
+    party = "" if event is Event.MARK else _text(line["connection"])
+    return Entry(party, event, item, float(line["time"]), data, line.get("deliberate") is True)
+
+
+def _text(value: object) -> str:
+    """Give a value if it is a text; TypeError if it is anything else."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
