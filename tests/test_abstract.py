@@ -91,3 +91,11 @@ def test_how_much_has_been_read() -> None:
         )
     )
     assert abstract(early) == abstract(late) != abstract(too_late)
+
+
+def test_what_users_do() -> None:
+    """What a client's user asks for, and is told, does not pass on the connection."""
+    plain = story(".7", "42")
+    driven = story(".7", "42")
+    driven.entries[1:1] = [Entry("ann", Event.ASKED, '{"do": "goodbye"}'), Entry("cy", Event.TOLD, "{}")]
+    assert abstract(driven) == abstract(plain)

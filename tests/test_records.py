@@ -90,6 +90,7 @@ def without(line: str, name: str) -> str:
         ),
         ([changed(HEAD, codecs={"ann": ["json"]})], "line 1"),
         *(([without(HEAD, name)], "line 1") for name in ("check", "codec", "cut", "private", "about")),
+        ([changed(HEAD, suffix="\ud800")], "line 1"),
         ([HEAD, changed(CLOSED, time=10**400)], "line 2"),
         ([HEAD, changed(CLOSED, connection=["ann"])], "line 2"),
         ([HEAD, changed(CLOSED, text=5)], "line 2"),

@@ -225,6 +225,25 @@ def test_command_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "c.jsonl: No such file" in capsys.readouterr().err
 
 
+def test_unknown_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A transcript with a cut that is none is refused, and cannot control the terminal."""
+    to_file(
+        replace(recorded(results(in_process(make), "json", "SEND-3")[0]), cut="fifths"), tmp_path / "a.jsonl"
+    )
+    assert main(["replay", str(tmp_path / "a.jsonl"), "inproc:test_replay:make"]) == 2
+    assert "no cut 'fifths'; there are whole, bytes" in capsys.readouterr().err
+
+
+def test_party_with_a_strange_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a transcript of somebody else holds is escaped in errors, too."""
+    bytes_only = Transcript("", [Entry("\x1b[2J", Event.RAW, b"x", data=b"x")], {"\x1b[2J": "json"})
+    to_file(Record(bytes_only), tmp_path / "a.jsonl")
+    assert main(["replay", str(tmp_path / "a.jsonl"), "--codec", "ascii", "inproc:test_replay:make"]) == 2
+    printed = capsys.readouterr().err
+    assert "\\x1b[2J sent bytes" in printed
+    assert "\x1b" not in printed
+
+
 def stripping() -> Service:
     """Make a server without a copy for the sender, from outside."""
     made: Service = BROKEN["no-copy-for-the-sender"].copy().service(settle=0.02)

@@ -109,6 +109,18 @@ def holding(text: str) -> Callable[[Path], None]:
     return spoil
 
 
+def with_member(name: str, value: object, *, of_result: bool = False) -> Callable[[Path], None]:
+    """Give what changes a member of the run in a report, or of its first result."""
+
+    def spoil(path: Path) -> None:
+        report = json.loads(path.read_text())
+        [run] = report["runs"]
+        (run["results"][0] if of_result else run)[name] = value
+        path.write_text(json.dumps(report))
+
+    return spoil
+
+
 @pytest.mark.parametrize(
     ("which", "spoil"),
     [
@@ -116,6 +128,12 @@ def holding(text: str) -> Callable[[Path], None]:
         ("report.json", holding("[]")),
         ("report.json", holding('{"report": 2}')),
         ("report.json", holding('{"report": 1, "runs": [{}]}')),
+        ("report.json", holding('{"report": 1, "runs": []}')),
+        *(("report.json", with_member(name, 5)) for name in ("role", "target", "profile", "name", "date")),
+        ("report.json", with_member("command", [5])),
+        ("report.json", with_member("clause", ["JOIN-3"], of_result=True)),
+        ("report.json", with_member("seconds", 10**400, of_result=True)),
+        ("report.json", with_member("complaints", [{"text": 5}], of_result=True)),
         ("*/*.jsonl", gone),
         ("*/*.jsonl", holding("{}")),
     ],
@@ -215,6 +233,16 @@ def test_merge_as_the_worst(verdicts: list[Verdict], code: int, failing: Run, tm
         for number, verdict in enumerate(verdicts)
     ]
     assert main(["merge", *folders, "--report", str(tmp_path / "all")]) == code
+
+
+def test_merge_of_a_strange_report(failing: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The report of somebody else controls neither the terminal nor the XML, whatever names it gives to clauses."""
+    folder = written(failing, tmp_path / "one")
+    for name, value in (("clause", "\x1b[2J"), ("verdict", "failed"), ("complaints", [{"text": "x"}])):
+        with_member(name, value, of_result=True)(folder / "report.json")
+    main(["merge", str(folder), "--report", str(tmp_path / "all")])
+    assert "\x1b" not in capsys.readouterr().out
+    ElementTree.parse(tmp_path / "all" / "junit.xml")
 
 
 def test_merge_into_itself(failing: Run, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from importlib.metadata import entry_points, version
 from io import TextIOWrapper
 from typing import Final, Protocol, cast
 
+from improto.cli.text import escaped
 from improto.errors import ImprotoError
 
 __all__ = ["ENTRY_POINTS", "INTERRUPTED", "UNREAD", "USAGE", "main"]
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except ImprotoError as error:
-        print(f"improto: {error}", file=sys.stderr)
+        print(f"improto: {escaped(str(error))}", file=sys.stderr)  # it may quote a file of somebody else
         return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED

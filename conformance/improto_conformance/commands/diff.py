@@ -21,7 +21,7 @@ from improto_conformance.transcripts import records
 from improto_conformance.transcripts.abstract import abstract
 from improto_conformance.transcripts.complaints import cut
 from improto_conformance.transcripts.records import NoRecord
-from improto_conformance.transcripts.transcript import Event, Transcript
+from improto_conformance.transcripts.transcript import Transcript
 
 __all__ = ["HELP", "configure", "of_reports", "of_transcripts", "run"]
 
@@ -69,7 +69,7 @@ def of_reports(before: list[Run], after: list[Run]) -> Iterator[str]:
 
 def of_transcripts(before: Transcript, after: Transcript) -> Iterator[str]:
     """Give the first difference of each party."""
-    old, new = abstract(_traffic(before)), abstract(_traffic(after))
+    old, new = abstract(before), abstract(after)
     for party in dict.fromkeys([*old, *new]):
         pairs = enumerate(zip_longest(old.get(party, []), new.get(party, []), fillvalue="nothing more"), 1)
         first = next(((place, pair) for place, pair in pairs if pair[0] != pair[1]), None)
@@ -91,13 +91,6 @@ def _results(runs: list[Run]) -> dict[tuple[str, str], Result]:
 
 def _reasons(result: Result) -> set[str]:
     return {reason(complaint, result.transcript) for complaint in result.complaints}
-
-
-def _traffic(seen: Transcript) -> Transcript:
-    """Give what passed on connections, without what a client's user did and saw."""
-    return replace(
-        seen, entries=[entry for entry in seen.entries if entry.event not in (Event.ASKED, Event.TOLD)]
-    )
 
 
 def _read(path: Path) -> list[Run] | Transcript:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from improto.cli.text import escaped
 from improto.errors import UsageError
 from improto_conformance import reports
 from improto_conformance.reports.run import Run
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     for each in runs:
         for result in each.results:
             reports.keep(each, result, arguments.report)
-        print(f"{each.name}: {reports.outcome(each)[1]}")
+        print(escaped(f"{each.name}: {reports.outcome(each)[1]}"))
     reports.write(runs, arguments.report, clauses())
     return reports.worst(reports.outcome(each)[0] for each in runs)
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import Final, NamedTuple, Protocol
 
 from improto.codec import Codec, LengthCodec, LineCodec
-from improto.errors import ImprotoError
+from improto.errors import ImprotoError, UsageError
 
 __all__ = [
     "CUTS",
@@ -250,6 +250,8 @@ def cutting(connect: Connect, cut: str, seed: str) -> Connect:
 
     `seed` decides where, if the way is random: the same seed always gives the same places.
     """
+    if cut not in CUTS:  # which a transcript may say
+        raise UsageError(f"there is no cut {cut!a}; there are {', '.join(CUTS)}")
     way = CUTS[cut]
     if way is None:
         return connect

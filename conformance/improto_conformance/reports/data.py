@@ -13,8 +13,8 @@ from improto.errors import UsageError
 from improto_conformance.reports.run import Run, outcome
 from improto_conformance.results import Aim, Result, Verdict
 from improto_conformance.transcripts import records
-from improto_conformance.transcripts.complaints import Difference
-from improto_conformance.transcripts.records import NoRecord
+from improto_conformance.transcripts.complaints import Difference, cut
+from improto_conformance.transcripts.records import NoRecord, typed
 from improto_conformance.transcripts.transcript import Transcript
 
 __all__ = ["NAME", "VERSION", "data", "read"]
@@ -38,15 +38,18 @@ def read(folder: Path) -> list[Run]:
                 f"{path} is of version {found['report']!r}, and {VERSION} is read here; "
                 "use the version of improto that has written it"
             )
-        return [_read_run(run, folder) for run in found["runs"]]
+        runs = [_read_run(run, folder) for run in found["runs"]]
+        if not runs:
+            raise ValueError("there are no runs in it")
+        return runs
     except OSError as error:
         what = error.filename or path
         raise UsageError(f"{what}: {error.strerror}; name a folder that --report has written") from None
     except NoRecord as error:
         raise UsageError(f"{folder / 'transcripts'}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(
-            f"{path} is not a report ({error!r}); name a folder that --report has written"
+            f"{path} is not a report ({cut(repr(error))}); name a folder that --report has written"
         ) from None
 
 
@@ -94,27 +97,27 @@ def _read_run(found: Mapping[str, Any], folder: Path) -> Run:
     results: list[Result] = []
     run = Run(
         results,
-        found["role"],
-        found["target"],
-        tuple(found["command"]),
-        found["profile"],
-        found["options"],
-        tuple(found["stale"]),
-        found["interrupted"],
-        found["name"],
-        found["date"],
-        found["suite"],
+        typed(found["role"], str),
+        typed(found["target"], str),
+        tuple(typed(word, str) for word in found["command"]),
+        typed(found["profile"], dict),
+        typed(found["options"], dict),
+        tuple(typed(line, str) for line in found["stale"]),
+        typed(found["interrupted"], bool),
+        typed(found["name"], str),
+        typed(found["date"], str),
+        typed(found["suite"], str),
     )
     for entry in found["results"]:
         bare = Result(
-            Aim(entry["check"], entry["clause"], entry["title"]),
-            entry["codec"],
-            entry["cut"],
+            Aim(typed(entry["check"], str), typed(entry["clause"], str), typed(entry["title"], str)),
+            typed(entry["codec"], str),
+            typed(entry["cut"], str),
             Verdict(entry["verdict"]),
             tuple(_read_complaint(complaint) for complaint in entry["complaints"]),
             Transcript(),
-            entry["seconds"],
-            entry["expired"],
+            float(entry["seconds"]),
+            float(entry["expired"]),
         )
         # The path is made here and not taken from the file, which may come from anywhere.
         with (folder / run.transcript(bare)).open(encoding="utf-8") as lines:
@@ -124,7 +127,7 @@ def _read_run(found: Mapping[str, Any], folder: Path) -> Run:
 
 def _read_complaint(found: Mapping[str, str]) -> str:
     if "expected" not in found:
-        return found["text"]
-    made = Difference(found["text"])
-    made.expected, made.actual = found["expected"], found["actual"]
+        return typed(found["text"], str)
+    made = Difference(typed(found["text"], str))
+    made.expected, made.actual = typed(found["expected"], str), typed(found["actual"], str)
     return made

@@ -54,6 +54,6 @@ def _case(suite: ElementTree.Element, name: str, result: Result, clauses: Mappin
     if result.verdict in _ELEMENTS:
         first = escaped(cut(next(iter(result.complaints), result.verdict.value)))
         element = ElementTree.SubElement(
-            case, _ELEMENTS[result.verdict], message=first, type=result.check.clause
+            case, _ELEMENTS[result.verdict], message=first, type=escaped(result.check.clause)
         )
         element.text = "\n".join(failure(result, clauses))

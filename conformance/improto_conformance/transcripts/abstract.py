@@ -25,13 +25,15 @@ _DONE: Final = {
 
 _COMES: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
 """The events that come from the server."""
+_ASIDE: Final = (Event.ASKED, Event.TOLD)
+"""The events between a client and its user, of which nothing passes on the connection."""
 
 
 def abstract(seen: Transcript) -> dict[str, list[str]]:
     """Give for each party a line for each thing that it did or that happened to it, in order."""
     parties: dict[str, list[Entry]] = {}
     for entry in seen.entries:
-        if entry.party:
+        if entry.party and entry.event not in _ASIDE:
             parties.setdefault(entry.party, []).append(entry)
     names = {seen.name(party): f"user {place}" for place, party in enumerate(parties, 1)}
     ids = {id: f"conversation {place}" for place, id in enumerate(seen.conversations, 1)}

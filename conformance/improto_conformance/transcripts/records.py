@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from improto.codec import load
 from improto.errors import DecodeError, ImprotoError, UsageError
@@ -20,7 +20,7 @@ from improto.messages import AnyMessage, Role
 from improto_conformance.transcripts.complaints import cut
 from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
-__all__ = ["NoRecord", "Record", "from_file", "read", "to_file", "write"]
+__all__ = ["NoRecord", "Record", "from_file", "read", "to_file", "typed", "write"]
 
 VERSION: Final = 1
 
@@ -30,6 +30,8 @@ _TO_CLIENT: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
 _SENDERS: Final = {Event.SENT: Role.CLIENT, Event.RECEIVED: Role.SERVER}
 """Who has sent the message of an entry, for the kinds of entries that have one."""
 _WIDTH: Final = 300
+
+_Kind = TypeVar("_Kind")
 
 
 class NoRecord(ImprotoError):
@@ -85,18 +87,20 @@ def read(lines: Iterable[str]) -> Record:
                 f"it is of version {head['transcript']!r}, and {VERSION} is read here; "
                 "use the version of improto that has written it"
             )
+        suffix = typed(head["suffix"], str)
+        suffix.encode()  # it is looked for in bytes
         seen = Transcript(
-            _text(head["suffix"]),
-            codecs={party: _text(codec) for party, codec in head["codecs"].items()},
+            suffix,
+            codecs={party: typed(codec, str) for party, codec in head["codecs"].items()},
             messages=bool(head.get("messages")),
             lossless=head["clause"] == "CONN-22",
         )
         record = Record(
             seen,
-            _text(head["check"]),
-            _text(head["clause"]),
-            _text(head["codec"]),
-            _text(head["cut"]),
+            typed(head["check"], str),
+            typed(head["clause"], str),
+            typed(head["codec"], str),
+            typed(head["cut"], str),
             bool(head["private"]),
             {key: str(value) for key, value in head["about"].items()},
         )
@@ -116,6 +120,13 @@ def read(lines: Iterable[str]) -> Record:
             "write one with --report DIR"
         ) from None
     return record
+
+
+def typed(value: object, kind: type[_Kind]) -> _Kind:
+    """Give a value that comes from a file of JSON if it is of this kind; TypeError if it is of another one."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
 
 
 def from_file(path: Path) -> Record:
@@ -168,13 +179,6 @@ def _entry(line: Mapping[str, Any]) -> Entry:
     elif event in _SENDERS:
         item = load("json").decode(json.dumps(line["message"]).encode(), _SENDERS[event])
     else:
-        item = _text(line.get("text", ""))
-    party = "" if event is Event.MARK else _text(line["connection"])
+        item = typed(line.get("text", ""), str)
+    party = "" if event is Event.MARK else typed(line["connection"], str)
     return Entry(party, event, item, float(line["time"]), data, line.get("deliberate") is True)
-
-
-def _text(value: object) -> str:
-    """Give a value if it is a text; TypeError if it is anything else."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
