@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from improto.cli import USAGE, main
-from improto_conformance.vectors import vectors
+from improto_conformance.vectors import programs, vectors
 from programs import IMPROTO
 
 NODE = f"node {shlex.quote(str(Path(__file__).with_name('peers') / 'vectors_decoder.mjs'))}"
@@ -114,6 +114,49 @@ def test_programs_that_cannot_be_asked(capsys: pytest.CaptureFixture[str], comma
     assert main(["vectors", "check", "--decoder", command, "--only", "json/join"]) in (3, USAGE)
     captured = capsys.readouterr()
     assert len((captured.out + captured.err).splitlines()) == 1
+
+
+def written(tmp_path: Path, text: str) -> str:
+    """Give the command of a program with this text."""
+    path = tmp_path / "program.py"
+    path.write_text(text)
+    return shlex.join([sys.executable, str(path)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "input(); print('[' * 100_000, flush=True)",
+        "input()\nwhile True: print('x' * 1_000_000, end='')",
+        "input(); import subprocess; subprocess.run(['sleep', '600'])",
+    ],
+    ids=["deep", "endless", "silent with a child"],
+)
+def test_hostile_programs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """A program whose answer is too deep, never ends, or never comes gives one line and code 3."""
+    monkeypatch.setattr(programs, "_PATIENCE", 5.0)
+    monkeypatch.setattr(programs, "_LINE", 2_000_000)
+    assert main(["vectors", "check", "--decoder", written(tmp_path, text), "--only", "json/join"]) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_program_that_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program that writes on and on after its last answer is not listened to."""
+    text = """input()\nwhile True: print('{"unsupported": true}')"""
+    assert main(["vectors", "check", "--decoder", written(tmp_path, text), "--only", "json/join"]) == 4
+    assert "1 unsupported" in capsys.readouterr().out
+
+
+def test_answer_with_escape_sequences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a program answers does not control the terminal."""
+    answer = program(tmp_path, {"error": "\x1b[2J\u202e"})
+    assert main(["vectors", "check", "--decoder", answer, "--only", "json/join"]) == 1
+    shown = capsys.readouterr().out
+    assert r"\x1b[2J\u202e" in shown
+    assert shown.isascii()
+    assert "\x1b" not in shown
 
 
 def test_no_program(capsys: pytest.CaptureFixture[str]) -> None:

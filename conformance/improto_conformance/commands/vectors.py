@@ -7,7 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from improto.cli.text import escaped
 from improto.errors import UsageError
+from improto_conformance.transcripts.complaints import cut
 from improto_conformance.vectors import Vector, vectors
 from improto_conformance.vectors.programs import NoProgram, Tally, check_decoder, check_encoder
 from improto_spec import clauses
@@ -22,6 +24,7 @@ _FAILURE: Final = 1
 _NO_PROGRAM: Final = 3
 _NOTHING_RAN: Final = 4
 _SHOWN: Final = 20
+_WIDTH: Final = 1000  # of a complaint, which quotes an answer
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +102,7 @@ def _report(role: str, tally: Tally) -> None:
     times = Counter((vector.id, complaint) for vector, complaint in tally.failed)
     for (id, complaint), vector in list(told.items())[:_SHOWN]:
         often = f" ({times[id, complaint]} times)" if times[id, complaint] > 1 else ""
-        print(f"FAILED {complaint}{often}")
+        print(f"FAILED {escaped(cut(complaint, _WIDTH))}{often}")
         print(f"  {vector.data['comment']}\n  {vector.clause}: {clauses()[vector.clause].text}")
     if len(told) > _SHOWN:
         print(f"… and {len(told) - _SHOWN} more")

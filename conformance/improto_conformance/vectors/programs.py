@@ -4,8 +4,10 @@
 """
 
 import json
+import os
 import pickletools
 import shlex
+import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +30,8 @@ Ask = Callable[[Tagged], Tagged]
 _LIMIT: Final = 16 * 1024 * 1024
 _PATIENCE: Final = 30.0
 """Seconds that an answer may take."""
+_LINE: Final = 16 * 1024 * 1024
+"""Characters that are read of an answer; the longest right one has much fewer."""
 
 
 class NoProgram(ImprotoError):
@@ -166,19 +170,19 @@ class _Program:
         """Send a request and wait for the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        patience = Timer(_PATIENCE, self._process.kill)
+        patience = Timer(_PATIENCE, _end, [self._process])
         patience.start()
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
+            line = self._process.stdout.readline(_LINE)
         except OSError:
             line = ""
         finally:
             patience.cancel()
         try:
             answer: object = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not line:
             raise NoProgram(
@@ -198,7 +202,12 @@ def _running(command: str) -> Generator[_Program, None, None]:
     try:
         words = shlex.split(command)
         process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
         )
     except (OSError, ValueError, IndexError) as error:
         raise NoProgram(
@@ -208,6 +217,17 @@ def _running(command: str) -> Generator[_Program, None, None]:
         try:
             yield _Program(command, process)
         finally:
-            with suppress(OSError, subprocess.TimeoutExpired):
-                process.communicate(timeout=_PATIENCE)
-            process.kill()  # a program that does not end with its input is ended
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdout.close()  # nobody asks for more, however much it writes
+            with suppress(OSError):
+                process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE)
+            _end(process)  # if it does not end with its input
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End a program with its children, which may hold its output open."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
