@@ -384,6 +384,18 @@ def test_too_fast(programs: Programs, fake: FakeServer) -> None:
     assert ann.end()[0] == 0
 
 
+def test_many_refusals(programs: Programs, fake: FakeServer) -> None:
+    """Refusals that come in great numbers are no reason to ask for more than one list at a time."""
+    ann = programs.chat(fake.url, "ann")
+    with fake.accept() as connection, connection.makefile("rb") as requests:
+        connection.sendall(ROSTER + 3 * b'{"type":"ERROR","message":"not-member: no"}\n')
+        for _ in range(3):
+            ann.expect("! not-member: no")
+        ann.type("/status busy")
+        assert b"LIST" in requests.readline()
+        assert b"STATUS" in requests.readline()
+
+
 def test_terminal_escapes(programs: Programs, fake: FakeServer) -> None:
     """Controls and direction changes in whatever the server sends come out as harmless escapes."""
     ann = programs.chat(fake.url, "ann")

@@ -286,7 +286,8 @@ class Chat:
         _say(f"! {error.message}")
         if error.code == Code.RATE_LIMITED and self._lists:  # taken for the answer to it, as the session does
             self._lists.popleft()
-        if error.code in (Code.NO_SUCH_CONVERSATION, Code.NOT_MEMBER):
+        # A list that is to come was asked for after what is refused now: a server answers in order.
+        if error.code in (Code.NO_SUCH_CONVERSATION, Code.NOT_MEMBER) and not self._lists:
             # So that the session learns where the user is; else the user would go on talking to nobody.
             self._ask(_prompt)
 
