@@ -212,6 +212,28 @@ async def test_close_code(code: int, told: str) -> None:
             await upto(ann, Reconnected)
 
 
+@on_loop
+async def test_closed_together_with_the_handshake() -> None:
+    """What a server says when it closes at once is told, also if it arrives together with the end of the handshake."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        protocol = ServerProtocol(subprotocols=[Subprotocol("improto.v1.json")])
+        while protocol.state is State.CONNECTING:
+            protocol.receive_data(await reader.read(9999))
+            for event in protocol.events_received():
+                protocol.send_response(protocol.accept(cast(Request, event)))
+        protocol.send_close(1008, "go")
+        writer.write(b"".join(protocol.data_to_send()))
+        await reader.read()  # as long as the client likes
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        [port] = [each.getsockname()[1] for each in server.sockets]
+        with pytest.raises(Lost, match=r"by the server: 1008 .* go"):
+            async with connect(f"ws://127.0.0.1:{port}", "ann", timeouts=Timeouts(connect=5.0)):
+                pass
+
+
 @pytest.mark.parametrize("turns", range(12))
 @on_loop
 async def test_connecting_is_cancelled(turns: int) -> None:

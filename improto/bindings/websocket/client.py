@@ -112,7 +112,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
             return
         if websocket.handshake_exc is not None:
             self.agreed.set_exception(websocket.handshake_exc)
-        elif websocket.state is State.OPEN:
+        elif websocket.state is not State.CONNECTING:  # it may be closing again, and has said why
             self.agreed.set_result(None)
 
     def _failure(self) -> OSError | None:
