@@ -52,6 +52,13 @@ def test_clause_that_is_violated() -> None:
     assert "  SEND-3 (MUST): " in text
 
 
+def test_very_many_complaints() -> None:
+    """Of very many complaints only the first are shown, with the number of the others."""
+    text = told(*(f"nonsense {number}" for number in range(5000)))
+    assert "  actual:   nonsense 19\n  … and 4980 complaints more\n" in text
+    assert "more" not in told(*(f"nonsense {number}" for number in range(20)))
+
+
 def test_complaint_without_sides() -> None:
     """Where nothing was compared, the check's title says what was expected."""
     text = told("no copy came")
