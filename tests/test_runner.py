@@ -138,6 +138,27 @@ def test_flooded() -> None:
     assert all(sum(len(each.data) for each in result.transcript.entries) <= 2**18 for result in results)
 
 
+def test_same_nonsense() -> None:
+    """However often a server sends the same nonsense, each complaint about it is made once."""
+    mine, other = socket.socketpair()
+
+    def connect(timeout: float, codec: Codec) -> Link:
+        return SocketLink(mine, timeout)
+
+    def stimulus(stage: Stage) -> None:
+        ann = stage.connect("ann")
+        other.sendall(b"{}\n" * 100 + stage.codec.frame(stage.codec.encode(OnlineUsers({}))))
+        ann.wait_for(OnlineUsers)
+
+    with mine, other:
+        settings = Settings(Profile(["json"]), jobs=1)
+        [result] = conduct(
+            Target("a pair", lambda: connect), [made("REGISTER-2/nonsense", stimulus)], settings
+        )
+    assert result.complaints
+    assert len(set(result.complaints)) == len(result.complaints)
+
+
 def test_judgements_of_nothing() -> None:
     """Whatever did not come is a complaint or none, and never breaks a check: here nothing came at all."""
     for check in CHECKS:

@@ -221,7 +221,7 @@ def _run_on(target: Target, run: _Run, check: Check, codec: Codec, cut: str, suf
         codec.name,
         cut,
         verdict,
-        tuple(complaints),
+        tuple(dict.fromkeys(complaints)),  # a server may send the same nonsense very often
         seen,
         monotonic() - start,
         waits.expired,
