@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from improto.errors import UsageError
 from improto_conformance.reports.run import Run, outcome
@@ -100,8 +100,8 @@ def _read_run(found: Mapping[str, Any], folder: Path) -> Run:
         typed(found["role"], str),
         typed(found["target"], str),
         tuple(typed(word, str) for word in found["command"]),
-        typed(found["profile"], dict),
-        typed(found["options"], dict),
+        cast("Mapping[str, Any]", typed(found["profile"], dict)),
+        cast("Mapping[str, Any]", typed(found["options"], dict)),
         tuple(typed(line, str) for line in found["stale"]),
         typed(found["interrupted"], bool),
         typed(found["name"], str),
