@@ -2,12 +2,15 @@
 
 import re
 import sys
+import tracemalloc
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from drivers import DRIVERS, OWN, check, edited
 from improto.codec import available
+from improto_conformance.clients import subjects
 from improto_conformance.clients.lines import RULES, NoDriver
 from improto_conformance.clients.probe import probe
 from improto_conformance.clients.subjects import Driven
@@ -133,6 +136,72 @@ def test_silent_driver() -> None:
     silent = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     with pytest.raises(NoDriver, match="does the driver flush each line"):
         probe(lambda: Driven(silent, patience=0.5), ["json"], 0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("'x' * 10_000", "DRIVER-1"),
+        ("b'\\xf0\\x9f\\x98\\x80'.decode() * 10_000", "DRIVER-1"),
+        (r"""'{"event":"lost"}\n' * 1000""", "DRIVER-2"),
+    ],
+    ids=["line", "wide", "lines"],
+)
+def test_endless(text: str, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that writes without end is told which rule it breaks, and what nobody hears of it costs no more memory."""
+    monkeypatch.setattr(subjects, "_LINE", 1_000_000)
+    words = [sys.executable, "-X", "utf8", "-c", f"while True: print({text}, end='')"]
+    tracemalloc.start()
+    try:
+        with pytest.raises(NoDriver, match=rule):
+            probe(lambda: Driven(words, patience=0.5), ["json"], 2.0)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+MUCH = """
+import signal, sys
+try:
+    for number in range(10_000):
+        print(number, "." * 100)
+    sys.stdout.flush()
+except OSError:
+    signal.pause()
+sys.stdin.read()
+"""
+
+
+def test_much_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that has to wait until its lines are heard loses none of them."""
+    monkeypatch.setattr(subjects, "_LINE", 1000)
+    driver = Driven([sys.executable, "-c", MUCH])
+    try:
+        lines = [driver.hear(5.0) for _ in range(10_000)]
+        assert lines == [f"{number} {'.' * 100}\n" for number in range(10_000)]
+    finally:
+        assert driver.close()
+
+
+class Bound(int):
+    """A number that notes whether another one has reached it."""
+
+    reached = Event()
+
+    def __gt__(self, other: int) -> bool:
+        """Compare."""
+        if int(self) <= other:
+            self.reached.set()
+        return int(self) > other
+
+
+def test_much_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that has to wait until its lines are heard can say all and end in order when nobody hears it any more."""
+    bound = Bound(1000)
+    monkeypatch.setattr(subjects, "_LINE", bound)
+    driver = Driven([sys.executable, "-c", MUCH])
+    assert bound.reached.wait(10.0)
+    assert driver.close()
 
 
 def test_slow_start(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from select import select
-from typing import Final, Protocol
+from sys import getsizeof
+from typing import Final, Protocol, TextIO, cast
 
 from improto_conformance.clients.lines import NoDriver
 from improto_conformance.connections.links import Link, SocketLink
@@ -25,8 +26,10 @@ __all__ = ["Accept", "Driven", "Lone", "Subject"]
 _START: Final = 10.0  # seconds that a program may take to start, even if the time-out is shorter
 _STOP: Final = 5.0  # … and to end
 _LOOK: Final = 0.05  # … between two looks whether a program that has not connected has ended
-# Characters of an event: the longest message of a server, with every character escaped.
+# Bytes of an event: the longest message of a server, with every character escaped.  A driver that has written more than
+# these, which nobody has heard yet, has to wait.
 _LINE: Final = 128 * 1024 * 1024
+_REST: Final = 64 * 1024  # bytes that are read at a time of what nobody will hear
 _SAID: Final = 4096  # characters of standard error that are kept
 # Bytes that the system buffers in each direction: so few that both ends soon have to wait.
 _FROM_CLIENT: Final = 16 * 1024
@@ -176,9 +179,11 @@ class Driven(_Program):
         self._patience = patience
         self._worker = self._start(words, stdout=subprocess.PIPE)
         self._until = time.monotonic() + _START  # for its first line
-        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        self._lines: SimpleQueue[bytes | None] = SimpleQueue()
+        self._unheard = 0  # bytes of memory that these lines take
+        self._less = threading.Condition()  # that there are less of them, or that nobody will hear them
         self._asked: SimpleQueue[str | None] = SimpleQueue()
-        # Each pipe has its thread, so that neither side ever waits for the other to read.
+        # Each pipe has its thread, so that neither side waits for the other to read, however large the messages are.
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._write, self._read)]
         for thread in self._threads:
             thread.start()
@@ -199,11 +204,18 @@ class Driven(_Program):
         except Empty:
             raise TimeoutError from None
         self._until = 0.0
-        return line
+        if line is None:
+            return None
+        with self._less:
+            self._unheard -= getsizeof(line)
+            self._less.notify()
+        return line.decode(errors="replace")
 
     def close(self) -> bool:
         """End the driver's input, whereupon it must end; if it does not, end it, and return False."""
-        self.closed = True
+        with self._less:
+            self.closed = True
+            self._less.notify()
         self.over()
         self._asked.put(None)
         in_order = True
@@ -225,11 +237,21 @@ class Driven(_Program):
                 pipe.flush()
 
     def _read(self) -> None:
-        assert self._worker.stdout is not None
-        with self._worker.stdout as pipe:
-            while line := pipe.readline(_LINE):
+        with cast(TextIO, self._worker.stdout).buffer as pipe:
+            line = b"\n"
+            while self._has_room() and line.endswith(b"\n") and (line := pipe.readline(_LINE)):
+                with self._less:
+                    self._unheard += getsizeof(line)
                 self._lines.put(line)
+            while pipe.read(_REST):
+                pass  # so that it can still end in order
         self._lines.put(None)
+
+    def _has_room(self) -> bool:
+        """Wait until a line can be kept; tell whether anybody will hear it."""
+        with self._less:
+            self._less.wait_for(lambda: self.closed or self._unheard < _LINE)
+            return not self.closed
 
 
 class Lone(_Program):
