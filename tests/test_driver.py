@@ -10,7 +10,7 @@ import pytest
 
 from drivers import DRIVERS, OWN, check, edited
 from improto.codec import available
-from improto_conformance.clients import subjects
+from improto_conformance.clients import stage, subjects
 from improto_conformance.clients.lines import RULES, NoDriver
 from improto_conformance.clients.probe import probe
 from improto_conformance.clients.subjects import Driven
@@ -158,6 +158,20 @@ def test_endless(text: str, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("lines", "characters"), [(1000, sys.maxsize), (sys.maxsize, 100_000)])
+def test_endless_events(lines: int, characters: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that tells lawful events without end fails the checks in which it does, and the suite goes on."""
+    monkeypatch.setattr(stage, "_MOST_LINES", lines)
+    monkeypatch.setattr(stage, "_MOST_CHARACTERS", characters)
+    flood = """while command["do"] == "status":
+            print('{"event": "ignored"}')
+        """
+    driver = edited(tmp_path, (ANSWER, flood + ANSWER))
+    code, output = check("--driver", " ".join(driver), "--codec", "json", "--only", "STATUS-1")
+    assert code == 1
+    assert "the driver's answer to 'status' was waited for, and other lines come without end" in output
 
 
 MUCH = """
