@@ -10,7 +10,8 @@ import pytest
 
 from drivers import DRIVERS, OWN, check, edited
 from improto.codec import available
-from improto_conformance.clients import stage, subjects
+from improto_conformance.clients import lines as driver_lines
+from improto_conformance.clients import subjects
 from improto_conformance.clients.lines import RULES, NoDriver
 from improto_conformance.clients.probe import probe
 from improto_conformance.clients.subjects import Driven
@@ -163,8 +164,8 @@ def test_endless(text: str, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("lines", "characters"), [(1000, sys.maxsize), (sys.maxsize, 100_000)])
 def test_endless_events(lines: int, characters: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver that tells lawful events without end fails the checks in which it does, and the suite goes on."""
-    monkeypatch.setattr(stage, "_MOST_LINES", lines)
-    monkeypatch.setattr(stage, "_MOST_CHARACTERS", characters)
+    monkeypatch.setattr(driver_lines, "_MOST_LINES", lines)
+    monkeypatch.setattr(driver_lines, "_MOST_CHARACTERS", characters)
     flood = """while command["do"] == "status":
             print('{"event": "ignored"}')
         """

@@ -127,6 +127,19 @@ def test_left_out(drivers: Sequence[Driven], tmp_path: Path) -> None:
     assert (found.left_out, found.blames) == ("the codec json", ())
 
 
+def test_endless_events(drivers: Sequence[Driven], tmp_path: Path) -> None:
+    """A driver that tells lawful events without end ends the session without a verdict."""
+    answer = 'tell(**{await driver.do(command): command["do"]})'
+    flood = """while command["do"] == "join":
+            print('{"event": "ignored"}')
+        """
+    other = Driven(edited(tmp_path, (answer, flood + answer)), patience=0.5)
+    with standing() as port:
+        found = met(port, [other, *drivers[1:]], "texts")
+    other.close()
+    assert "who was to answer to 'join', was waited for, and other lines come without end" in found.doubt
+
+
 TWICE = """
 import socket, sys
 link = socket.create_connection(("127.0.0.1", int(sys.argv[1])))

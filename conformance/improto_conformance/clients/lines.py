@@ -28,6 +28,7 @@ from improto.messages import (
     SendMessage,
     Status,
 )
+from improto_conformance.servers.party import Stuck
 from improto_conformance.servers.targets import NoTarget
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "IGNORED",
     "LOST",
     "RULES",
+    "Heard",
     "Item",
     "NoDriver",
     "Told",
@@ -46,6 +48,10 @@ __all__ = [
     "members",
     "read",
 ]
+
+
+_MOST_LINES: Final = 10_000  # that are heard in a check: none asks for a quarter of them …
+_MOST_CHARACTERS: Final = 256 * 1024 * 1024  # … or for as much as two of the longest
 
 
 class NoDriver(NoTarget):
@@ -115,6 +121,21 @@ class Told:
     """What the client took for the code of an ERROR …"""
     has_code: bool = False
     """… if the driver tells codes at all."""
+
+
+class Heard:
+    """How much a driver has written in one check."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._lines = self._characters = 0
+
+    def add(self, line: str, what: str) -> None:
+        """Count a line that came while `what` was waited for; Stuck if lines come without end."""
+        self._lines += 1
+        self._characters += len(line)
+        if self._lines > _MOST_LINES or self._characters > _MOST_CHARACTERS:
+            raise Stuck(f"{what} was waited for, and other lines come without end")
 
 
 def command(request: Request) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from random import Random
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from improto.codec import Codec
 from improto.errors import DecodeError
@@ -24,7 +24,7 @@ from improto.messages import (
     Request,
     Role,
 )
-from improto_conformance.clients.lines import CLOSED, LOST, Item, NoDriver, Told, broken, command, read
+from improto_conformance.clients.lines import CLOSED, LOST, Heard, Item, NoDriver, Told, broken, command, read
 from improto_conformance.clients.subjects import Subject
 from improto_conformance.connections.links import CUTS, Link
 from improto_conformance.servers.party import Stuck, Waits
@@ -37,8 +37,6 @@ CLIENT = "client"
 RESET = "reset by the server"
 """What the transcript has of it: what was on its way may be lost."""
 _LIMIT = 16 * 1024 * 1024
-_MOST_LINES: Final = 10_000  # of the driver that are heard in a check: none asks for a quarter of them …
-_MOST_CHARACTERS: Final = 256 * 1024 * 1024  # … or for as much as two of the longest
 _M = TypeVar("_M", bound=AnyMessage)
 
 
@@ -82,7 +80,7 @@ class Stage:
         self._awaited: deque[str] = deque()  # commands that the driver has not answered
         self._answers: deque[Told] = deque()
         self._told: deque[Item] = deque()  # events that nobody has waited for yet
-        self._lines = self._characters = 0  # that the driver has written
+        self._heard = Heard()
         self._begun = False  # whether the driver was asked to connect …
         self._began = False  # … and has done so
         self.online: Mapping[str, str] = {}
@@ -351,8 +349,6 @@ class Stage:
         return told.answer == "did"
 
     def _hear(self, end: float, what: str) -> None:
-        if self._lines >= _MOST_LINES or self._characters >= _MOST_CHARACTERS:
-            raise Stuck(f"{what} was waited for, and other lines come without end")
         self._flush()
         try:
             line = self._subject.hear(end - self._now())
@@ -361,8 +357,7 @@ class Stage:
             raise Stuck(f"{what} was waited for, and did not come") from None
         if line is None:
             raise Stuck(f"the driver, and with it its client, {self._subject.ending()}")
-        self._lines += 1
-        self._characters += len(line)
+        self._heard.add(line, what)
         told = read(line)
         self._note(Event.TOLD, line.rstrip())
         if not told.answer and not self._began:

@@ -17,7 +17,7 @@ from improto.messages import (
     Request,
     Response,
 )
-from improto_conformance.clients.lines import CLOSED, LOST, Item, Told, command, read
+from improto_conformance.clients.lines import CLOSED, LOST, Heard, Item, Told, command, read
 from improto_conformance.clients.stage import Unsupported
 from improto_conformance.clients.subjects import Driven
 from improto_conformance.pairs.referee import Referee
@@ -38,6 +38,7 @@ class User:
         self._driver = driver
         self._referee = referee
         self._timeout = timeout
+        self._heard = Heard()
         self._told: list[Item] = []
         self._over = False
 
@@ -87,6 +88,7 @@ class User:
             raise Stuck(f"{self.name} was to {what}, and did not") from None
         if line is None:
             raise Stuck(f"the driver of {self.name} {self._driver.ending()}")
+        self._heard.add(line, f"{self.name}, who was to {what},")
         self._referee.note(self.name, Event.TOLD, line.rstrip())
         told = read(line)
         if not told.answer:
