@@ -49,6 +49,16 @@ async def answering(*answers: str | bytes, code: int = 1000) -> AsyncGenerator[s
 ROSTER = '{"type":"ONLINE_USERS","users":{"ann":""}}'
 
 
+async def agreed(reader: asyncio.StreamReader) -> ServerProtocol:
+    """Take a client's part of the handshake; the answer is still to be sent."""
+    protocol = ServerProtocol(subprotocols=[Subprotocol("improto.v1.json")])
+    while protocol.state is State.CONNECTING:
+        protocol.receive_data(await reader.read(9999))
+        for event in protocol.events_received():
+            protocol.send_response(protocol.accept(cast(Request, event)))
+    return protocol
+
+
 @pytest.mark.parametrize("codec", available())
 @on_loop
 async def test_conversation(codec: str) -> None:
@@ -217,11 +227,7 @@ async def test_closed_together_with_the_handshake() -> None:
     """What a server says when it closes at once is told, also if it arrives together with the end of the handshake."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        protocol = ServerProtocol(subprotocols=[Subprotocol("improto.v1.json")])
-        while protocol.state is State.CONNECTING:
-            protocol.receive_data(await reader.read(9999))
-            for event in protocol.events_received():
-                protocol.send_response(protocol.accept(cast(Request, event)))
+        protocol = await agreed(reader)
         protocol.send_close(1008, "go")
         writer.write(b"".join(protocol.data_to_send()))
         await reader.read()  # as long as the client likes
@@ -258,11 +264,7 @@ async def test_pings_of_the_deaf() -> None:
     over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        protocol = ServerProtocol(subprotocols=[Subprotocol("improto.v1.json")])
-        while protocol.state is State.CONNECTING:
-            protocol.receive_data(await reader.read(9999))
-            for event in protocol.events_received():
-                protocol.send_response(protocol.accept(cast(Request, event)))
+        protocol = await agreed(reader)
         writer.write(b"".join(protocol.data_to_send()))
         await reader.read(9999)
         writer.write(Frame(Opcode.TEXT, ROSTER.encode()).serialize(mask=False))
