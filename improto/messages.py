@@ -10,7 +10,8 @@ text can be written in UTF-8 at all.  In `limits`: the bounds, because they are 
 whether the message may be sent now.  So codecs and the hub can rely on each message that they get to be well
 formed, whoever sent it.
 
-Containers are copied when a message is built, so that nobody can change a message that somebody else holds.
+Containers are copied when a message is built, so that nobody can change a message that somebody else holds; and a
+text of a class of its own becomes a plain one, so that codecs need not ask how such a class shows or joins itself.
 The order of map entries means nothing on the wire, but it is kept, so that output is deterministic.
 """
 
@@ -348,18 +349,15 @@ _CODE = re.compile(r"[a-z][a-z-]*")
 def _text(field: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidMessage(field, f"must be text, not {type(value).__name__}")
-    if not well_formed(value):
+    text = str.__str__(value)
+    if not well_formed(text):
         raise InvalidMessage(field, "must be text that UTF-8 can hold, without lone surrogates")
-    return value
+    return text
 
 
-def _all_texts(values: Iterable[str]) -> bool:
-    """Tell whether all are well-formed texts, as fast as they can be joined; but not which one is not."""
-    try:
-        text = "".join(values)
-    except TypeError:
-        return False
-    return text.isascii() or well_formed(text)
+def _all_texts(values: Sequence[str]) -> bool:
+    """Tell whether all are plain, well-formed texts, as fast as they can be joined; but not which one is not."""
+    return _PLAIN.issuperset(map(type, values)) and well_formed("".join(values))
 
 
 # A container of the usual type is copied and checked in one go.  Any other, or one that holds something wrong, is
@@ -383,7 +381,7 @@ def _is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
 def _roster(field: str, value: object) -> Mapping[str, str]:
     if _is_dict(value):
         copy: dict[str, str] = value.copy()
-        if _all_texts(chain(copy, copy.values())):
+        if _all_texts([*copy, *copy.values()]):
             return copy
     return {_text(field, name): _text(field, status) for name, status in _mapping(field, value).items()}
 
@@ -392,7 +390,7 @@ def _conversations(field: str, value: object) -> Mapping[str, tuple[str, ...]]:
     if _is_dict(value) and _LISTS.issuperset(map(type, value.values())):
         lists = cast("dict[str, Iterable[str]]", value)
         copy = dict(zip(lists, map(tuple, lists.values()), strict=True))
-        if _all_texts(chain(copy, *copy.values())):
+        if _all_texts([*copy, *chain.from_iterable(copy.values())]):
             return copy
     return {_text(field, key): _names(field, names) for key, names in _mapping(field, value).items()}
 
@@ -404,6 +402,7 @@ def _mapping(field: str, value: object) -> Mapping[object, object]:
 
 
 _LISTS: Final = frozenset({list, tuple})
+_PLAIN: Final = frozenset({str})
 _CHECKS: Mapping[Kind, Callable[[str, object], Value]] = {
     Kind.NAMES: _names,
     Kind.ROSTER: _roster,

@@ -225,26 +225,6 @@ def test_odd_texts_are_written_as_if_text_by_text(text: str) -> None:
         assert load("ascii").encode(message).decode() == expected_ascii(message)
 
 
-class _Own(str):
-    """A text that shows itself in another way."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return "another"
-
-    def __format__(self, spec: str) -> str:
-        return "another"
-
-
-@every_short_codec
-@pytest.mark.parametrize("text", ["hi", "hi there", LONG, "é"])
-def test_own_texts_are_written_as_they_are(name: str, text: str) -> None:
-    """Of a text of a class of its own the letters are written, not how it shows itself."""
-    for message in Message("7", _Own(text), _Own(text)), OnlineUsers({_Own(text): _Own(text)}):
-        assert load(name).decode(load(name).encode(message), Role.SERVER) == message
-
-
 @every_short_codec
 @pytest.mark.parametrize("kind", COMMANDS.values(), ids=COMMANDS)
 def test_messages_that_were_read_are_frozen(name: str, kind: type[AnyMessage]) -> None:

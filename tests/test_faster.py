@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from improto.codec import load
-from improto.messages import AnyMessage, Conversations, Error, Invite, Message, OnlineUsers, Role
+from improto.messages import AnyMessage, Error, Message, OnlineUsers, Role
 from improto_codecs import faster
 from improto_conformance.codecs.strategies import messages
 from improto_conformance.zoo import copies
@@ -23,15 +23,6 @@ FASTER = ["ascii", "json", "msgpack"]
 
 CHARACTERS = [*map(chr, range(0x3000)), "\ud7ff", "\ue000", "\ufeff", "\uffff", "\U00010000", "\U0010ffff"]
 PIECES = [*' "\\,:{}[]x=', "\t", "\x00", "\x7f", "é", "😀", "null", "1", "1e999", "NaN", "\\n", "\\ud83d", '":"', '","', '"a"', ' "a":"b",', '"type":"ERROR",', '"text":"x"', ' a=b', '"users":{"a":"b"}', '[' * 40]  # fmt: skip
-
-
-class _Own(str):
-    """A text that shows itself in another way."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return "another"
 
 
 def plain(message: AnyMessage) -> Any:
@@ -94,22 +85,6 @@ def test_they_escape_the_same(name: str) -> None:
     odd: list[AnyMessage] = [OnlineUsers(dict.fromkeys(CHARACTERS, "here")), *map(Error, texts)]
     for message in odd:
         assert load(name).encode(message) == PLAIN.codec(name).encode(plain(message))
-
-
-@pytest.mark.parametrize("name", FASTER)
-@pytest.mark.parametrize(
-    "message",
-    [
-        Message("7", _Own("ann"), _Own("hi")),
-        Invite((_Own("bo"),)),
-        OnlineUsers({_Own("ann"): _Own("here")}),
-        Conversations({_Own("7"): (_Own("bo"),)}),
-    ],
-)
-def test_own_texts_are_written(name: str, message: AnyMessage) -> None:
-    """Texts of a class of their own are written as they are, in the place of keys too, which orjson refuses."""
-    assert load(name).encode(message) == PLAIN.codec(name).encode(plain(message))
-    assert load(name).decode(load(name).encode(message), message.FROM) == message
 
 
 @pytest.mark.parametrize("name", FASTER)

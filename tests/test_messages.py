@@ -4,6 +4,7 @@ import dataclasses
 from collections import OrderedDict, UserList
 from collections.abc import Callable
 from inspect import signature
+from itertools import chain
 from types import MappingProxyType
 from typing import cast
 
@@ -186,17 +187,26 @@ def test_containers_of_other_types() -> None:
 
 @pytest.mark.parametrize("text", ["", "hi", "é"])
 def test_subclasses_of_text(text: str) -> None:
-    """A text of a class of its own is text, and kept as it is."""
+    """A text of a class of its own becomes a plain one with the same letters, however it shows itself."""
 
     class Own(str):
         """As a program may have one."""
 
         __slots__ = ()
 
+        def __str__(self) -> str:
+            return "another"
+
     own = Own(text)
-    message = messages.Message("7", "ann", own)
-    assert message.text is own
-    assert messages.Invite((own,)).users[0] is own
+    texts = [
+        messages.Message("7", "ann", own).text,
+        *messages.Invite((own,)).users,
+        *chain.from_iterable(messages.OnlineUsers({own: own}).users.items()),
+        *messages.Conversations({own: (own,)}).conversations,
+        *messages.Conversations({own: (own,)}).conversations[text],
+    ]
+    assert texts == [text] * len(texts)
+    assert {type(each) for each in texts} == {str}
 
 
 def test_halves_of_a_pair_in_two_texts() -> None:

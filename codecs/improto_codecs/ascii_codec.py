@@ -181,7 +181,7 @@ def _plain_long(text: str) -> str:
     if '"' not in text and text.isascii():
         raw = text.encode()
         if raw.translate(_ESCAPED) is raw:
-            return "".join(('"', text, '"'))  # noqa: FLY002 - a class of text may have its own `+` and format
+            return f'"{text}"'
     return encode_basestring_ascii(text)
 
 

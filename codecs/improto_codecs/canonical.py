@@ -53,16 +53,10 @@ def unpacking(names: str, fit: str) -> str:
     return f"try: [{names}] = parts\nexcept ValueError: return None\nif not ({fit}): return None"
 
 
-def writer(expression: str, used: Mapping[str, Callable[..., object]], plain: Writer | None = None) -> Writer:
-    """Compile the function that writes messages of a class; `expression` gives the payload of a `message`.
-
-    Messages for which it raises TypeError are written by `plain`, if that is given.
-    """
-    scope: dict[str, object] = {**used, "plain": plain}
-    source = f" return {expression}"
-    if plain is not None:
-        source = f" try: return {expression}\n except TypeError: return plain(message)"
-    exec(f"def write(message):\n{source}", scope)
+def writer(expression: str, used: Mapping[str, Callable[..., object]]) -> Writer:
+    """Compile the function that writes messages of a class; `expression` gives the payload of a `message`."""
+    scope: dict[str, object] = {**used}
+    exec(f"def write(message):\n return {expression}", scope)
     return cast("Writer", scope["write"])
 
 

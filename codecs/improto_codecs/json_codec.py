@@ -211,7 +211,7 @@ def _text(text: str) -> str:
     if '"' not in text:
         raw = text.encode()
         if raw.translate(_ESCAPED) is raw:
-            return "".join(('"', text, '"'))  # noqa: FLY002 - a class of text may have its own `+` and format
+            return f'"{text}"'
     return encode_basestring(text)
 
 
