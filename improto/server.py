@@ -356,7 +356,9 @@ class Hub:
         self._reckon()
 
     def _check(self, snapshot: Mapping[str, Any]) -> None:
-        """ValueError if the parts of the state that was loaded do not fit each other, or would not be written as they were."""
+        """ValueError if the state that was loaded is no state, or would not be written as it was."""
+        OnlineUsers(self._online)  # what no message can hold must not be in it
+        Conversations(dict.fromkeys(self._conversations, ()))
         if any(snapshot[part] != value for part, value in self.snapshot().items()):
             raise ValueError("something stands there twice, or has another type")
         if len(self._by_connection) < len(self._users) or self._asked.keys() & self._by_connection:
@@ -419,7 +421,7 @@ class Hub:
         return []
 
     def _roster(self) -> OnlineUsers:
-        return OnlineUsers(self._online)  # PRESENCE-2, PRESENCE-3
+        return OnlineUsers.trusted(self._online.copy())  # PRESENCE-2, PRESENCE-3
 
     # -- conversations ------------------------------------------------------------------------------------
 
@@ -438,6 +440,9 @@ class Hub:
                 )
             ]
         id = self.policy.conversation_id(self._made + 1)  # INVITE-3, CONV-3
+        # Made before anything changes: it raises if no message can hold the id.
+        invitation = Invitation(id, user.name)
+        id = invitation.conversation
         if self._list_bytes + _size(id) > self.limits.roster:  # LIMIT-21
             return [
                 _error(
@@ -452,7 +457,7 @@ class Hub:
         self._conversations[id] = _Conversation(id, user.connection, people=names, invited=names.copy())
         for person in people:
             person.conversations[id] = None
-        return [Send(Invitation(id, user.name), tuple([person.connection for person in people]))]
+        return [Send(invitation, tuple([person.connection for person in people]))]
 
     def _fitting(self, names: Iterable[str]) -> str:
         """Say that nobody has these names; list as many of them as an ERROR can hold (INVITE-7)."""
@@ -517,7 +522,7 @@ class Hub:
             return [_no_such_conversation(user.connection)]
         if user.name not in conversation.members:  # SEND-6
             return [_error(user.connection, Code.NOT_MEMBER, "JOIN the conversation before you send to it")]
-        message = Message(conversation.id, user.name, request.text)  # MESSAGE-2, MESSAGE-3, MESSAGE-4
+        message = Message.trusted(conversation.id, user.name, request.text)  # MESSAGE-2, MESSAGE-3, MESSAGE-4
         if conversation.receivers is None:
             conversation.receivers = tuple(conversation.members.values())
         return [Send(message, conversation.receivers)]  # SEND-2, SEND-3, SEND-4
@@ -528,7 +533,7 @@ class Hub:
             for conversation in self._conversations.values()
             if not self.policy.private or user.name in conversation.people  # LIST-5, LIST-9
         }
-        return Send(Conversations(shown), (user.connection,))
+        return Send(Conversations.trusted(shown), (user.connection,))
 
 
 def _error(connection: int, code: Code, explanation: str) -> Send:

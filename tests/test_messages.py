@@ -72,6 +72,15 @@ def replaced(message: AnyMessage, field: str, value: object) -> list[object]:
     ]
 
 
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: message.COMMAND)
+def test_trusted_values(message: AnyMessage) -> None:
+    """A message of trusted values is the one that is made with checks, and holds those values themselves."""
+    made = message.trusted(*message.values())
+    assert made == message
+    assert type(made) is type(message)
+    assert all(mine is given for mine, given in zip(made.values(), message.values(), strict=True))
+
+
 def test_table_has_the_lectures_commands() -> None:
     """There are 13 commands, eight of clients and five of servers (CONN-7, CONN-8)."""
     assert list(COMMANDS) == list(FIELDS)

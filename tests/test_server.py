@@ -393,6 +393,13 @@ DAMAGES: list[dict[str, Any]] = [
     {"users": 7},
     {"users": [["ann"]]},
     {"users": [["a", 1, None, []]]},
+    {"users": [["a", 1, "\ud800", []]]},
+    {"users": [["\ud800", 1, "", []]]},
+    {
+        "users": [["ann", 1, "", ["\ud800"]]],
+        "conversations": [["\ud800", 1, ["ann"], ["ann"], []]],
+        "made": 1,
+    },
     {"made": "x"},
     {"conversations": [["1", 1, [], [], ["xi"]]]},
     {"conversations": [["1", 1, ["xi"], ["xi"], []]]},

@@ -1,8 +1,11 @@
 """Tests of `improto.server`: conversations."""
 
+from typing import Any
+
 import pytest
 
 from hubs import ANN, BO, CY, DI, ask, hub_with, invite, listed, refused, talk
+from improto.errors import InvalidMessage
 from improto.limits import Limits
 from improto.messages import (
     Error,
@@ -91,6 +94,16 @@ def test_conversation_ids_are_the_policys() -> None:
     """The embedder may choose how ids look (CONV-4)."""
     hub = hub_with(ANN, BO, policy=Policy(conversation_id=lambda n: f"room-{n}"))
     assert [invite(hub, ANN, "bo") for _ in range(2)] == ["room-1", "room-2"]
+
+
+@pytest.mark.parametrize("id", ["\ud800", 7])
+def test_conversation_ids_that_no_message_can_hold(id: Any) -> None:
+    """If the embedder's id fits into no message, the error comes out, and nothing has changed."""
+    hub = hub_with(ANN, BO, policy=Policy(conversation_id=lambda _: id))
+    before = hub.digest()
+    with pytest.raises(InvalidMessage, match="conversation"):
+        hub.receive(ANN, Invite(("bo",)), 0.0)
+    assert hub.digest() == before
 
 
 # -- the life of a conversation -------------------------------------------------------------------------------

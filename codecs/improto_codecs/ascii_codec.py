@@ -273,12 +273,12 @@ def _canonical_roster(payload: bytes) -> AnyMessage | None:
         users = dict(zip(texts, texts, strict=True))
         if len(users) < count or "" in users or not all(users.values()):  # CODEC-10, ASCII-8
             return None
-        return _make_roster(users)
+        return OnlineUsers.trusted(users)
     if payload.translate(_ESCAPED) is not payload:
         return None
     found = _ENTRIES.findall(payload.decode(), len(_ROSTER) - 1)
     users = {name: status or quoted for name, status, quoted, _ in found}
-    return _make_roster(users) if len(users) == len(found) and not found[-1][-1] else None
+    return OnlineUsers.trusted(users) if len(users) == len(found) and not found[-1][-1] else None
 
 
 # The last group takes all that is left where no entry begins.
@@ -286,5 +286,4 @@ _ENTRIES: Final = re.compile(rf' ({_ATOM})=(?:({_ATOM})|"([^"]*+)")|(.++)')
 # A table for `bytes.translate` that changes backslashes and all that is not printable ASCII.
 _ESCAPED: Final = bytes(byte if 0x20 <= byte <= 0x7E and byte != 0x5C else 0x22 for byte in range(256))
 _ROSTER: Final = b"ONLINE_USERS "
-_make_roster: Final = maker(OnlineUsers, ["parts"])
 _READERS: Final = {sender: _reader(sender) for sender in Role}

@@ -191,7 +191,7 @@ def _canonical_roster(payload: bytes) -> AnyMessage | None:
         "".join(users.values())
     except (StopIteration, TypeError, ValueError):
         return None
-    return _make_roster(users) if written[end:] == "}" else None
+    return OnlineUsers.trusted(users) if written[end:] == "}" else None
 
 
 def _writer(message: type[AnyMessage]) -> Writer:
@@ -231,5 +231,4 @@ _WRITERS: Final[Mapping[type[AnyMessage], Writer]] = {
 }
 _ROSTER: Final = b'{"type":"ONLINE_USERS","users":{'
 _scan = cast("Callable[[str, int], tuple[dict[str, str], int]]", vars(_DECODER)["scan_once"])
-_make_roster: Final = maker(OnlineUsers, ["parts"])
 _READERS: Final = {sender: faster.json_reader(sender, _reader(sender)) for sender in Role}

@@ -104,7 +104,7 @@ def _read_roster(payload: bytes, sender: Role) -> AnyMessage | None:
     size = head & 15 if head >> 4 == 8 else int.from_bytes(payload[at + 1 : at + _MAP_HEADS[head]])
     users = _unpack_map(payload[at:])
     # CODEC-10
-    return _make_roster(users) if sender is OnlineUsers.FROM and len(users) == size else None
+    return OnlineUsers.trusted(users) if sender is OnlineUsers.FROM and len(users) == size else None
 
 
 class _Ext:
@@ -237,7 +237,6 @@ _WRITERS: Final[Mapping[type[AnyMessage], Writer]] = {
     message: faster.msgpack_writer(message, _plain_writer(message)) for message in COMMANDS.values()
 }
 _unpack_map: Final = faster.msgpack_map(_plain_map)
-_make_roster: Final = maker(OnlineUsers, ["parts"])
 # The headers of an array of two and of a text, and the command.
 _ROSTER: Final = b"\x92" + bytes([0xA0 + len(OnlineUsers.COMMAND)]) + OnlineUsers.COMMAND.encode()
 _MAP_HEADS: Final = {0xDE: 3, 0xDF: 5}
