@@ -22,6 +22,7 @@ from improto.messages import (
     OnlineUsers,
     Register,
     Request,
+    Response,
     Role,
 )
 from improto_conformance.clients.lines import CLOSED, LOST, Heard, Item, NoDriver, Told, broken, command, read
@@ -229,7 +230,17 @@ class Stage:
             if isinstance(request, ListConversations) and self._open:
                 self.serve(Conversations(self.conversations))
 
-    # Situations that many checks begin with.
+    # Steps that many checks consist of.
+
+    def request(self, request: Request) -> None:
+        """Let the user ask for a request, and wait for the client to send it."""
+        self.ask(request)
+        self.sends(type(request))
+
+    def deliver(self, message: Response) -> None:
+        """Send a message, and wait for the client to tell of it."""
+        self.serve(message)
+        self.tells(type(message))
 
     def register(self, status: str = "here") -> Register:
         """Let the client send REGISTER."""
@@ -242,8 +253,7 @@ class Stage:
     def enter(self, *others: str, status: str = "here") -> None:
         """Let the client register, and send it the first roster, with others in it."""
         register = self.register(status)
-        self.serve(self.roster(*others, status=register.status))
-        self.tells(OnlineUsers)
+        self.deliver(self.roster(*others, status=register.status))
 
     def roster(self, *others: str, status: str = "here") -> OnlineUsers:
         """Give a roster of the client and others."""
@@ -251,28 +261,24 @@ class Stage:
 
     def invite(self, id: str, source: str = "bo") -> None:
         """Invite the client."""
-        self.serve(Invitation(id, source))
         self.conversations[id] = (source,)
-        self.tells(Invitation)
+        self.deliver(Invitation(id, source))
 
     def join(self, id: str) -> None:
         """Invite the client, and let it join."""
         self.invite(id)
-        self.ask(Join(id))
-        self.sends(Join)
+        self.request(Join(id))
         self.conversations[id] += (self.name,)
 
     def asks_for_list(self, conversations: Mapping[str, tuple[str, ...]]) -> None:
         """Let the user ask for the list, and send this one."""
-        self.ask(ListConversations())
-        self.sends(ListConversations)
+        self.request(ListConversations())
         self.conversations = dict(conversations)
         self.serve_list()
 
     def serve_list(self) -> None:
         """Send the list of the conversations that there are."""
-        self.serve(Conversations(self.conversations))
-        self.tells(Conversations)
+        self.deliver(Conversations(self.conversations))
 
     def finish(self) -> None:
         """End the stream, and wait for everything that the client still has to tell and to send."""

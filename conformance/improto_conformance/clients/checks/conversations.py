@@ -42,12 +42,9 @@ _IDS = {
 def _there_and_back(id: str, stage: Stage) -> None:
     stage.enter("bo")
     stage.join(id)
-    stage.ask(SendMessage(id, "hi"))
-    stage.sends(SendMessage)
-    stage.serve(Message(id, stage.name, "hi"))
-    stage.tells(Message)
-    stage.ask(Leave(id))
-    stage.sends(Leave)
+    stage.request(SendMessage(id, "hi"))
+    stage.deliver(Message(id, stage.name, "hi"))
+    stage.request(Leave(id))
 
 
 for _name, _id in _IDS.items():
@@ -61,15 +58,12 @@ def _alike(first: str, second: str, stage: Stage) -> None:
     stage.join(first)
     stage.join(second)
     for id in (first, second):
-        stage.ask(SendMessage(id, f"to {id}"))
-        stage.sends(SendMessage)
+        stage.request(SendMessage(id, f"to {id}"))
     stage.serve(Message(second, "bo", "b"), Message(first, "bo", "a"))
     stage.tells(Message)
     stage.tells(Message)
-    stage.ask(Leave(first))
-    stage.sends(Leave)
-    stage.ask(SendMessage(second, "still here"))
-    stage.sends(SendMessage)
+    stage.request(Leave(first))
+    stage.request(SendMessage(second, "still here"))
 
 
 for _name, _first, _second in (
@@ -87,8 +81,7 @@ for _name, _first, _second in (
 def id_of_a_list(stage: Stage) -> None:
     stage.enter("bo")
     stage.asks_for_list({"0042": ("bo",)})
-    stage.ask(Join("0042"))
-    stage.sends(Join)
+    stage.request(Join("0042"))
 
 
 @check("CLIENT-10", "nothing is said in a conversation that the user was not even invited to")
@@ -139,22 +132,17 @@ def no_question_is_left_over(stage: Stage) -> None:
 def _stay_in_a_conversation(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
+    stage.request(ListConversations())
 
 
 @check("CLIENT-10", "the initiator too says nothing before JOIN")
 def send_to_ones_own(stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(Invite(("bo",)))
-    stage.sends(Invite)
-    stage.serve(Invitation("7", stage.name))
-    stage.tells(Invitation)
+    stage.request(Invite(("bo",)))
+    stage.deliver(Invitation("7", stage.name))
     stage.ask(SendMessage("7", "hello?"))
-    stage.ask(Join("7"))
-    stage.sends(Join)
-    stage.ask(SendMessage("7", "hello!"))
-    stage.sends(SendMessage)
+    stage.request(Join("7"))
+    stage.request(SendMessage("7", "hello!"))
 
 
 @check("CLIENT-10", "being in one conversation opens no other")
@@ -163,8 +151,7 @@ def send_next_door(stage: Stage) -> None:
     stage.join("7")
     stage.invite("8")
     stage.ask(SendMessage("8", "wrong door"))
-    stage.ask(SendMessage("7", "right door"))
-    stage.sends(SendMessage)
+    stage.request(SendMessage("7", "right door"))
 
 
 @check("CLIENT-11", "LEAVE closes one conversation and no other")
@@ -172,11 +159,9 @@ def leave_one_of_two(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
     stage.join("8")
-    stage.ask(Leave("7"))
-    stage.sends(Leave)
+    stage.request(Leave("7"))
     stage.ask(SendMessage("7", "gone"))
-    stage.ask(SendMessage("8", "here"))
-    stage.sends(SendMessage)
+    stage.request(SendMessage("8", "here"))
 
 
 @check("CLIENT-11", "after LEAVE, JOIN and LEAVE again nothing is said")
@@ -184,11 +169,9 @@ def leave_twice(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
     for request in (Leave("7"), Join("7"), Leave("7")):
-        stage.ask(request)
-        stage.sends(type(request))
+        stage.request(request)
     stage.ask(SendMessage("7", "gone"))
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
+    stage.request(ListConversations())
     stage.serve_list()
 
 
@@ -197,8 +180,7 @@ def leave_what_was_joined_twice(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
     stage.ask(Join("7"))
-    stage.ask(Leave("7"))
-    stage.sends(Leave)
+    stage.request(Leave("7"))
     stage.ask(SendMessage("7", "gone"))
 
 
@@ -206,10 +188,8 @@ def leave_what_was_joined_twice(stage: Stage) -> None:
 def error_after_leave(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(Leave("7"))
-    stage.sends(Leave)
-    stage.serve(Error("no-such-conversation: 7 has just ended"))
-    stage.tells(Error)
+    stage.request(Leave("7"))
+    stage.deliver(Error("no-such-conversation: 7 has just ended"))
     stage.ask(SendMessage("7", "gone"))
 
 
@@ -217,12 +197,9 @@ def error_after_leave(stage: Stage) -> None:
 def leave_crosses_a_list(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
-    stage.ask(Leave("7"))
-    stage.sends(Leave)
-    stage.serve(Conversations({"7": ("bo", stage.name)}))
-    stage.tells(Conversations)
+    stage.request(ListConversations())
+    stage.request(Leave("7"))
+    stage.deliver(Conversations({"7": ("bo", stage.name)}))
     stage.ask(SendMessage("7", "gone"))
 
 
@@ -231,10 +208,8 @@ def leave_between_two_lists(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
     for request in (ListConversations(), Leave("7"), ListConversations()):
-        stage.ask(request)
-        stage.sends(type(request))
-    stage.serve(Conversations({"7": ("bo", stage.name)}))
-    stage.tells(Conversations)
+        stage.request(request)
+    stage.deliver(Conversations({"7": ("bo", stage.name)}))
     stage.ask(SendMessage("7", "gone"))
     stage.serve(Conversations({"7": ("bo",)}))
 
@@ -243,8 +218,7 @@ def leave_between_two_lists(stage: Stage) -> None:
 def message_after_leave(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(Leave("7"))
-    stage.sends(Leave)
+    stage.request(Leave("7"))
     stage.serve(Message("7", "bo", "wait"), stage.roster("bo", "cy"))
     stage.ask(SendMessage("7", "no"))
 
@@ -252,10 +226,8 @@ def message_after_leave(stage: Stage) -> None:
 @check("CLIENT-12", "the invitation that answers an INVITE makes nobody join")
 def no_join_of_ones_own(stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(Invite(("bo",)))
-    stage.sends(Invite)
-    stage.serve(Invitation("7", stage.name))
-    stage.tells(Invitation)
+    stage.request(Invite(("bo",)))
+    stage.deliver(Invitation("7", stage.name))
 
 
 @check("CLIENT-12", "a list of conversations makes nobody join")
@@ -268,8 +240,7 @@ def no_join_by_list(stage: Stage) -> None:
 def no_join_after_leave(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(Leave("7"))
-    stage.sends(Leave)
+    stage.request(Leave("7"))
     stage.serve(Invitation("7", "bo"), Invitation("8", "bo"))
 
 
@@ -283,16 +254,14 @@ def no_join_by_message(stage: Stage) -> None:
 def join_uninvited(stage: Stage) -> None:
     stage.enter("bo")
     stage.asks_for_list({"7": ("bo",)})
-    stage.ask(Join("7"))
-    stage.sends(Join)
+    stage.request(Join("7"))
 
 
 @check("LEAVE-1", "LEAVE goes out to decline an invitation")
 def decline(stage: Stage) -> None:
     stage.enter("bo")
     stage.invite("7")
-    stage.ask(Leave("7"))
-    stage.sends(Leave)
+    stage.request(Leave("7"))
 
 
 @check(
@@ -303,10 +272,8 @@ def decline_one_of_several(stage: Stage) -> None:
     stage.enter("bo")
     for id in ("6", "7", "8", "9"):
         stage.invite(id)
-    stage.ask(Leave("8"))
-    stage.sends(Leave)
-    stage.ask(Join("7"))
-    stage.sends(Join)
+    stage.request(Leave("8"))
+    stage.request(Join("7"))
 
 
 _GUESTS = {
@@ -322,8 +289,7 @@ _GUESTS = {
 
 def _invites(names: tuple[str, ...], stage: Stage) -> None:
     stage.enter(*names)
-    stage.ask(Invite(names))
-    stage.sends(Invite)
+    stage.request(Invite(names))
     stage.serve(Invitation("7", stage.name))
 
 
@@ -340,8 +306,7 @@ def guests_who_are_not_shown(stage: Stage) -> None:
     stage.enter("bo")
     if stage.ask(Invite(("cy", "bo", "dan"))):
         stage.sends(Invite)
-        stage.serve(Error("no-such-user: cy has gone"))
-        stage.tells(Error)
+        stage.deliver(Error("no-such-user: cy has gone"))
 
 
 _LISTS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -384,8 +349,7 @@ def the_same_list_again(stage: Stage) -> None:
 def lists_in_a_row(stage: Stage) -> None:
     stage.enter("bo")
     stage.ask(ListConversations())
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
+    stage.request(ListConversations())
     stage.sends(ListConversations)
     stage.serve(Conversations({"7": ()}), Conversations({"7": ("bo",)}))
 
@@ -421,22 +385,17 @@ def send_after_list(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
     stage.asks_for_list({"7": ("bo", stage.name)})
-    stage.ask(SendMessage("7", "still here"))
-    stage.sends(SendMessage)
+    stage.request(SendMessage("7", "still here"))
 
 
 @check("CLIENT-10", "a list that was asked for before the JOIN, and lacks it, takes nothing back")
 def send_after_list_from_before(stage: Stage) -> None:
     stage.enter("bo")
     stage.invite("7")
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
-    stage.ask(Join("7"))
-    stage.sends(Join)
-    stage.serve(Conversations({"7": ("bo",)}))
-    stage.tells(Conversations)
-    stage.ask(SendMessage("7", "hi"))
-    stage.sends(SendMessage)
+    stage.request(ListConversations())
+    stage.request(Join("7"))
+    stage.deliver(Conversations({"7": ("bo",)}))
+    stage.request(SendMessage("7", "hi"))
 
 
 @check("CLIENT-10", "nor does such a list if the user has asked for another one since JOIN")
@@ -444,10 +403,7 @@ def join_between_two_lists(stage: Stage) -> None:
     stage.enter("bo")
     stage.invite("7")
     for request in (ListConversations(), Join("7"), ListConversations()):
-        stage.ask(request)
-        stage.sends(type(request))
-    stage.serve(Conversations({"7": ("bo",)}))
-    stage.tells(Conversations)
-    stage.ask(SendMessage("7", "hi"))
-    stage.sends(SendMessage)
+        stage.request(request)
+    stage.deliver(Conversations({"7": ("bo",)}))
+    stage.request(SendMessage("7", "hi"))
     stage.serve(Conversations({"7": ("bo", stage.name)}))

@@ -57,8 +57,7 @@ for _name, _part in _PARTS.items():
 def end_in_a_conversation(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(SendMessage("7", "hello"))
-    stage.sends(SendMessage)
+    stage.request(SendMessage("7", "hello"))
     stage.serve(Message("7", stage.name, "hello"))
     stage.end()
     stage.tells(LOST)
@@ -67,8 +66,7 @@ def end_in_a_conversation(stage: Stage) -> None:
 @check("CLIENT-16", "the end of the stream is told of where a reply was due")
 def end_before_a_reply(stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
+    stage.request(ListConversations())
     stage.end()
     stage.tells(LOST)
 
@@ -86,8 +84,7 @@ def asked_after_the_end(stage: Stage) -> None:
 @check("CLIENT-16", "a stream that ends within a message after GOODBYE ends in order")
 def end_within_a_message_after_goodbye(stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(Goodbye())
-    stage.sends(Goodbye)
+    stage.request(Goodbye())
     data = stage.encoded(stage.roster("cy"))
     stage.serve_bytes(data[: len(data) // 2])
     stage.end()
@@ -104,8 +101,7 @@ def reset(stage: Stage) -> None:
 @check("CLIENT-16", "a reset after GOODBYE is an end in order")
 def reset_after_goodbye(stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(Goodbye())
-    stage.sends(Goodbye)
+    stage.request(Goodbye())
     stage.reset()
     stage.tells(CLOSED)
 
@@ -143,8 +139,7 @@ _LAST_WORDS = 1.0  # seconds that a client may read on for
 @check("CLIENT-20", "after GOODBYE the client closes its connection, even if the server never does")
 def no_end_after_goodbye(stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(Goodbye())
-    stage.sends(Goodbye)
+    stage.request(Goodbye())
     stage.read_to_end(_LAST_WORDS)
 
 
@@ -178,8 +173,7 @@ def both_buffers_full(stage: Stage) -> None:
 )
 def nothing_is_cut(stage: Stage) -> None:
     count = _fill(stage)
-    stage.serve(stage.roster("cy"))
-    stage.tells(OnlineUsers)
+    stage.deliver(stage.roster("cy"))
     for _ in range(count):
         stage.sends(SendMessage)
     stage.answers()

@@ -13,10 +13,8 @@ _LAST = (Code.TIMEOUT, Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)
 def _then_on(text: str, stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.serve(Error(text))
-    stage.tells(Error)
-    stage.ask(SendMessage("7", "going on"))
-    stage.sends(SendMessage)
+    stage.deliver(Error(text))
+    stage.request(SendMessage("7", "going on"))
 
 
 for _code in (code for code in Code if code not in _LAST):
@@ -35,18 +33,15 @@ def all_errors(stage: Stage) -> None:
 def a_hundred_errors(stage: Stage) -> None:
     stage.enter("bo")
     stage.serve(*(Error(f"invalid: {number}") for number in range(100)))
-    stage.ask(Status("unmoved"))
-    stage.sends(Status)
+    stage.request(Status("unmoved"))
 
 
 @check("CLIENT-14", "an INVITE that is refused may be tried again")
 def invite_again(stage: Stage) -> None:
     stage.enter("bo")
     for _ in range(2):
-        stage.ask(Invite(("bo",)))
-        stage.sends(Invite)
-        stage.serve(Error("no-such-user: bo has just gone"))
-        stage.tells(Error)
+        stage.request(Invite(("bo",)))
+        stage.deliver(Error("no-such-user: bo has just gone"))
 
 
 @check("CLIENT-14", "a JOIN that is refused does not prevent another one")
@@ -54,19 +49,15 @@ def join_another(stage: Stage) -> None:
     stage.enter("bo")
     for id in ("7", "8"):
         stage.invite(id)
-        stage.ask(Join(id))
-        stage.sends(Join)
-        stage.serve(Error(f"no-such-conversation: {id} has just ended"))
-        stage.tells(Error)
+        stage.request(Join(id))
+        stage.deliver(Error(f"no-such-conversation: {id} has just ended"))
 
 
 @check("CLIENT-14", "a LIST_CONVERSATIONS that is refused may be sent again")
 def list_again(stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
-    stage.serve(Error("rate-limited: slow down"))
-    stage.tells(Error)
+    stage.request(ListConversations())
+    stage.deliver(Error("rate-limited: slow down"))
     stage.asks_for_list({"7": ("bo",)})
 
 
@@ -74,10 +65,8 @@ def list_again(stage: Stage) -> None:
 def leave_refused(stage: Stage) -> None:
     stage.enter("bo")
     stage.invite("7")
-    stage.ask(Leave("7"))
-    stage.sends(Leave)
-    stage.serve(Error("no-such-conversation: 7 has just ended"))
-    stage.tells(Error)
+    stage.request(Leave("7"))
+    stage.deliver(Error("no-such-conversation: 7 has just ended"))
     stage.join("8")
 
 

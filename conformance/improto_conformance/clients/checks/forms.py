@@ -31,12 +31,10 @@ def _all_eight(text: str, guest: str, stage: Stage) -> None:
         Leave("7"),
     )
     for request in requests:
-        stage.ask(request)
-        stage.sends(type(request))
+        stage.request(request)
         if isinstance(request, ListConversations):
             stage.serve_list()
-    stage.ask(Goodbye())
-    stage.sends(Goodbye)
+    stage.request(Goodbye())
 
 
 check("CODEC-7", "nothing goes out that a receiver refuses: plain words", name="plain-words")(
@@ -67,19 +65,15 @@ def one_codec(stage: Stage) -> None:
     stage.enter("bo")
     for id in ("7", "8"):
         stage.join(id)
-        stage.ask(SendMessage(id, "still the same"))
-        stage.sends(SendMessage)
+        stage.request(SendMessage(id, "still the same"))
     stage.asks_for_list({"7": ("bo", stage.name), "8": (stage.name,)})
-    stage.ask(Goodbye())
-    stage.sends(Goodbye)
+    stage.request(Goodbye())
 
 
 @check("JSON-4", "an object that goes out stands on one line", name="one-line", codecs=("json",))
 def one_line(stage: Stage) -> None:
     stage.name = "ann"
-    stage.ask(Register("ann", "one\ntwo"))
-    stage.sends(Register)
+    stage.request(Register("ann", "one\ntwo"))
     stage.serve(stage.roster("bo", status="one\ntwo"))
     stage.join("7")
-    stage.ask(SendMessage("7", "\n\r\n"))
-    stage.sends(SendMessage)
+    stage.request(SendMessage("7", "\n\r\n"))

@@ -51,8 +51,7 @@ def _between_rosters(data: Bytes, stage: Stage, times: int = 1) -> None:
     for _ in range(times):
         stage.serve_bytes(data[stage.codec.name])
         stage.tells(IGNORED)
-    stage.serve(stage.roster("bo", "cy"))
-    stage.tells(OnlineUsers)
+    stage.deliver(stage.roster("bo", "cy"))
 
 
 _each(
@@ -80,8 +79,7 @@ def unknown_often(stage: Stage) -> None:
 def unknown_before_the_roster(stage: Stage) -> None:
     register = stage.register()
     stage.serve_bytes(_PING[stage.codec.name])
-    stage.serve(OnlineUsers({register.username: register.status}))
-    stage.tells(OnlineUsers)
+    stage.deliver(OnlineUsers({register.username: register.status}))
 
 
 @check("CLIENT-6", "after an unknown command the client does what its user wants", codecs=tuple(_PING))
@@ -90,8 +88,7 @@ def unknown_then_on(stage: Stage) -> None:
     stage.serve_bytes(_PING[stage.codec.name])
     stage.tells(IGNORED)
     stage.join("7")
-    stage.ask(SendMessage("7", "never mind"))
-    stage.sends(SendMessage)
+    stage.request(SendMessage("7", "never mind"))
 
 
 check(
@@ -123,8 +120,7 @@ def _request_served(request: Request, stage: Stage) -> None:
     stage.enter("bo")
     stage.serve(request)
     stage.tells(IGNORED)
-    stage.serve(stage.roster("bo", "cy"))
-    stage.tells(OnlineUsers)
+    stage.deliver(stage.roster("bo", "cy"))
 
 
 for _request in _REQUESTS:
@@ -159,8 +155,7 @@ def _nothing_yet(data: Bytes, stage: Stage) -> None:
     stage.register()
     stage.serve_bytes(data[stage.codec.name])
     stage.serve(Invitation("7", "bo"))
-    stage.serve(stage.roster("bo"))
-    stage.tells(OnlineUsers)
+    stage.deliver(stage.roster("bo"))
 
 
 _STRAY = {"a-malformed-message": MALFORMED["what-is-no-message-at-all"]}
@@ -194,8 +189,7 @@ for _clause, _odd in (
 
 def _wrong_reply(data: Bytes, stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
+    stage.request(ListConversations())
     stage.serve_bytes(data[stage.codec.name])
     stage.tells(IGNORED)
     stage.serve_list()
@@ -281,10 +275,8 @@ def nothing_ends_by_a_roster_of_others(stage: Stage) -> None:
     stage.join("7")
     stage.serve(OnlineUsers({"cy": "x"}))
     stage.tells(IGNORED)
-    stage.ask(SendMessage("7", "still here"))
-    stage.sends(SendMessage)
-    stage.ask(Invite(("bo",)))
-    stage.sends(Invite)
+    stage.request(SendMessage("7", "still here"))
+    stage.request(Invite(("bo",)))
 
 
 _BEFORE: dict[str, Message | Conversations | OnlineUsers] = {
@@ -297,8 +289,7 @@ _BEFORE: dict[str, Message | Conversations | OnlineUsers] = {
 def _before_the_roster(message: Message | Conversations | OnlineUsers, stage: Stage) -> None:
     register = stage.register()
     stage.serve(message)
-    stage.serve(OnlineUsers({register.username: register.status, "bo": "x"}))
-    stage.tells(OnlineUsers)
+    stage.deliver(OnlineUsers({register.username: register.status, "bo": "x"}))
 
 
 for _name, _early in _BEFORE.items():
@@ -316,8 +307,7 @@ for _name, _early in _BEFORE.items():
 def message_long_after_leave(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(Leave("7"))
-    stage.sends(Leave)
+    stage.request(Leave("7"))
     stage.asks_for_list({"7": ("bo",)})
     stage.serve(Message("7", "bo", "still there?"), stage.roster())
 
@@ -326,7 +316,6 @@ def message_long_after_leave(stage: Stage) -> None:
 def error_is_not_answered(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(SendMessage("7", "hello"))
-    stage.sends(SendMessage)
+    stage.request(SendMessage("7", "hello"))
     stage.serve(Error("rate-limited: slow down"), Error("not-member: you are not in it"))
     stage.serve(Error("no-such-conversation: it is gone"))

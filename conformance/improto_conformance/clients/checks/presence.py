@@ -22,8 +22,7 @@ _CHANGES = {
 
 def _changed(others: dict[str, str], stage: Stage) -> None:
     stage.enter("bo", "cy")
-    stage.serve(OnlineUsers({stage.name: "here", **others}))
-    stage.tells(OnlineUsers)
+    stage.deliver(OnlineUsers({stage.name: "here", **others}))
 
 
 for _name, _others in _CHANGES.items():
@@ -39,8 +38,7 @@ for _name, _others in _CHANGES.items():
 def back_again(stage: Stage) -> None:
     stage.enter("bo")
     for others in ((), ("bo",), (), ("bo", "cy")):
-        stage.serve(stage.roster(*others))
-        stage.tells(OnlineUsers)
+        stage.deliver(stage.roster(*others))
 
 
 @check("CLIENT-7", "a roster without the client's own name changes nothing, and the next one counts")
@@ -52,10 +50,8 @@ def roster_of_others(stage: Stage) -> None:
 @check("CLIENT-7", "a roster that still shows the status from before STATUS is told of as it is")
 def roster_of_before(stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(Status("busy"))
-    stage.sends(Status)
-    stage.serve(stage.roster("cy"))
-    stage.tells(OnlineUsers)
+    stage.request(Status("busy"))
+    stage.deliver(stage.roster("cy"))
     stage.serve(stage.roster("cy", status="busy"))
 
 
@@ -93,8 +89,7 @@ def roster_after_an_error(stage: Stage) -> None:
 @check("STATUS-1", "STATUS carries the new status, and the roster that shows it is told of")
 def new_status(stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(Status("at lunch"))
-    stage.sends(Status)
+    stage.request(Status("at lunch"))
     stage.serve(stage.roster("bo", status="at lunch"))
 
 
@@ -102,8 +97,7 @@ def new_status(stage: Stage) -> None:
 def many_statuses(stage: Stage) -> None:
     stage.enter()
     for status in ("busy", "away", "", "busy"):
-        stage.ask(Status(status))
-        stage.sends(Status)
+        stage.request(Status(status))
 
 
 _BEYOND = {
@@ -117,8 +111,7 @@ _BEYOND = {
 
 def _roster_beyond(others: dict[str, str], stage: Stage) -> None:
     stage.enter()
-    stage.serve(OnlineUsers({stage.name: "here", **others}))
-    stage.tells(OnlineUsers)
+    stage.deliver(OnlineUsers({stage.name: "here", **others}))
 
 
 for _name, _others in _BEYOND.items():
@@ -142,8 +135,9 @@ def a_long_error(stage: Stage) -> None:
 @check("LIMIT-20", "a roster of 1 MiB is taken", alone=True)
 def roster_of_1_mib(stage: Stage) -> None:
     stage.enter()
-    stage.serve(OnlineUsers({stage.name: "here", **{f"user-{number}": "s" * 16_000 for number in range(64)}}))
-    stage.tells(OnlineUsers)
+    stage.deliver(
+        OnlineUsers({stage.name: "here", **{f"user-{number}": "s" * 16_000 for number in range(64)}})
+    )
 
 
 _MOST = 16 * 1024 * 1024
@@ -196,8 +190,7 @@ def roster_of_16_mib(stage: Stage) -> None:
     stage.enter()
     users = {stage.name: "here", **{f"user-{number}": "s" * 500_000 for number in range(33)}}
     missing = _MOST - len(stage.codec.encode(OnlineUsers(users)))
-    stage.serve(OnlineUsers({**users, "user-0": "s" * (500_000 + missing)}))
-    stage.tells(OnlineUsers)
+    stage.deliver(OnlineUsers({**users, "user-0": "s" * (500_000 + missing)}))
 
 
 @check("LIMIT-20", "a frame may have 16 MiB", codecs=("msgpack",))
@@ -210,5 +203,4 @@ def frame_of_16_mib(stage: Stage) -> None:
 def _see_it_there(stage: Stage) -> None:
     """Have the client send something, if it can be told to."""
     if stage.driven:
-        stage.ask(Status("still here"))
-        stage.sends(Status)
+        stage.request(Status("still here"))

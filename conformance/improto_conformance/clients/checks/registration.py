@@ -37,8 +37,7 @@ def register_comes_first(stage: Stage) -> None:
     register = stage.register()
     if register.username != given:
         stage.complaints.append(f"the client was to register as {given!a}, and did as {register.username!a}")
-    stage.serve(stage.roster(status=register.status))
-    stage.tells(OnlineUsers)
+    stage.deliver(stage.roster(status=register.status))
 
 
 def _asked_early(request: Request, stage: Stage) -> None:
@@ -59,8 +58,7 @@ for _word, _request in _EARLY.items():
 def the_same_name_again(stage: Stage) -> None:
     stage.enter()
     stage.ask(Register(stage.name, "here"))
-    stage.ask(Status("still here"))
-    stage.sends(Status)
+    stage.request(Status("still here"))
 
 
 @check("CLIENT-2", "nor later, when much has happened")
@@ -70,8 +68,7 @@ def another_name_later(stage: Stage) -> None:
     stage.serve(Error("invalid: text"), stage.roster())
     stage.tells(OnlineUsers)
     stage.ask(Register("cy", "here"))
-    stage.ask(SendMessage("7", "still me"))
-    stage.sends(SendMessage)
+    stage.request(SendMessage("7", "still me"))
 
 
 _REFUSALS = {
@@ -86,12 +83,10 @@ _REFUSALS = {
 
 def _refused_then_registered(text: str, stage: Stage) -> None:
     stage.register()
-    stage.serve(Error(text))
-    stage.tells(Error)
+    stage.deliver(Error(text))
     stage.name = "ann2"
     stage.enter()
-    stage.ask(Status("in the end"))
-    stage.sends(Status)
+    stage.request(Status("in the end"))
 
 
 for _name, _text in _REFUSALS.items():
@@ -107,8 +102,7 @@ def refused_twice(stage: Stage) -> None:
     for name in ("ann", "ann2"):
         stage.name = name
         stage.register()
-        stage.serve(Error("name-in-use: taken"))
-        stage.tells(Error)
+        stage.deliver(Error("name-in-use: taken"))
     stage.name = "ann3"
     stage.enter(status="at last")
 
@@ -116,8 +110,7 @@ def refused_twice(stage: Stage) -> None:
 @check("CLIENT-4", "a refused client is not registered, and sends nothing else")
 def refused_is_not_registered(stage: Stage) -> None:
     stage.register()
-    stage.serve(Error("forbidden: no"))
-    stage.tells(Error)
+    stage.deliver(Error("forbidden: no"))
     stage.ask(Join("7"))
     stage.ask(ListConversations())
     stage.enter()
@@ -139,8 +132,7 @@ def roster_after_the_refusal(stage: Stage) -> None:
 )
 def refused_alone(stage: Stage) -> None:
     stage.register()
-    stage.serve(Error("name-in-use: somebody has it"))
-    stage.tells(Error)
+    stage.deliver(Error("name-in-use: somebody has it"))
 
 
 @check("CLIENT-4", "the first roster may come together with what follows it", alone=True)
@@ -162,10 +154,8 @@ def a_crowd_is_there_already(stage: Stage) -> None:
 def invitation_before_roster(stage: Stage) -> None:
     stage.register()
     stage.serve(Invitation("7", "bo"))
-    stage.serve(stage.roster())
-    stage.tells(OnlineUsers)
-    stage.ask(Status("now"))
-    stage.sends(Status)
+    stage.deliver(stage.roster())
+    stage.request(Status("now"))
 
 
 @check("REGISTER-1", "REGISTER carries name and status as the user gave them, an empty status too")
@@ -188,8 +178,7 @@ def name_beyond_ascii(stage: Stage) -> None:
 @check("GOODBYE-1", "GOODBYE goes out, and the end that follows is told of as asked for")
 def goodbye(stage: Stage) -> None:
     stage.enter()
-    stage.ask(Goodbye())
-    stage.sends(Goodbye)
+    stage.request(Goodbye())
     stage.end()
     stage.tells(CLOSED)
 
@@ -197,8 +186,7 @@ def goodbye(stage: Stage) -> None:
 @check("GOODBYE-1", "GOODBYE goes out where the answer to REGISTER has not come")
 def goodbye_before_the_roster(stage: Stage) -> None:
     stage.register()
-    stage.ask(Goodbye())
-    stage.sends(Goodbye)
+    stage.request(Goodbye())
 
 
 @check("GOODBYE-1", "GOODBYE goes out after all that was sent before it")
@@ -214,8 +202,7 @@ def goodbye_last(stage: Stage) -> None:
 def _asked_after_goodbye(request: Request, stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(Goodbye())
-    stage.sends(Goodbye)
+    stage.request(Goodbye())
     stage.ask(request)
 
 
@@ -231,6 +218,5 @@ for _word, _request in {**_EARLY, "register": Register("ann", "back"), "goodbye"
 def served_after_goodbye(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(Goodbye())
-    stage.sends(Goodbye)
+    stage.request(Goodbye())
     stage.serve(Message("7", "bo", "wait!"), Error("invalid: what"), Invitation("8", "bo"), stage.roster())

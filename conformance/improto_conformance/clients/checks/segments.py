@@ -30,8 +30,7 @@ def roster_byte_by_byte(stage: Stage) -> None:
 def five_byte_by_byte(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
+    stage.request(ListConversations())
     five = (
         Conversations({"7": ("bo", stage.name)}),
         Message("7", "bo", "a b"),
@@ -62,8 +61,7 @@ def beyond_one_read(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
     for size in (1023, 1024, 1025, 4096, 8192):
-        stage.serve(Message("7", "bo", "x" * size))
-        stage.tells(Message)
+        stage.deliver(Message("7", "bo", "x" * size))
 
 
 @check("CONN-5", "a message is handled at once whose length is a round number, as those of buffers are")
@@ -72,8 +70,7 @@ def as_long_as_a_buffer(stage: Stage) -> None:
     stage.join("7")
     for size in (1 << power for power in range(9, 17)):
         missing = size - len(stage.encoded(Message("7", "bo", "x" * 256)))
-        stage.serve(Message("7", "bo", "x" * (256 + missing)))
-        stage.tells(Message)
+        stage.deliver(Message("7", "bo", "x" * (256 + missing)))
 
 
 _OFFSETS = (1, 2, 4, 5, 8, 13, 21)
@@ -137,10 +134,8 @@ def _end_within_a_message(stage: Stage) -> None:
 def handled_at_once(stage: Stage) -> None:
     stage.enter("bo")
     stage.invite("7")
-    stage.serve(stage.roster("cy"))
-    stage.tells(OnlineUsers)
-    stage.serve(Error("invalid: x"))
-    stage.tells(Error)
+    stage.deliver(stage.roster("cy"))
+    stage.deliver(Error("invalid: x"))
 
 
 @check("CONN-5", "all complete messages of a read are handled, though the last one is cut")
@@ -166,12 +161,9 @@ def handled_before_the_end(stage: Stage) -> None:
 @check("CONN-8", "`rate-limited` for an earlier request does not take away the reply to a question")
 def refusal_before_the_reply(stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(Status("busy"))
-    stage.sends(Status)
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
-    stage.serve(Error("rate-limited: slow down"))
-    stage.tells(Error)
+    stage.request(Status("busy"))
+    stage.request(ListConversations())
+    stage.deliver(Error("rate-limited: slow down"))
     stage.serve_list()
 
 
@@ -179,11 +171,9 @@ def refusal_before_the_reply(stage: Stage) -> None:
 def event_before_the_reply(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
+    stage.request(ListConversations())
     stage.serve(Message("7", "bo", "quick"), Invitation("8", "bo"), Error("invalid: x"))
-    stage.serve(Conversations({"7": ("bo", stage.name), "8": ("bo",)}))
-    stage.tells(Conversations)
+    stage.deliver(Conversations({"7": ("bo", stage.name), "8": ("bo",)}))
 
 
 _STATUS = "a status"
@@ -351,8 +341,7 @@ _PICKLED: dict[tuple[str, str, str], object] = {
 
 def _list_in_another_form(data: bytes, stage: Stage) -> None:
     stage.enter("bo")
-    stage.ask(ListConversations())
-    stage.sends(ListConversations)
+    stage.request(ListConversations())
     stage.serve_bytes(data)
     stage.tells(Conversations)
 

@@ -52,15 +52,13 @@ _TEXTS = {
 def _says(text: str, stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(SendMessage("7", text))
-    stage.sends(SendMessage)
+    stage.request(SendMessage("7", text))
 
 
 def _hears(text: str, stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.serve(Message("7", "bo", text))
-    stage.tells(Message)
+    stage.deliver(Message("7", "bo", text))
 
 
 for _name, _text in _TEXTS.items():
@@ -83,8 +81,7 @@ _STATUSES = {
 
 def _shows(status: str, stage: Stage) -> None:
     stage.enter()
-    stage.ask(Status(status))
-    stage.sends(Status)
+    stage.request(Status(status))
     stage.serve(OnlineUsers({stage.name: status, "bo": status}))
 
 
@@ -161,10 +158,8 @@ for _name, _text in _NAMES_BEYOND.items():
 def own_copy(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(SendMessage("7", "hello"))
-    stage.sends(SendMessage)
-    stage.serve(Message("7", stage.name, "hello"))
-    stage.tells(Message)
+    stage.request(SendMessage("7", "hello"))
+    stage.deliver(Message("7", stage.name, "hello"))
 
 
 @check("CLIENT-13", "the same message three times is told of three times")
@@ -199,8 +194,7 @@ def forty_conversations(stage: Stage) -> None:
     for id in ids:
         stage.join(id)
     for id in (ids[0], ids[-1]):
-        stage.ask(SendMessage(id, "hello"))
-        stage.sends(SendMessage)
+        stage.request(SendMessage(id, "hello"))
     stage.serve(*(Message(id, "bo", "hello") for id in ids))
 
 
@@ -209,8 +203,7 @@ def back_in_the_conversation(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
     for request in (Leave("7"), Join("7"), SendMessage("7", "back")):
-        stage.ask(request)
-        stage.sends(type(request))
+        stage.request(request)
     stage.serve(Message("7", stage.name, "back"), Message("7", "bo", "hello"))
 
 
@@ -219,10 +212,8 @@ def newer_than_the_list(stage: Stage) -> None:
     stage.enter("bo")
     stage.asks_for_list({"6": ("bo",)})
     stage.join("7")
-    stage.serve(Message("7", "bo", "hello"))
-    stage.tells(Message)
-    stage.ask(SendMessage("7", "hello, bo"))
-    stage.sends(SendMessage)
+    stage.deliver(Message("7", "bo", "hello"))
+    stage.request(SendMessage("7", "hello, bo"))
 
 
 @check("MESSAGE-1", "the client tells of a message from a sender who is in no roster")
@@ -243,5 +234,4 @@ def said_at_length(stage: Stage) -> None:
 def text_like_an_id(stage: Stage) -> None:
     stage.enter("bo")
     stage.join("7")
-    stage.ask(SendMessage("7", "8"))
-    stage.sends(SendMessage)
+    stage.request(SendMessage("7", "8"))
