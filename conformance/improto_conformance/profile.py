@@ -14,7 +14,10 @@ from improto.errors import UsageError
 from improto.limits import Limits
 from improto_conformance.connections.addresses import Tls
 
-__all__ = ["Profile", "profile_of"]
+__all__ = ["DEFAULTS", "Profile", "profile_of"]
+
+DEFAULTS: Final = Limits()
+"""The limits of a server that declares none (LIMIT-25)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Profile:
     """Whether only invited users may join (JOIN-5)."""
     presence: float = 1.0
     """The interval P within which a roster shows a change (PRESENCE-4)."""
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = DEFAULTS
     """Its limits (LIMIT-25)."""
     repeat: float = 30.0
     """The interval within which a roster is repeated without a change (PRESENCE-7)."""

@@ -7,7 +7,7 @@ time and slow readers are not part of the model.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from improto.limits import Limits
 from improto.messages import (
@@ -26,10 +26,9 @@ from improto.messages import (
     SendMessage,
     Status,
 )
+from improto_conformance.profile import DEFAULTS
 
-__all__ = ["DEFAULTS", "Effect", "Output", "Rules", "Talk", "User", "World", "handle", "leave_all"]
-
-DEFAULTS: Final = Limits()
+__all__ = ["Effect", "Output", "Rules", "Talk", "User", "World", "handle", "leave_all"]
 
 
 @dataclass(frozen=True, slots=True)

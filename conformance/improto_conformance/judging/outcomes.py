@@ -6,8 +6,9 @@ from typing import Final
 
 from improto.messages import Code, Error, Goodbye, Invite, Join, Register, Status
 from improto_conformance.judging.asked import Asked, Flaw
-from improto_conformance.judging.model import DEFAULTS, Effect, Output, World, handle, leave_all
+from improto_conformance.judging.model import Effect, Output, World, handle, leave_all
 from improto_conformance.judging.scope import Scope
+from improto_conformance.profile import DEFAULTS
 
 __all__ = ["outcomes"]
 

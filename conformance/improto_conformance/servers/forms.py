@@ -34,8 +34,9 @@ from improto.messages import (
     SendMessage,
     Status,
 )
+from improto_conformance.profile import DEFAULTS
 from improto_conformance.servers.check import Check, Complaints
-from improto_conformance.servers.party import DEFAULTS, Party
+from improto_conformance.servers.party import Party
 from improto_conformance.servers.stage import Stage
 from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 from improto_conformance.vectors import Vector, vectors

@@ -16,6 +16,7 @@ from improto.limits import Limits
 from improto.messages import AnyMessage, Conversations, ListConversations, OnlineUsers, Response, Role
 from improto_conformance.connections.links import Connect, MessageLink, Misframed, unframed
 from improto_conformance.judging.extensions import is_extension
+from improto_conformance.profile import DEFAULTS
 from improto_conformance.transcripts.transcript import RESET, Entry, Event, Transcript
 
 __all__ = ["Lost", "Party", "Stuck", "Unfit", "Waits"]
@@ -23,7 +24,6 @@ __all__ = ["Lost", "Party", "Stuck", "Unfit", "Waits"]
 _LIMIT = 16 * 1024 * 1024
 _MOST_MESSAGES: Final = 10_000  # that a party reads: no check asks for a tenth of it …
 _MOST_A_SECOND: Final = 1000  # … but a server may send rosters as often as it likes
-DEFAULTS: Final = Limits()
 _M = TypeVar("_M", bound=Response)
 _T = TypeVar("_T")
 

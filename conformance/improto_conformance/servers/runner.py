@@ -18,11 +18,11 @@ from improto_conformance.connections.links import cutting
 from improto_conformance.judging.alike import alike
 from improto_conformance.judging.judge import Case, judge_case
 from improto_conformance.judging.sent import sent
-from improto_conformance.profile import Profile
+from improto_conformance.profile import DEFAULTS, Profile
 from improto_conformance.results import Result, Verdict
 from improto_conformance.servers.check import Check
 from improto_conformance.servers.deliberate import unmarked
-from improto_conformance.servers.party import DEFAULTS, Lost, Stuck, Unfit, Waits
+from improto_conformance.servers.party import Lost, Stuck, Unfit, Waits
 from improto_conformance.servers.probe import probe
 from improto_conformance.servers.stage import Stage
 from improto_conformance.servers.targets import NoTarget, Target

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 from improto.codec import Codec
 from improto.messages import Invitation, Invite, Join, Message, OnlineUsers, Register, SendMessage
 from improto_conformance.connections.links import Connect
-from improto_conformance.profile import Profile
-from improto_conformance.servers.party import DEFAULTS, Party, Waits
+from improto_conformance.profile import DEFAULTS, Profile
+from improto_conformance.servers.party import Party, Waits
 from improto_conformance.transcripts.transcript import Transcript
 
 if TYPE_CHECKING:  # it needs a package that may not be installed
