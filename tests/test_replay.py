@@ -214,15 +214,25 @@ def test_command(programs: Programs, tmp_path: Path) -> None:
 
 
 def test_command_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A violation is told, with exit code 1; a server that is not there, with 3; what is no transcript, with 2."""
+    """A violation is told, with exit code 1; what is no transcript, with 2."""
     to_file(recorded(results(in_process(make), "json", "SEND-3")[0]), tmp_path / "a.jsonl")
     (tmp_path / "b.jsonl").write_text("nonsense")
     assert main(["replay", str(tmp_path / "a.jsonl"), "inproc:test_replay:stripping"]) == 1
     assert "VIOLATION a.jsonl\n  - " in capsys.readouterr().out
-    assert main(["replay", str(tmp_path / "a.jsonl"), "tcp://127.0.0.1:1"]) == 3
     assert main(["replay", str(tmp_path / "b.jsonl"), "tcp://127.0.0.1:1"]) == 2
     assert main(["replay", str(tmp_path / "c.jsonl"), "tcp://127.0.0.1:1"]) == 2
     assert "c.jsonl: No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["replay", "shrink"])
+@pytest.mark.parametrize(
+    "target", ["tcp://127.0.0.1:1", "cmd:no-such-program {port}", "inproc:test_replay:none"]
+)
+def test_no_server(command: str, target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 3 says that there is no server, whether it is to be reached, started or made here."""
+    to_file(recorded(results(in_process(make), "json", "SEND-3")[0]), tmp_path / "a.jsonl")
+    assert main([command, str(tmp_path / "a.jsonl"), target]) == 3
+    assert capsys.readouterr().out.startswith("improto: ")
 
 
 def test_unknown_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,9 +153,8 @@ def test_command_on_sockets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_command_finds_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where the server does nothing wrong there is nothing to shrink; where there is none, that is said."""
+    """Where the server does nothing wrong there is nothing to shrink."""
     to_file(Record(talk(), codec="json"), tmp_path / "long.jsonl")
     assert main(["shrink", str(tmp_path / "long.jsonl"), "inproc:test_replay:make"]) == 0
     assert capsys.readouterr().out.startswith("nothing to shrink")
-    assert main(["shrink", str(tmp_path / "long.jsonl"), "tcp://127.0.0.1:1"]) == 3
     assert main(["shrink", str(tmp_path / "long.jsonl"), "tcp://127.0.0.1:1", "--runs", "0"]) == 2

@@ -27,6 +27,7 @@ from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET, NOTH
 from improto_conformance.reports.sequence import diagram
 from improto_conformance.results import Verdict
 from improto_conformance.servers.probe import probe as probe_server
+from improto_conformance.servers.probe import reaching
 from improto_conformance.servers.targets import NoTarget, Target, opened, words_of
 from improto_conformance.transcripts.records import Record, to_file
 from improto_conformance.transcripts.transcript import Event
@@ -95,9 +96,6 @@ def run(arguments: argparse.Namespace) -> int:
     except NoTarget as error:
         print(f"improto: {error}")
         return NO_TARGET
-    except OSError as error:
-        print(f"improto: {arguments.server} cannot be reached ({error.strerror or error}); is it running?")
-        return NO_TARGET
     code, line = _verdict(met)
     print(line)
     return code
@@ -128,17 +126,18 @@ def _sessions(
                     clients = [make() for _ in NAMES]
                     for client in clients:
                         stack.callback(client.close)
-                each = meet(
-                    target.upstream,
-                    clients or [Lone(words) for _ in NAMES],
-                    session,
-                    codec,
-                    profile,
-                    manner=manner,
-                    timeout=arguments.timeout,
-                    suffix=f".{os.getpid():x}-{next(numbers)}",
-                    alone=arguments.server.startswith("cmd:"),
-                )
+                with reaching(target, codec):
+                    each = meet(
+                        target.upstream,
+                        clients or [Lone(words) for _ in NAMES],
+                        session,
+                        codec,
+                        profile,
+                        manner=manner,
+                        timeout=arguments.timeout,
+                        suffix=f".{os.getpid():x}-{next(numbers)}",
+                        alone=arguments.server.startswith("cmd:"),
+                    )
                 if each.doubt or each.blames:
                     clients = ()  # clients that may be stuck are not used again
                 yield each

@@ -20,8 +20,9 @@ from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET, NOTH
 from improto_conformance.results import Verdict
 from improto_conformance.servers.checks import CHECKS
 from improto_conformance.servers.party import Waits
+from improto_conformance.servers.probe import reaching
 from improto_conformance.servers.replay import Replayed, replay
-from improto_conformance.servers.targets import Target, opened
+from improto_conformance.servers.targets import NoTarget, Target, opened
 from improto_conformance.transcripts.abstract import abstract
 from improto_conformance.transcripts.complaints import Inconclusive
 from improto_conformance.transcripts.records import Record, from_file, to_file
@@ -56,19 +57,18 @@ def run(arguments: argparse.Namespace) -> int:
     verdicts: set[Verdict] = set()
     records = [(path, from_file(path)) for path in arguments.transcript]
     profile = trusting(arguments, declared(arguments, available()))
-    with opened(arguments.target, profile.tls) as target:
-        for number, (path, record) in enumerate(records):
-            try:
-                outcome = again(record, target, profile, arguments.codec, arguments.timeout, number)
-            except OSError as error:
-                print(
-                    f"improto: {target.where} cannot be reached ({error.strerror or error}); is it running?"
-                )
-                return NO_TARGET
-            verdicts.add(outcome.verdict)
-            print("\n".join(map(escaped, _told(path.name, outcome, record))), flush=True)
-            if arguments.report is not None:
-                to_file(outcome.record, arguments.report / "transcripts" / path.name)
+    try:
+        with opened(arguments.target, profile.tls) as target:
+            for number, (path, record) in enumerate(records):
+                with reaching(target, arguments.codec or record.codec):
+                    outcome = again(record, target, profile, arguments.codec, arguments.timeout, number)
+                verdicts.add(outcome.verdict)
+                print("\n".join(map(escaped, _told(path.name, outcome, record))), flush=True)
+                if arguments.report is not None:
+                    to_file(outcome.record, arguments.report / "transcripts" / path.name)
+    except NoTarget as error:
+        print(f"improto: {error}")
+        return NO_TARGET
     if Verdict.FAILED in verdicts:
         return FAILURE
     return CONFORMANT if Verdict.PASSED in verdicts else NOTHING

@@ -17,9 +17,10 @@ from improto_conformance.connections.links import cutting
 from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET
 from improto_conformance.reports.sequence import diagram
 from improto_conformance.servers.party import Waits
+from improto_conformance.servers.probe import reaching
 from improto_conformance.servers.replay import Replayed, replay
 from improto_conformance.servers.shrink import Shrunk, acts, shrink, violation
-from improto_conformance.servers.targets import opened
+from improto_conformance.servers.targets import NoTarget, opened
 from improto_conformance.transcripts.records import Record, from_file, to_file
 from improto_conformance.transcripts.transcript import Transcript
 
@@ -67,15 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
     record = from_file(arguments.transcript)
     profile = trusting(arguments, declared(arguments, available()))
     profile = replace(profile, private=record.private or profile.private)
-    with opened(arguments.target, profile.tls) as target:
-        numbers = count()
+    numbers = count()
+    try:
+        with opened(arguments.target, profile.tls) as target, reaching(target, record.codec):
 
-        def replayed(old: Transcript, *, settle: bool = False) -> Replayed:
-            connect = cutting(target.begin(), record.cut if target.stream else "whole", record.check)
-            suffix = old.suffix if target.virtual else fresh(old.suffix, next(numbers))
-            return replay(old, connect, Waits(arguments.timeout), suffix=suffix, settle=settle)
+            def replayed(old: Transcript, *, settle: bool = False) -> Replayed:
+                connect = cutting(target.begin(), record.cut if target.stream else "whole", record.check)
+                suffix = old.suffix if target.virtual else fresh(old.suffix, next(numbers))
+                return replay(old, connect, Waits(arguments.timeout), suffix=suffix, settle=settle)
 
-        try:
             first = replayed(record.transcript, settle=True)
             whole = first.transcript
             complaint = violation(whole, profile, arguments.clause or record.clause) or violation(
@@ -94,9 +95,9 @@ def run(arguments: argparse.Namespace) -> int:
                 runs=arguments.runs,
                 seconds=arguments.seconds,
             )
-        except OSError as error:
-            print(f"improto: {target.where} cannot be reached ({error.strerror or error}); is it running?")
-            return NO_TARGET
+    except NoTarget as error:
+        print(f"improto: {error}")
+        return NO_TARGET
     print("\n".join(_told(found, len(acts(first.old)))))
     if arguments.output is not None:
         codec = next(iter(found.transcript.codecs.values()), record.codec)

@@ -5,6 +5,8 @@ that is a matter for the checks: here it is enough that it tries.
 """
 
 import ssl
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
 
 from improto.cli.text import escaped
@@ -14,7 +16,7 @@ from improto.messages import AnyMessage, Code, Error, Goodbye, OnlineUsers, Regi
 from improto_conformance.connections.links import Link, Misframed, Refused
 from improto_conformance.servers.targets import NoTarget, Target, Unmade
 
-__all__ = ["probe"]
+__all__ = ["probe", "reaching"]
 
 _LIMIT: Final = 16 * 1024 * 1024
 _TLS_ALERT: Final = b"\x15\x03"
@@ -22,19 +24,25 @@ _TLS_ALERT: Final = b"\x15\x03"
 
 def probe(target: Target, codec: Codec, name: str, timeout: float) -> None:
     """Register a user and leave again; NoTarget, with the reason, if nothing answers like a server of this protocol."""
-    try:
+    with reaching(target, codec.name):
         link = target.begin()(timeout, codec)
-    except Unmade as error:
-        raise NoTarget(str(error)) from None
-    except OSError as error:
-        reason = _unreached(error, codec)
-    else:
-        reason = _registered(link, codec, name, timeout)
+    reason = _registered(link, codec, name, timeout)
     if reason:
         raise NoTarget(target.ending() or f"{target.where} {reason}")
 
 
-def _unreached(error: OSError, codec: Codec) -> str:
+@contextmanager
+def reaching(target: Target, codec: str) -> Generator[None]:
+    """Turn the OSError of a connection that cannot be made into NoTarget, with what to do about it."""
+    try:
+        yield
+    except Unmade as error:
+        raise NoTarget(str(error)) from None
+    except OSError as error:
+        raise NoTarget(target.ending() or f"{target.where} {_unreached(error, codec)}") from None
+
+
+def _unreached(error: OSError, codec: str) -> str:
     """Say why there is no connection."""
     match error:
         case ssl.SSLCertVerificationError():
@@ -43,7 +51,7 @@ def _unreached(error: OSError, codec: Codec) -> str:
         case ssl.SSLError():
             return f"does not speak TLS ({error.reason}); write tcp:// or ws:// if it is not meant to"
         case Refused():
-            return f"is no WebSocket for this ({error}); is the path right, and does it speak {codec.name}?"
+            return f"is no WebSocket for this ({error}); is the path right, and does it speak {codec}?"
         case _:
             return f"cannot be reached ({error.strerror or error}); is it running, and is the address right?"
 
