@@ -156,13 +156,20 @@ def test_command_of_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     ) in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "server", "--shared", "tcp://here:1", "--private"],
+        ["check", "server", "tcp://here:1", "--private", "--seed", "3", "--fresh"],
+        ["fuzz", "server", "tcp://here:1", "--private", "--seed=3", "--count", "2", "--for", "30s"],
+    ],
+)
 def test_replay_of_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With a report, a server's failure comes with the command that sends its transcript again, to the same server."""
     folder = str(tmp_path)
-    words = ["improto", "check", "server", "--shared", "tcp://here:1", "--private", "--report", folder]
-    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(sys, "argv", ["improto", *words, "--report", folder])
     arguments = options("--report", folder)
     carry_out(
         arguments, Subject("server", "tcp://here:1"), lambda report: report(result(Verdict.FAILED, "x"))

@@ -1,6 +1,7 @@
 """What all roles of `improto check` share: which checks run, what is printed and written, and the exit code."""
 
 import argparse
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -229,7 +230,7 @@ class _Teller:
         if self._arguments.report is not None:
             path = reports.keep(self._run, result, self._arguments.report)
             if self._run.role == "server":
-                commands.append(reports.replay(self._run, path))
+                commands.append(_replay(self._run, path))
         if result.verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.BROKEN):
             print("\n".join(reports.failure(result, clauses(), *commands)), end="\n\n", flush=True)
         elif self._arguments.verbose or result.verdict is Verdict.KNOWN:
@@ -273,6 +274,19 @@ def _command() -> list[str]:
     choice = argparse.ArgumentParser(add_help=False)
     _add_choice(choice)
     return ["improto", *choice.parse_known_args(sys.argv[1:])[1]]
+
+
+def _replay(run: reports.Run, path: Path) -> str:
+    """Give the command that sends a transcript again, to the same server."""
+    # The options of `check` and `fuzz` that `replay` does not have.
+    only_here = argparse.ArgumentParser(add_help=False)
+    for flag in ("--shared", "--fresh"):
+        only_here.add_argument(flag, action="store_true")
+    for option in ("--seed", "--count", "--for"):
+        only_here.add_argument(option)
+    words = only_here.parse_known_args(run.command[3:])[1]
+    options = [word for word in words if word != run.target]
+    return shlex.join(["improto", "replay", *options, str(path), run.target])
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:

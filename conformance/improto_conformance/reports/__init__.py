@@ -5,7 +5,7 @@ Data flows in one direction: from `Result` to `run.Run`, to one module for each 
 
 from improto_conformance.reports.data import read
 from improto_conformance.reports.folder import clear, keep, write
-from improto_conformance.reports.run import Run, again, outcome, replay, worst
+from improto_conformance.reports.run import Run, again, outcome, worst
 from improto_conformance.reports.terminal import failure, summary
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "keep",
     "outcome",
     "read",
-    "replay",
     "summary",
     "worst",
     "write",

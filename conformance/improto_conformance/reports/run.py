@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 from improto_conformance.reports.known import reason
@@ -25,7 +24,6 @@ __all__ = [
     "again",
     "groups",
     "outcome",
-    "replay",
     "told_of",
     "worst",
 ]
@@ -86,12 +84,6 @@ class Run:
     def violated(self, verdict: Verdict) -> str:
         """Name the clauses of the failures of a verdict."""
         return ", ".join(sorted({clause for result in self.of(verdict) for clause in result.violated}))
-
-
-def replay(run: Run, path: Path) -> str:
-    """Give the command that replays a transcript on the target."""
-    options = [word for word in run.command[3:] if word not in (run.target, "--shared")]
-    return shlex.join(["improto", "replay", *options, str(path), run.target])
 
 
 @dataclass(frozen=True, slots=True)
