@@ -17,6 +17,7 @@ from improto_conformance.judging.client_judge import judge_clients
 from improto_conformance.judging.judge import judge
 from improto_conformance.judging.verdict import judged
 from improto_conformance.profile import Profile
+from improto_conformance.reports.run import CONFORMANT, FAILURE, NOTHING
 from improto_conformance.transcripts.complaints import Complaint, Inconclusive
 from improto_conformance.transcripts.records import NoRecord, Record, read
 from improto_conformance.transcripts.transcript import Transcript
@@ -25,10 +26,6 @@ from improto_spec import clauses
 __all__ = ["HELP", "JUDGES", "configure", "run"]
 
 HELP: Final = "judge transcripts that were written before"
-
-_ALLOWED: Final = 0
-_VIOLATION: Final = 1
-_NOTHING: Final = 4
 
 
 def _live(seen: Transcript, profile: Profile) -> list[Complaint]:
@@ -68,8 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Judge all, and give the exit code: 0 all allowed, 1 a violation, 4 nothing conclusive."""
     verdicts = {_judge(one, arguments) for one in _records(arguments.transcripts)}
     if True in verdicts:
-        return _VIOLATION
-    return _ALLOWED if False in verdicts else _NOTHING
+        return FAILURE
+    return CONFORMANT if False in verdicts else NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Final
 
 from improto.cli.text import escaped
 from improto.errors import UsageError
+from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET, NOTHING
 from improto_conformance.transcripts.complaints import cut
 from improto_conformance.vectors import Vector, vectors
 from improto_conformance.vectors.programs import NoProgram, Tally, check_decoder, check_encoder
@@ -20,9 +21,6 @@ HELP: Final = (
     "write the vectors, which are examples as data, or check a decoder or encoder in any language with them"
 )
 
-_FAILURE: Final = 1
-_NO_PROGRAM: Final = 3
-_NOTHING_RAN: Final = 4
 _SHOWN: Final = 20
 _WIDTH: Final = 1000  # of a complaint, which quotes an answer
 
@@ -73,12 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
         }
     except NoProgram as error:
         print(f"improto: {error}")
-        return _NO_PROGRAM
+        return NO_TARGET
     for role, tally in tallies.items():
         _report(role, tally)
     if any(tally.failed for tally in tallies.values()):
-        return _FAILURE
-    return 0 if all(tally.passed for tally in tallies.values()) else _NOTHING_RAN
+        return FAILURE
+    return CONFORMANT if all(tally.passed for tally in tallies.values()) else NOTHING
 
 
 def _export(folder: Path) -> int:
