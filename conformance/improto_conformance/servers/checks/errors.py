@@ -380,10 +380,7 @@ goes_on_after_all_kinds.judge(_only_bo)
 
 @check("ERROR-7", "after too many conversations the connection goes on", defaults=True)
 def goes_on_after_too_many(stage: Stage) -> None:
-    ann, bo = stage.enter("ann", "bo")
-    for _ in range(66):
-        ann.send(Invite((bo.name,)), deliberate=True)
-    ann.barrier()
+    no_65th_conversation.stimulus(stage)
 
 
 @goes_on_after_too_many.judge

@@ -101,14 +101,12 @@ def _(seen: Transcript) -> Complaints:
 
 @check("INVITE-6", "an INVITE with an unknown name makes no conversation", policy="private")
 def nothing_made(stage: Stage) -> None:
-    ann, bo = stage.enter("ann", "bo")
-    ann.send(Invite((bo.name, stage.transcript.name("nobody"))), deliberate=True)
-    stage.barrier(ann, bo)
+    unknown_name.stimulus(stage)
 
 
 @check("ERROR-3", "an INVITE that is refused makes no conversation", policy="private")
 def nothing_made_by_a_refused_one(stage: Stage) -> None:
-    nothing_made.stimulus(stage)
+    unknown_name.stimulus(stage)
 
 
 def _no_conversation(seen: Transcript) -> Complaints:
