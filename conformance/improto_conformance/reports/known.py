@@ -3,7 +3,7 @@
     [[known]]
     check = "SEND-3/to-the-sender"
     how = ["json", "json-*"]                     # codecs and cuts; all of them if this line is left out
-    reason = "ann was to receive Message('#', 'ann', 'hello') and received nothing"
+    reason = "ann was to receive Message(conversation='#', sender='ann', text='hello') and received nothing"
     note = "will be repaired with the new dispatcher"     # anything; it is kept
 
 A failure is known only for its reason: the complaint without the parts that differ from run to run.  An entry that fits no
