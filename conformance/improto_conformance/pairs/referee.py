@@ -16,6 +16,7 @@ the referee reads nothing for a side for which more than a little is waiting.
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ class Referee:
 
     def note(self, party: str, event: Event, text: str) -> None:
         """Add to the transcript something that is known at one end; may be called in any thread."""
-        self._recording.note(Entry(party, event, text, self._recording.now()))
+        self._recording.note(Entry(party, event, text, time.monotonic()))
 
     def _quiet(self) -> None:
         """Begin a new transcript, if all users are certainly offline; not if one was reset, which the server may notice later."""

@@ -13,7 +13,7 @@ transcript cannot be its effect.  All later judgements rest on this alone.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from improto.codec import Codec, Reader, available, detect, load
@@ -46,13 +46,11 @@ class Recording:
         *,
         entries: int = ENTRIES,
         size: int = SIZE,
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin empty.  With one codec in `codecs`, all connections use it; otherwise their first bytes decide."""
         self.transcript = Transcript()
         self.full = False
         """Whether more has come than can be kept; what came later is not in the transcript."""
-        self.now = now
         self._codecs = [load(name) for name in codecs or available()]
         self._entries = entries
         self._room = size
@@ -241,7 +239,7 @@ class Tap:
             self._label = self._recording.label(wanted)
             # Bytes that belong to no codec are wrong in this one as well.
             self._recording.transcript.codecs[self._label] = self._codec.name if self._codec else _NONE
-        self._recording.note(Entry(self._label, event, item, self._recording.now(), data))
+        self._recording.note(Entry(self._label, event, item, time.monotonic(), data))
 
 
 class _Stream:

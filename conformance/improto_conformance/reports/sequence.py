@@ -14,8 +14,10 @@ from improto.cli.text import escaped
 from improto_conformance.transcripts.complaints import cut
 from improto_conformance.transcripts.transcript import Entry, Event, without_clean_up
 
-__all__ = ["ASIDE", "SHOWN", "diagram", "label", "mattering", "parties"]
+__all__ = ["ASIDE", "SERVER", "SHOWN", "diagram", "label", "mattering", "parties"]
 
+SERVER: Final = "server"
+"""What stands above the last column."""
 SHOWN: Final = 12
 """So many entries are shown on a terminal: the last ones."""
 
@@ -33,18 +35,16 @@ _PHRASES: Final = {
 }
 
 
-def diagram(
-    entries: Sequence[Entry], server: str = "server", *, shown: int = SHOWN, complaints: Sequence[str] = ()
-) -> Iterator[str]:
+def diagram(entries: Sequence[Entry], *, shown: int = SHOWN, complaints: Sequence[str] = ()) -> Iterator[str]:
     """Give the lines of the diagram of the last entries, or of those that matter for the complaints."""
     told = without_clean_up(entries)
     matter = mattering(told, complaints, shown)
     last = matter[-shown:]
     if len(matter) > len(last):
         yield f"… {len(matter) - len(last)} more before"
-    lanes = [*(party for party in parties(told) if any(party == entry.party for entry in last)), server]
+    lanes = [*(party for party in parties(told) if any(party == entry.party for entry in last)), SERVER]
     width = max(2, min(_LANE, _LANES // len(lanes)))
-    yield "".join(f"{escaped(cut(name, width - 1)):<{width}}" for name in lanes[:-1]) + server
+    yield "".join(f"{escaped(cut(name, width - 1)):<{width}}" for name in lanes[:-1]) + SERVER
     for entry in last:
         yield f"{_drawn(entry, lanes, width)}   {label(entry)}"[:_WIDTH]
     if len(told) > len(matter):

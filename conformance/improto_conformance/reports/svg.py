@@ -5,7 +5,7 @@ from typing import Final
 
 from improto.messages import Error
 from improto_conformance.reports.markup import Element, el
-from improto_conformance.reports.sequence import ASIDE, label, mattering, parties
+from improto_conformance.reports.sequence import ASIDE, SERVER, label, mattering, parties
 from improto_conformance.transcripts.complaints import cut
 from improto_conformance.transcripts.transcript import Entry, Event, without_clean_up
 
@@ -25,11 +25,11 @@ _LETTERS: Final = 100  # of it
 _TO_CLIENT: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
 
 
-def picture(entries: Sequence[Entry], complaints: Sequence[str], server: str = "server") -> Element:
+def picture(entries: Sequence[Entry], complaints: Sequence[str]) -> Element:
     """Give the diagram of the entries that matter for the complaints, with the time since the first of all."""
     told = mattering(without_clean_up(entries), complaints, MOST)
     last = told[-MOST:]
-    names = [party for party in parties(told) if any(party == entry.party for entry in last)] + [server]
+    names = [party for party in parties(told) if any(party == entry.party for entry in last)] + [SERVER]
     lane = min(_LANE, _LANES // len(names))
     places = {name: _TIME + lane // 2 + lane * number for number, name in enumerate(names)}
     width, height = _TIME + lane * len(names) + _TEXT, _HEAD + _ROW * len(last) + 8
@@ -38,7 +38,7 @@ def picture(entries: Sequence[Entry], complaints: Sequence[str], server: str = "
         "svg",
         *_lanes(places, height),
         *(
-            _row(entry, places, server, _HEAD + _ROW * number + _ROW // 2, entry.time - start)
+            _row(entry, places, _HEAD + _ROW * number + _ROW // 2, entry.time - start)
             for number, entry in enumerate(last)
         ),
         viewBox=f"0 0 {width} {height}",
@@ -55,8 +55,8 @@ def _lanes(places: dict[str, int], height: int) -> Iterator[Element]:
         yield el("text", el("title", name), cut(name, 11), x=x, y=_HEAD - 14, class_="party")
 
 
-def _row(entry: Entry, places: dict[str, int], server: str, y: int, time: float) -> Element:
-    far = places[server]
+def _row(entry: Entry, places: dict[str, int], y: int, time: float) -> Element:
+    far = places[SERVER]
     said = label(entry)
     words = el("text", cut(said, _LETTERS), x=far + 24, y=y + 4, class_="said")
     if entry.event is Event.MARK:
