@@ -352,7 +352,7 @@ def test_other_transports(scheme: str, programs: Programs, tmp_path: Path) -> No
     certificate = ("--tls-port", "0", "--tls-cert", str(tmp_path / "cert.pem"))
     addresses = programs.addresses("--unix", str(tmp_path / "socket"), *certificate)
     (upstream,) = (each for each in addresses if each.startswith(f"{scheme}:"))
-    trust = ("--ca", str(tmp_path / "ca.pem"), "--server-name", "localhost")
+    trust = ("--ca", str(tmp_path / "ca.pem"), "--server-name", "localhost") if scheme == "tls" else ()
     referee, url = refereeing(programs, "--upstream", upstream, "--report", str(tmp_path), *trust)
     port = urlsplit(url).port or 0
     talk(port)
@@ -396,6 +396,7 @@ def test_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
     ("options", "code", "text"),
     [
         (["--listen", "nowhere", "--upstream", "127.0.0.1:1"], 2, "write HOST:PORT"),
+        (["--listen", "a..b:0", "--upstream", "127.0.0.1:1"], 2, "write HOST:PORT"),
         (["--listen", "127.0.0.1:0", "--upstream", "7777"], 2, "is not a target"),
         (["--listen", "127.0.0.1:0", "--upstream", "ws://x"], 2, "no stream of bytes"),
         (["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--break-after", "0"], 2, "1 or more"),
@@ -404,6 +405,7 @@ def test_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
             2,
             "'nan' is not a number",
         ),
+        (["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--ca", "x"], 2, "do not use TLS"),
         (["--listen", "127.0.0.1:0", "--upstream", "cmd:no-such-program"], 3, "cannot be started"),
         (["--listen", "192.0.2.1:1", "--upstream", "127.0.0.1:1"], 3, "choose another --listen"),
     ],

@@ -80,7 +80,19 @@ def test_names_in_certificates(programs: Programs, tmp_path: Path, tls: Tls) -> 
 
 
 @pytest.mark.parametrize(
-    "target", ["ftp://x:1", "tcp://x:0", "tcp://:1", "tls://x", "tcp://x:99999", "ws://", "x", "unix"]
+    "target",
+    [
+        "ftp://x:1",
+        "tcp://x:0",
+        "tcp://:1",
+        "tcp://a..b:1",
+        "tls://x",
+        "tcp://x:99999",
+        "ws://",
+        "x",
+        "unix",
+        "unix:",
+    ],
 )
 def test_no_target(target: str) -> None:
     """What is no target is a wrong use of the command, and the message says what to write."""
@@ -117,6 +129,14 @@ def test_no_certificates(tmp_path: Path) -> None:
     for name, reason in (("missing.pem", "No such file"), ("empty.pem", "it holds no certificate")):
         with pytest.raises(UsageError, match=rf"{name}: {reason}"):
             Tls(str(tmp_path / name)).context()
+
+
+@pytest.mark.parametrize("option", [["--ca", "ca.pem"], ["--insecure"], ["--server-name", "localhost"]])
+def test_trust_without_tls(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """To say whom to trust makes no sense where there is no TLS, and is refused, as `improto chat` does."""
+    assert main(["check", "server", "tcp://localhost:1", *option]) == USAGE
+    assert main(["check", "pair", "--server", "unix:x", "--driver", "x", *option]) == USAGE
+    assert capsys.readouterr().err.count("for tls:// and wss:// only") == 2
 
 
 def test_without_websockets(monkeypatch: pytest.MonkeyPatch) -> None:

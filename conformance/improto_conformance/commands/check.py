@@ -114,7 +114,8 @@ def examine_server(
 
     Gives the exit code.  After a batch in which a check did not pass, no other batch runs.  `shared`: others use the server.
     """
-    profile = checking.trusting(arguments, checking.declared(arguments, arguments.codec or available()))
+    profile = checking.declared(arguments, arguments.codec or available())
+    profile = checking.trusting(arguments, profile, arguments.target)
     settings = Settings(
         profile,
         arguments.jobs,

@@ -84,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     words = words_of(arguments.client if arguments.driver is None else arguments.driver)
     if not words:
         raise UsageError("give a program and its arguments as one quoted word")
-    profile = trusting(arguments, declared(arguments, arguments.codec or available()))
+    profile = declared(arguments, arguments.codec or available())
+    profile = trusting(arguments, profile, arguments.server)
     met: list[Met] = []
     try:
         with opened(arguments.server, profile.tls) as target:

@@ -76,12 +76,17 @@ def declared(arguments: argparse.Namespace, codecs: Sequence[str]) -> Profile:
     return replace(profile, private=arguments.private or profile.private)
 
 
-def trusting(arguments: argparse.Namespace, profile: Profile) -> Profile:
-    """Give the profile with the trust options in it."""
+def trusting(arguments: argparse.Namespace, profile: Profile, target: str) -> Profile:
+    """Give the profile with the trust options in it.  UsageError if there are some, and the target does not use TLS."""
+    options = Tls(arguments.ca, arguments.insecure, arguments.server_name)
+    if options != Tls() and not target.lower().startswith(("tls://", "wss://")):
+        raise UsageError(
+            "--ca, --insecure and --server-name are for tls:// and wss:// only: other connections do not use TLS"
+        )
     tls = Tls(
-        arguments.ca or profile.tls.ca,
-        arguments.insecure or profile.tls.insecure,
-        arguments.server_name or profile.tls.server_name,
+        options.ca or profile.tls.ca,
+        options.insecure or profile.tls.insecure,
+        options.server_name or profile.tls.server_name,
     )
     return replace(profile, tls=tls)
 

@@ -77,8 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.break_after is not None and arguments.break_after < 1:
         raise UsageError("--break-after must be 1 or more")
     codecs = [arguments.codec] if arguments.codec else []
-    profile = trusting(arguments, declared(arguments, codecs or available()))
     upstream = arguments.upstream
+    profile = trusting(arguments, declared(arguments, codecs or available()), upstream)
     if re.fullmatch(r"[^/]*:[0-9]+", upstream):
         upstream = f"tcp://{upstream}"
     # Nobody else knows the port of a server that was started here.
@@ -208,6 +208,13 @@ class _Bench:
 
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 0xFFFF:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an address; write HOST:PORT, like 127.0.0.1:7777")
-    return host.strip("[]"), int(port)
+    host = host.strip("[]")
+    try:
+        host.encode("idna")  # as the system does when it looks the name up
+        if not colon or not port.isascii() or not port.isdecimal() or int(port) > 0xFFFF:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an address; write HOST:PORT, like 127.0.0.1:7777"
+        ) from None
+    return host, int(port)

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay all; 0 if all is allowed, 1 if something is not, 3 if there is no server, 4 if nothing could be judged."""
     verdicts: set[Verdict] = set()
     records = [(path, from_file(path)) for path in arguments.transcript]
-    profile = trusting(arguments, declared(arguments, available()))
+    profile = trusting(arguments, declared(arguments, available()), arguments.target)
     try:
         with opened(arguments.target, profile.tls) as target:
             for number, (path, record) in enumerate(records):

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.runs < 1:
         raise UsageError("--runs must be more than 0")
     record = from_file(arguments.transcript)
-    profile = trusting(arguments, declared(arguments, available()))
+    profile = trusting(arguments, declared(arguments, available()), arguments.target)
     profile = replace(profile, private=record.private or profile.private)
     numbers = count()
     try:

@@ -222,8 +222,7 @@ def opened(target: str, tls: Tls = _TRUST, *, fresh: bool = False) -> Generator[
         raise UsageError("only a program can be started anew for each check; write cmd:'PROGRAM {port}'")
     elif target.startswith("inproc:"):
         yield in_process(_factory(target.removeprefix("inproc:")))
-    elif target.startswith("unix:"):
-        path = urlsplit(target).path
+    elif target.startswith("unix:") and (path := target.removeprefix("unix:")):
         upstream = Upstream(path, partial(asyncio.open_unix_connection, path))
         yield _listening(upstream, "unix", over_unix(path))
     else:
@@ -237,6 +236,7 @@ def _at(target: str, tls: Tls) -> Target:
         host, port = parts.hostname, _PORTS.get(parts.scheme) if parts.port is None else parts.port
         if not host or not port:
             raise ValueError
+        host.encode("idna")  # as the system does when it looks the name up
     except ValueError:
         raise UsageError(f"{target!r} is not a target; {_HINT}") from None
     where = f"{host}:{port}"
