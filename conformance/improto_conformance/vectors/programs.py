@@ -186,8 +186,8 @@ class _Program:
             answer = None
         if not line:
             raise NoProgram(
-                f"{self._command} did not answer {request['id']}: it ended, or was silent for {_PATIENCE} s; "
-                "it must answer each line, and end when its input ends"
+                f"{self._command} did not answer {request['id']}: it ended, or did not read the request and answer it "
+                f"within {_PATIENCE} s; it must answer each line, and end when its input ends"
             )
         if not isinstance(answer, dict):
             raise NoProgram(
