@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from improto.cli import main
-from improto.messages import ListConversations, OnlineUsers, Register, Request, Response, Status
+from improto.messages import ListConversations, Message, OnlineUsers, Register, Request, Response, Status
 from improto_conformance.transcripts.records import Record, write
 from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
@@ -76,6 +76,31 @@ def test_no_transcript(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert str(path) in capsys.readouterr().err
 
 
-def test_nothing(tmp_path: Path) -> None:
-    """A folder without transcripts gives no verdict."""
+def test_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder without transcripts gives no verdict, which is said."""
     assert main(["judge", str(tmp_path)]) == 4
+    assert "no transcript" in capsys.readouterr().out
+
+
+def test_long_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a long text the beginning is shown."""
+    steps = [*START, ("ann", Message("7", "bo", "x" * 100_000))]
+    assert main(["judge", kept(tmp_path, "long", steps)]) == 1
+    assert len(capsys.readouterr().out) < 5000
+    path = tmp_path / "fault.jsonl"
+    seen = Transcript("", [Entry("ann", Event.FAULT, "x" * 100_000, data=b"?")], {"ann": "json"})
+    path.write_text("".join(f"{line}\n" for line in write(Record(seen))))
+    assert main(["judge", str(path)]) == 1
+    assert len(capsys.readouterr().out) < 5000
+
+
+def test_many_complaints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a client that sends nonsense on and on the first complaints are shown, and how many others there are."""
+    nonsense = [Entry("ann", Event.RAW, b"?%d" % number, data=b"?%d\n" % number) for number in range(1000)]
+    path = tmp_path / "x.jsonl"
+    record = Record(Transcript("", nonsense, {"ann": "json"}))
+    path.write_text("".join(f"{line}\n" for line in write(record)))
+    assert main(["judge", str(path)]) == 1
+    output = capsys.readouterr().out
+    assert output.count("entry") == 20
+    assert output.endswith("… and 980 complaints more\n")

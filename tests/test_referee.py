@@ -376,6 +376,23 @@ def test_command_blames(programs: Programs) -> None:
     assert (code, lines[-1]) == (1, "NOT CONFORMANT: the server violates MESSAGE-4")
 
 
+def test_nonsense_without_end(programs: Programs, tmp_path: Path) -> None:
+    """Of a client that sends nonsense on and on the first is told; a transcript that cannot be written takes no verdict away."""
+    with standing() as port:
+        options = ("--codec", "json", "--report", str(tmp_path))
+        referee, url = refereeing(programs, "--upstream", f"127.0.0.1:{port}", *options)
+        (tmp_path / "transcripts").touch()
+        with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), DEADLINE) as client:
+            client.sendall(b"".join(b"nonsense %d\n" % number for number in range(1000)))
+            client.shutdown(socket.SHUT_WR)
+            drained(client)
+        referee.expect("improto: .*live-1.jsonl cannot be written .*; choose another place")
+        code, lines = interrupted(referee)
+    assert (code, lines[-1]) == (1, "NOT CONFORMANT: a client violates CODEC-7")
+    assert sum("violates CODEC-7: " in line for line in lines) == 20
+    assert "… and 980 more" in lines
+
+
 def test_command_sees_nothing(programs: Programs) -> None:
     """Without traffic there is no verdict."""
     with standing() as port:
@@ -406,6 +423,11 @@ def test_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
             "'nan' is not a number",
         ),
         (["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--ca", "x"], 2, "do not use TLS"),
+        (
+            ["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--report", "/dev/null/x"],
+            2,
+            "name another place",
+        ),
         (["--listen", "127.0.0.1:0", "--upstream", "cmd:no-such-program"], 3, "cannot be started"),
         (["--listen", "192.0.2.1:1", "--upstream", "127.0.0.1:1"], 3, "choose another --listen"),
     ],

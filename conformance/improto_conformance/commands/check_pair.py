@@ -29,6 +29,7 @@ from improto_conformance.results import Verdict
 from improto_conformance.servers.probe import probe as probe_server
 from improto_conformance.servers.probe import reaching
 from improto_conformance.servers.targets import NoTarget, Target, opened, words_of
+from improto_conformance.transcripts.complaints import first
 from improto_conformance.transcripts.records import Record, to_file
 from improto_conformance.transcripts.transcript import Event
 
@@ -153,8 +154,7 @@ def _told(each: Met) -> Iterator[str]:
         return
     else:
         yield f"FAILED {where}"
-    for blame in each.blames:
-        yield f"  - {blame}"
+    yield from (f"  - {line}" for line in first(each.blames))
     if each.blames:
         shown = each.transcript.entries[: each.blames[0].index + 1]
         passed = [entry for entry in shown if entry.event not in (Event.ASKED, Event.TOLD)]
@@ -163,7 +163,7 @@ def _told(each: Met) -> Iterator[str]:
 
 def _keep(each: Met, folder: Path, profile: Profile) -> None:
     verdict = Verdict.FAILED if each.blames else Verdict.INCONCLUSIVE if each.doubt else Verdict.PASSED
-    about = {"session": each.session, "verdict": verdict.value, "blamed": "; ".join(map(str, each.blames))}
+    about = {"session": each.session, "verdict": verdict.value, "blamed": "; ".join(first(each.blames))}
     record = Record(each.transcript, codec=each.codec, private=profile.private, about=about)
     to_file(record, folder / "transcripts" / f"pair-{each.session}.{each.codec}.jsonl")
 

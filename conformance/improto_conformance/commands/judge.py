@@ -18,7 +18,7 @@ from improto_conformance.judging.judge import judge
 from improto_conformance.judging.verdict import judged
 from improto_conformance.profile import Profile
 from improto_conformance.reports.run import CONFORMANT, FAILURE, NOTHING
-from improto_conformance.transcripts.complaints import Complaint, Inconclusive
+from improto_conformance.transcripts.complaints import MOST, Complaint, Inconclusive, cut
 from improto_conformance.transcripts.records import NoRecord, Record, read
 from improto_conformance.transcripts.transcript import Transcript
 from improto_spec import clauses
@@ -64,6 +64,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Judge all, and give the exit code: 0 all allowed, 1 a violation, 4 nothing conclusive."""
     verdicts = {_judge(one, arguments) for one in _records(arguments.transcripts)}
+    if not verdicts:
+        print("there is no transcript in these folders; name what --report has written")
     if True in verdicts:
         return FAILURE
     return CONFORMANT if False in verdicts else NOTHING
@@ -113,8 +115,10 @@ def _judge(kept: _Kept, arguments: argparse.Namespace) -> bool | None:
         return False
     print(f"VIOLATION {name}")
     texts = clauses()
-    for each in found:
+    for each in found[:MOST]:
         print(f"  {each.clause} ({texts[each.clause].level}): {texts[each.clause].text}")
-        print(f"    entry {each.index}: {escaped(each.text)}")
-        print(f"    {escaped(str(record.transcript.entries[each.index]))}")
+        print(f"    entry {each.index}: {escaped(cut(each.text))}")
+        print(f"    {escaped(cut(str(record.transcript.entries[each.index])))}")
+    if len(found) > MOST:
+        print(f"  … and {len(found) - MOST} complaints more")
     return True

@@ -26,6 +26,7 @@ from improto_conformance.profile import Profile
 from improto_conformance.reports.run import CONFORMANT, FAILURE, NO_TARGET, NOTHING, OWN_FAULT
 from improto_conformance.results import Verdict
 from improto_conformance.servers.targets import NoTarget, opened
+from improto_conformance.transcripts.complaints import first
 from improto_conformance.transcripts.records import Record, to_file
 from improto_conformance.transcripts.transcript import Transcript
 
@@ -81,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     profile = trusting(arguments, declared(arguments, codecs or available()), upstream)
     if re.fullmatch(r"[^/]*:[0-9]+", upstream):
         upstream = f"tcp://{upstream}"
+    if arguments.report is not None:  # the first transcript may come much later
+        arguments.report.mkdir(parents=True, exist_ok=True)
     # Nobody else knows the port of a server that was started here.
     alone = upstream.startswith("cmd:")
     bench = _Bench(profile, arguments.report, alone=alone)
@@ -170,7 +173,8 @@ class _Bench:
                 self._violated.add(
                     f"{'the server' if blame.party == SERVER else 'a client'} violates {blame.clause}"
                 )
-                print(escaped(str(blame)), flush=True)
+            for line in first(judgement.blames):
+                print(escaped(line), flush=True)
             if judgement.doubt:
                 self._doubt(judgement.doubt)
             elif not judgement.blames:
@@ -198,12 +202,16 @@ class _Bench:
             if judgement.doubt
             else Verdict.PASSED
         )
-        about = {"verdict": verdict.value, "blamed": "; ".join(map(str, judgement.blames))}
+        about = {"verdict": verdict.value, "blamed": "; ".join(first(judgement.blames))}
         codecs = set(seen.codecs.values())
         codec = codecs.pop() if len(codecs) == 1 else ""
         record = Record(seen, codec=codec, private=self._profile.private, about=about)
-        to_file(record, path)
-        print(f"written: {path}", flush=True)
+        try:
+            to_file(record, path)
+        except UsageError as error:  # the disk may be full by now; what was judged is still known
+            print(f"improto: {error}", flush=True)
+        else:
+            print(f"written: {path}", flush=True)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -24,7 +24,7 @@ from improto_conformance.servers.probe import reaching
 from improto_conformance.servers.replay import Replayed, replay
 from improto_conformance.servers.targets import NoTarget, Target, opened
 from improto_conformance.transcripts.abstract import abstract
-from improto_conformance.transcripts.complaints import Inconclusive
+from improto_conformance.transcripts.complaints import Inconclusive, cut, first
 from improto_conformance.transcripts.records import Record, from_file, to_file
 
 __all__ = ["HELP", "Outcome", "again", "configure", "fresh", "run"]
@@ -141,6 +141,6 @@ def _told(name: str, outcome: Outcome, record: Record) -> Iterator[str]:
     )
     word = {Verdict.FAILED: "VIOLATION", Verdict.PASSED: "allowed"}.get(outcome.verdict, "NO VERDICT")
     yield f"{word} {name}{then}"
-    yield from (f"  - {complaint}" for complaint in dict.fromkeys(outcome.complaints))
+    yield from (f"  - {line}" for line in first([*dict.fromkeys(map(cut, outcome.complaints))]))
     if outcome.difference:
         yield f"  {outcome.difference}"

@@ -21,6 +21,7 @@ from improto_conformance.servers.probe import reaching
 from improto_conformance.servers.replay import Replayed, replay
 from improto_conformance.servers.shrink import Shrunk, acts, shrink, violation
 from improto_conformance.servers.targets import NoTarget, opened
+from improto_conformance.transcripts.complaints import cut
 from improto_conformance.transcripts.records import Record, from_file, to_file
 from improto_conformance.transcripts.transcript import Transcript
 
@@ -108,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _told(found: Shrunk, before: int) -> Iterator[str]:
-    yield f"VIOLATION {escaped(str(found.complaint))}"
+    yield f"VIOLATION {escaped(cut(str(found.complaint)))}"
     yield ""
     entries = found.transcript.entries
     yield from (f"  {line}" for line in diagram(entries, shown=len(entries)))

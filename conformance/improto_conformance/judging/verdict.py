@@ -22,7 +22,7 @@ from improto.messages import (
 from improto_conformance.judging.client_judge import judge_clients
 from improto_conformance.judging.judge import judge
 from improto_conformance.profile import Profile
-from improto_conformance.transcripts.complaints import Complaint, Inconclusive
+from improto_conformance.transcripts.complaints import Complaint, Inconclusive, cut
 from improto_conformance.transcripts.transcript import Entry, Event, Transcript
 
 __all__ = ["SERVER", "Blame", "Judgement", "judged"]
@@ -48,7 +48,7 @@ class Blame:
 
     def __str__(self) -> str:
         """Give a line for people; it holds what peers have said."""
-        return f"{self.who} violates {self.clause}: {self.text} (entry {self.index})"
+        return f"{self.who} violates {self.clause}: {cut(self.text)} (entry {self.index})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _certain(seen: Transcript, profile: Profile | None) -> list[Complaint]:
             raise Inconclusive(f"from entry {place} on {name!a}, who is not seen here, may have taken part")
     if complaints and known.strangers and all(complaint.clause in _LIVES for complaint in complaints):
         text = "users who are not seen here may keep a conversation alive"
-        raise Inconclusive(f"{complaints[0]}, unless {text}")
+        raise Inconclusive(f"{cut(str(complaints[0]))}, unless {text}")
     return complaints
 
 

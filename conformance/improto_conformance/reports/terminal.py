@@ -2,19 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from improto.cli.text import escaped
 from improto_conformance.reports.run import Run, outcome, told_of
 from improto_conformance.reports.sequence import diagram
 from improto_conformance.results import Result, Verdict
-from improto_conformance.transcripts.complaints import sides
+from improto_conformance.transcripts.complaints import MOST, sides
 from improto_spec import Clause
 
 __all__ = ["failure", "summary"]
-
-_MOST: Final = 20
-"""Complaints of one result that are shown; of a server that sends nonsense on and on there are very many."""
 
 _ADVICE = (
     "the suite itself is at fault here: report this to its authors, with the version that --version gives"
@@ -33,12 +29,12 @@ def failure(result: Result, clauses: Mapping[str, Clause], *again: str) -> Itera
         yield f"  {_ADVICE}"
         yield from (f"  | {escaped(line)}" for text in result.complaints for line in text.splitlines())
     else:
-        for complaint in result.complaints[:_MOST]:
+        for complaint in result.complaints[:MOST]:
             expected, actual = sides(complaint, result.check.title)
             yield f"  expected: {escaped(expected)}"
             yield f"  actual:   {escaped(actual)}"
-        if len(result.complaints) > _MOST:
-            yield f"  … and {len(result.complaints) - _MOST} complaints more"
+        if len(result.complaints) > MOST:
+            yield f"  … and {len(result.complaints) - MOST} complaints more"
     yield from (f"    {line}" for line in diagram(result.transcript.entries, complaints=result.complaints))
     yield from (f"  again: {command}" for command in again)
 

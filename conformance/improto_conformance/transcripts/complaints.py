@@ -8,7 +8,10 @@ from typing import Final
 from improto.cli.text import escaped
 from improto.errors import ImprotoError
 
-__all__ = ["Complaint", "Difference", "Inconclusive", "brief", "last_words", "sides"]
+__all__ = ["MOST", "Complaint", "Difference", "Inconclusive", "brief", "cut", "first", "last_words", "sides"]
+
+MOST: Final = 20
+"""Complaints about one transcript that are shown; of a peer that sends nonsense on and on there are very many."""
 
 _WIDE: Final = 600
 _BRIEF: Final = 300
@@ -80,6 +83,12 @@ def brief(item: object) -> str:
     """Show a message, or what else there is; of a long one the beginning, and how long it is."""
     shown = ascii(item)
     return shown if len(shown) <= _BRIEF else f"{shown[:_BEGINNING]}… ({len(shown)} characters)"
+
+
+def first(complaints: Sequence[object]) -> list[str]:
+    """Give a line for each of the first complaints, and one that says how many more there are."""
+    more = [f"… and {len(complaints) - MOST} more"] if len(complaints) > MOST else []
+    return [*map(str, complaints[:MOST]), *more]
 
 
 def cut(text: str, width: int = _WIDE) -> str:
