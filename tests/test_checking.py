@@ -1,6 +1,7 @@
 """What all roles of `improto check` have in common: what is told, what is written, and the exit code."""
 
 import argparse
+import errno
 import os
 import select
 import signal
@@ -83,6 +84,13 @@ def test_own_fault(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().err
     assert "ZeroDivisionError" in told
     assert told.endswith("this is a fault of the suite; report it to its authors with the lines above\n")
+
+
+def test_no_room() -> None:
+    """A disk that is full, where the output goes, is no fault of the suite; `improto` says what to do about it."""
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        carried(Verdict.FAILED, then=fail(full))
 
 
 def test_no_target(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import random
 import signal
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from improto.cli import main
+from improto.cli import UNREAD, main
 from improto.codec import available, load
 from improto.messages import (
     Goodbye,
@@ -391,6 +392,24 @@ def test_nonsense_without_end(programs: Programs, tmp_path: Path) -> None:
     assert (code, lines[-1]) == (1, "NOT CONFORMANT: a client violates CODEC-7")
     assert sum("violates CODEC-7: " in line for line in lines) == 20
     assert "… and 980 more" in lines
+
+
+def test_nobody_reads() -> None:
+    """Where nobody reads what is printed, that is no fault of the referee; it ends as all commands do then."""
+    with standing() as port:
+        command = [str(IMPROTO), "referee", "--listen", "127.0.0.1:0", "--upstream", f"127.0.0.1:{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as referee:
+            assert referee.stdout is not None
+            assert referee.stderr is not None
+            listening = urlsplit(str(referee.stdout.readline()).split()[-1]).port or 0
+            referee.stdout.close()
+            with socket.create_connection(("127.0.0.1", listening), DEADLINE) as client:
+                client.sendall(b"nonsense\n")
+                client.shutdown(socket.SHUT_WR)
+                drained(client)
+            referee.send_signal(signal.SIGINT)
+            assert referee.wait(DEADLINE) == UNREAD
+            assert referee.stderr.read() == ""
 
 
 def test_command_sees_nothing(programs: Programs) -> None:

@@ -21,14 +21,14 @@ from typing import Final, Protocol, cast
 from improto.cli.text import escaped
 from improto.errors import ImprotoError
 
-__all__ = ["ENTRY_POINTS", "INTERRUPTED", "UNREAD", "USAGE", "main"]
+__all__ = ["ENTRY_POINTS", "FULL", "INTERRUPTED", "UNREAD", "USAGE", "main"]
 
 ENTRY_POINTS: Final = "improto.commands"
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 UNREAD: Final = 141  # the exit code that a shell gives to a program that SIGPIPE has ended
-
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where there is no room for what is printed or written."""
 
 
 class _Command(Protocol):
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             print(f"improto: there is no room for the output ({error.strerror}); make some", file=sys.stderr)
         elif error.filename is not None:  # a file that the user has named
             print(f"improto: {error.filename}: {error.strerror}; name another place", file=sys.stderr)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from improto.cli import FULL
 from improto.cli.numbers import wait
 from improto.codec import available
 from improto.errors import ImprotoError, UsageError
@@ -193,7 +194,9 @@ def carry_out(
         interrupted = True
     except (ImprotoError, BrokenPipeError):  # wrong usage, or nobody reads what is printed
         raise
-    except Exception:  # an exception outside a check is no failure of the target
+    except Exception as error:  # an exception outside a check is no failure of the target
+        if isinstance(error, OSError) and error.errno in FULL:  # there is no room for what is printed
+            raise
         traceback.print_exc()
         print(f"improto: {_OWN_FAULT}", file=sys.stderr)
         return OWN_FAULT

@@ -186,7 +186,8 @@ class _Bench:
 
     def _done(self, work: "Future[None]") -> None:
         error = work.exception()
-        if error is not None:  # a fault of the judge must not look like a verdict
+        # A fault of the judge must not look like a verdict.  Where nothing can be printed, `run` meets that as well.
+        if error is not None and not isinstance(error, OSError):
             self._broken = True
             traceback.print_exception(error)
 
