@@ -144,7 +144,9 @@ def to_file(record: Record, path: Path) -> None:
     """Write a transcript, and make its folder if there is none; UsageError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{line}\n" for line in write(record)), encoding="utf-8")
+        with path.open("w", encoding="utf-8") as file:
+            # Line by line, since all together may have hundreds of megabytes.
+            file.writelines(f"{line}\n" for line in write(record))
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}); choose another place") from None
 
