@@ -7,10 +7,11 @@ from typing import Final, TypeVar
 
 from improto.user import Item
 
-__all__ = ["on_loop", "upto"]
+__all__ = ["on_loop", "turns_until", "upto"]
 
 _DEADLINE: Final = 20.0
 _T = TypeVar("_T", bound=Item)
+_R = TypeVar("_R")
 
 
 def on_loop(
@@ -40,3 +41,13 @@ async def upto(items: AsyncIterable[Item], kind: type[_T]) -> _T:
         if isinstance(item, kind):
             return item
     raise AssertionError(f"all ended before {kind}")
+
+
+async def turns_until(task: asyncio.Task[_R]) -> int:
+    """Count the turns that another task gets until one is done."""
+    turns = 0
+    while not task.done():
+        turns += 1
+        await asyncio.sleep(0)
+    await task
+    return turns

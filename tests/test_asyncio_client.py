@@ -18,7 +18,7 @@ from improto.messages import Goodbye, Invitation, Join, Message, OnlineUsers
 from improto.states import State
 from improto.user import Backoff, Reconnected
 from improto.wire import Rate
-from loops import on_loop, upto
+from loops import on_loop, turns_until, upto
 from network import full, named, silent
 from programs import DEADLINE
 
@@ -78,6 +78,26 @@ async def test_others_run_while_somebody_sends() -> None:
         asyncio.get_running_loop().call_soon(ran.append, "another task")
         await ann.status("busy")
         assert ran
+
+
+@pytest.mark.parametrize("line", ["", "{", '{"type":"ERROR","message":"a: b"}'])
+@on_loop
+async def test_flood_of_lines(line: str) -> None:
+    """Others have their turns while a client reads very many short lines that have arrived together."""
+    first = '{"type":"ONLINE_USERS","users":{"ann":""}}'
+    last = '{"type":"INVITATION","conversation":"1","source":"bo"}'
+    count = 100_000 // len(f"{line}\n")
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write("\n".join([first, *count * [line], last, ""]).encode())
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(flood, "127.0.0.1", 0) as server:
+        url = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with connect(url, "ann", codec="json") as ann:
+            assert await turns_until(asyncio.create_task(upto(ann, Invitation))) >= 24
 
 
 @on_loop

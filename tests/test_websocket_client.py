@@ -27,7 +27,7 @@ from improto.errors import CannotConnect, Lost, UsageError
 from improto.messages import Invitation, Message, OnlineUsers
 from improto.user import Backoff, Reconnected
 from improto.wire import Fault
-from loops import on_loop, upto
+from loops import on_loop, turns_until, upto
 
 
 @asynccontextmanager
@@ -283,3 +283,33 @@ async def test_pings_of_the_deaf() -> None:
         async with connect(f"ws://127.0.0.1:{port}", "ann", timeouts=Timeouts(goodbye=5.0)):
             await flooded.wait()
         assert await over < 256 * len(pings) / 2
+
+
+@pytest.mark.parametrize(
+    ("first", "each"),
+    [
+        (b"", Frame(Opcode.PING, b"")),
+        (b"", Frame(Opcode.TEXT, b"")),
+        (Frame(Opcode.TEXT, b"{", fin=False).serialize(mask=False), Frame(Opcode.CONT, b"", fin=False)),
+    ],
+    ids=["pings", "messages", "parts of a message"],
+)
+@on_loop
+async def test_flood_of_frames(first: bytes, each: Frame) -> None:
+    """Others have their turns while a client reads very many frames of two bytes that have arrived together."""
+    invitation = b'{"type":"INVITATION","conversation":"1","source":"bo"}'
+    last = Frame(Opcode.CONT if first else Opcode.TEXT, invitation[bool(first) :])
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        protocol = await agreed(reader)
+        writer.write(b"".join(protocol.data_to_send()))
+        await reader.read(9999)
+        begin = Frame(Opcode.TEXT, ROSTER.encode()).serialize(mask=False) + first
+        writer.write(begin + 50_000 * each.serialize(mask=False) + last.serialize(mask=False))
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(flood, "127.0.0.1", 0) as server:
+        [port] = [each.getsockname()[1] for each in server.sockets]
+        async with connect(f"ws://127.0.0.1:{port}", "ann") as ann:
+            assert await turns_until(asyncio.create_task(upto(ann, Invitation))) >= 24

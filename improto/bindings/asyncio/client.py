@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from random import random
-from typing import Any
+from typing import Any, Final
 
 from improto.addresses import parse_address
 from improto.bindings.asyncio.stream import Writer, open_stream
@@ -20,6 +20,8 @@ from improto.states import State
 from improto.user import NO_ANSWER, NO_ROOM, Backoff, Call, Item, Reply, User
 
 __all__ = ["Session", "connect", "dial", "registered"]
+
+_SHARE: Final = 4 * 1024  # bytes that are looked at in one turn of the loop
 
 _Streams = tuple[asyncio.StreamReader, Writer]
 _Dial = Callable[[], Awaitable[_Streams]]
@@ -200,12 +202,13 @@ class Session(Calls[Coroutine[Any, Any, None]]):
             look = asyncio.timeout(user.look)
             try:
                 async with look:
-                    user.read(await self._reader.read(64 * 1024), self._loop.time())
+                    user.read(await self._reader.read(_SHARE), self._loop.time())
             except OSError as error:
                 if not look.expired():  # else TimeoutError only says that it is time to look
                     user.broke(system_reason(error))
             self._writer.write(user.overdue(self._loop.time()))
             self._tell()
+            await asyncio.sleep(0)  # so that others have their turns, however much there is to read
 
 
 async def dial(

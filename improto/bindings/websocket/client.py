@@ -33,29 +33,17 @@ __all__ = ["connect", "dial"]
 _LOG: Final = getLogger(__name__)
 _LOG.setLevel(WARNING)  # at lower levels the package would log what people say
 _HEADER: Final = 4  # bytes of a length
+_HEAD: Final = 4 * 1024  # bytes of the handshake that are looked at in one turn
 _UNTAKEN: Final = 64 * 1024
 """While more bytes than these wait for a server that takes nothing, its pings and closes are not answered."""
 _IN_ORDER: Final = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD)
 
 
 class _Reader(asyncio.StreamReader):
-    """Raises at the end what has ended the connection, unless it ended in order."""
+    """Turns the frames that arrive into messages behind their lengths, when they are read."""
 
-    failure: OSError | None = None
-
-    async def read(self, n: int = -1) -> bytes:
-        data = await super().read(n)
-        if not data and self.failure is not None:
-            raise self.failure
-        return data
-
-
-class _Protocol(asyncio.StreamReaderProtocol):
-    """Turns the frames that arrive into messages behind their lengths."""
-
-    def __init__(self, reader: _Reader, uri: WebSocketURI, codec: LengthCodec) -> None:
-        super().__init__(reader)
-        self._reader = reader
+    def __init__(self, uri: WebSocketURI, codec: LengthCodec) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
         self.websocket = ClientProtocol(
             uri,
             subprotocols=[Subprotocol(codec.name)],
@@ -63,67 +51,49 @@ class _Protocol(asyncio.StreamReaderProtocol):
             logger=_LOG,
         )
         self.codec = codec
-        self.agreed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Look at the exception once, or asyncio complains if nobody waits for it any more.
-        self.agreed.add_done_callback(lambda agreed: agreed.cancelled() or agreed.exception())
+        self._messages = bytearray()  # that nobody has read yet
         self._parts = bytearray()
         # Why this side has failed the connection, however the server closes it.
         self._failed: Close | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        # Not `_transport`, which the class of asyncio forgets when the connection is lost.
-        self._connected = cast(asyncio.Transport, transport)
-        self.websocket.send_request(self.websocket.connect())
+    async def agree(self, transport: asyncio.Transport) -> None:
+        """Shake hands.  OSError or WebSocketException if no WebSocket comes about."""
+        websocket, self._connected = self.websocket, transport
+        websocket.send_request(websocket.connect())
         self.flush()
+        while websocket.state is State.CONNECTING and websocket.handshake_exc is None:
+            self._take_in(await super().read(_HEAD))
+        if websocket.handshake_exc is not None:
+            raise websocket.handshake_exc
 
-    def data_received(self, data: bytes) -> None:
+    async def read(self, n: int = -1) -> bytes:
+        """Give the messages in the next `n` bytes that hold any; raises at the end, unless the connection ended in order."""
+        while not self._messages and self.websocket.state is State.OPEN:
+            self._take_in(await super().read(n))
+            if not self._messages:
+                await asyncio.sleep(0)  # so that others have their turns, however many pings there are
+        messages, self._messages = bytes(self._messages), bytearray()
+        failure = None if messages else self._failure()
+        if failure is not None:
+            raise failure
+        return messages
+
+    def _take_in(self, data: bytes) -> None:
+        """Take in what arrived, or the end of the stream."""
         websocket = self.websocket
-        if websocket.state is State.CLOSED:
-            return
-        websocket.receive_data(data)
+        if data:
+            websocket.receive_data(data)
+        else:
+            websocket.receive_eof()
         for event in websocket.events_received():
-            if not isinstance(event, Response) and not self._take_in(cast(Frame, event)):
+            if not isinstance(event, Response) and not self._take_in_frame(cast(Frame, event)):
                 break
-        self._see_whether_agreed()
         if self._connected.get_write_buffer_size() <= _UNTAKEN:
             self.flush()
         else:
             websocket.data_to_send()
-        if websocket.state is not State.OPEN and not self._connected.is_closing():
-            self._reader.failure = self._failure()
-            super().eof_received()
 
-    def eof_received(self) -> bool:
-        if self.websocket.state is not State.CLOSED:
-            self.websocket.receive_eof()
-        self._see_whether_agreed()
-        super().eof_received()
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if not self.agreed.done():
-            self.agreed.set_exception(exc or ConnectionResetError("it has closed the connection"))
-
-    def _see_whether_agreed(self) -> None:
-        websocket = self.websocket
-        if self.agreed.done():
-            return
-        if websocket.handshake_exc is not None:
-            self.agreed.set_exception(websocket.handshake_exc)
-        elif websocket.state is not State.CONNECTING:  # it may be closing again, and has said why
-            self.agreed.set_result(None)
-
-    def _failure(self) -> OSError | None:
-        """Give what is wrong if the connection does not end in order, or None."""
-        by_server = self._failed is None and self.websocket.close_rcvd_then_sent
-        close = self.websocket.close_rcvd if by_server else self._failed or self.websocket.close_sent
-        if close is None or close.code in _IN_ORDER:
-            return None
-        return ConnectionAbortedError(f"closed by {'the server' if by_server else 'this side'}: {close}")
-
-    def _take_in(self, frame: Frame) -> bool:
+    def _take_in_frame(self, frame: Frame) -> bool:
         """Take in a frame; False if what follows it does not count any more."""
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY) and frame.opcode is not kind(self.codec):  # WS-2
             reason = f"{self.codec.name} comes in {kind(self.codec).name.lower()} messages"
@@ -133,9 +103,17 @@ class _Protocol(asyncio.StreamReaderProtocol):
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             self._parts += frame.data
             if frame.fin:
-                super().data_received(len(self._parts).to_bytes(_HEADER) + self._parts)
+                self._messages += len(self._parts).to_bytes(_HEADER) + self._parts
                 self._parts.clear()
         return True
+
+    def _failure(self) -> OSError | None:
+        """Give what is wrong if the connection does not end in order, or None."""
+        by_server = self._failed is None and self.websocket.close_rcvd_then_sent
+        close = self.websocket.close_rcvd if by_server else self._failed or self.websocket.close_sent
+        if close is None or close.code in _IN_ORDER:
+            return None
+        return ConnectionAbortedError(f"closed by {'the server' if by_server else 'this side'}: {close}")
 
     def flush(self) -> None:
         """Write what the package has to say."""
@@ -146,10 +124,10 @@ class _Writer(Writer):
     """Turns messages behind their lengths into frames."""
 
     def __init__(
-        self, transport: asyncio.Transport, protocol: _Protocol, reader: asyncio.StreamReader
+        self, transport: asyncio.Transport, protocol: asyncio.StreamReaderProtocol, reader: _Reader
     ) -> None:
         super().__init__(transport, protocol, reader)
-        self._frames = protocol
+        self._frames = reader
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send one message."""
@@ -192,18 +170,19 @@ async def dial(
 
     async def streams() -> tuple[asyncio.StreamReader, Writer]:
         loop = asyncio.get_running_loop()
-        reader = _Reader(loop=loop)
+        reader = _Reader(uri, spoken)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         try:
             async with asyncio.timeout(times.connect):
-                transport, protocol = await loop.create_connection(
-                    lambda: _Protocol(reader, uri, spoken),
+                transport, _ = await loop.create_connection(
+                    lambda: protocol,
                     sock=await reach(uri.host, uri.port, times.connect),
                     ssl=context,
                     server_hostname=uri.host if uri.secure else None,
                 )
                 try:
-                    await protocol.agreed
-                    if protocol.websocket.subprotocol is None:  # WS-3: the package lets that pass
+                    await reader.agree(transport)
+                    if reader.websocket.subprotocol is None:  # WS-3: the package lets that pass
                         raise CannotConnect(f"{url} agrees to no codec; is it an improto server?")
                 except BaseException:
                     transport.abort()
