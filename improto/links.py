@@ -104,6 +104,8 @@ class Links:
         if self._touched:
             touched, self._touched = self._touched, {}
             self._refresh([link.peer for link in touched])
+        if self.closing:  # for those that were accepted meanwhile, or left when the observer raised
+            self.service.shut_down(now)
         self._refresh(self.service.turn(now))
 
     def _refresh(self, peers: Sequence[Peer]) -> None:
@@ -149,15 +151,18 @@ class Links:
         return earliest(self.service.due, self._deadlines)
 
     def shut_down(self, now: float) -> None:
-        """Tell everybody that the server goes down, and close all connections, also those that are yet to come (ERROR-9)."""
+        """Tell everybody that the server goes down, and close all connections, also those that are yet to come (ERROR-9).
+
+        All are closed in the turns that follow, also if this raises what the observer raises.
+        """
         self.closing = True
-        self.service.shut_down(now)
         # Those that were being closed before, for another reason, get no more time than the others (FLOW-9).
         flush = self.service.bounds.flush
         late = [link for closes in self._closes.values() for link, by in closes.items() if by > now + flush]
         for link in late:
             if link.phase is Phase.FLUSHING:
                 self.close_within(link, flush, now)
+        self.service.shut_down(now)
 
     # -- for links ------------------------------------------------------------------------------------------
 
@@ -174,8 +179,6 @@ class Links:
             self._served += 1
             self._by_address[counted] += 1
         self._links[peer.id] = link
-        if self.closing:  # accepted while the listener closed
-            self.service.shut_down(now)
         return peer
 
     @property

@@ -335,7 +335,10 @@ class Service:
         self._carry_out(self.hub.kick(username, reason, now), now)
 
     def shut_down(self, now: float) -> None:
-        """Tell every peer that the server goes down, and close all connections (ERROR-9)."""
+        """Tell every peer that the server goes down, and close all connections (ERROR-9).
+
+        If the observer raises, call it again for those that are left.
+        """
         self._announce()
         for peer in list(self._peers.values()):
             self._expel(peer, Code.SHUTTING_DOWN, "the server is going down; try again later", now)
@@ -540,8 +543,8 @@ class Service:
 
     def _queue(self, peer: Peer, message: Error) -> None:
         if peer.wire.codec is not None:  # else nobody knows how to tell the peer
-            self._observer.sent((peer.id,), message)
             self._put(peer, message, peer.wire.encode(message), Delivery.EVENT)
+            self._observer.sent((peer.id,), message)
 
     def _put(self, peer: Peer, message: Response, data: bytes, delivery: Delivery) -> None:
         peer.wire.sent(message)
@@ -572,9 +575,11 @@ class Service:
         self._distribute(now)
         if peer.flush is not None:  # too much waited for it then
             return
-        self._queue(peer, Error.of(code, explanation))
-        hurry = code in (Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)  # FLOW-9
-        self._close(peer, code, now, self.bounds.flush if hurry else self.bounds.write)
+        try:
+            self._queue(peer, Error.of(code, explanation))
+        finally:  # also if a codec or the observer raises
+            hurry = code in (Code.SLOW_CONSUMER, Code.SHUTTING_DOWN)  # FLOW-9
+            self._close(peer, code, now, self.bounds.flush if hurry else self.bounds.write)
 
     def _close(self, peer: Peer, reason: str, now: float, flush: float | None = None) -> None:
         self._distribute(now)

@@ -265,6 +265,25 @@ def test_turn_that_raises() -> None:
 
 
 @on_loop
+async def test_shutdown_that_raises() -> None:
+    """What an observer raises about a shutdown comes out of it, when all connections are closed."""
+
+    class Deaf(Observer):
+        def closed(self, peer: int, reason: str) -> None:
+            if peer == 1:
+                raise ZeroDivisionError
+
+    server = Server(Service(Hub(), CODECS, bounds=Bounds(linger=0.2), observer=Deaf()))
+    _, port = await server.listen("127.0.0.1", 0)
+    sessions = [(await enter(port, name, "json"))[0] for name in ("ann", "bo")]
+    with pytest.raises(ZeroDivisionError):
+        await server.close()
+    assert not server.links
+    for session in sessions:
+        session.close()
+
+
+@on_loop
 async def test_shutdown() -> None:
     """A server that is closed tells everybody, closes all connections, and waits for nobody for ever (ERROR-9)."""
     async with serving.on_asyncio() as (server, port):

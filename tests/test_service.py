@@ -1,7 +1,7 @@
 """Tests of `improto.service`: a whole server, driven as a binding drives it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import pytest
@@ -19,6 +19,7 @@ from improto.messages import (
     OnlineUsers,
     Register,
     Request,
+    Response,
     SendMessage,
     Status,
 )
@@ -308,6 +309,30 @@ def test_observer_that_raises_at_once() -> None:
     service.connect(0.0, address="c")
     service.shut_down(0.0)
     assert observer.addresses == ["a", "b", "c"]
+
+
+class Stubborn(Observer):
+    """Fails for all that happens at a shutdown."""
+
+    def sent(self, peers: Sequence[int], message: Response) -> None:
+        """Raise."""
+        raise ZeroDivisionError
+
+    def closed(self, peer: int, reason: str) -> None:
+        """Raise."""
+        raise ZeroDivisionError
+
+
+def test_observer_that_raises_at_a_shutdown() -> None:
+    """Whoever an observer raises about at a shutdown is told and closed all the same, and the others next time (ERROR-9)."""
+    service = Service(Hub(), [ASCII], observer=Stubborn())
+    peers = [service.connect(0.0) for _ in range(3)]
+    for _ in peers:
+        with pytest.raises(ZeroDivisionError):
+            service.shut_down(0.0)
+    service.shut_down(0.0)
+    assert [peer.reason for peer in peers] == 3 * [Code.SHUTTING_DOWN]
+    assert [b"shutting-down" in b"".join(peer.take()) for peer in peers] == 3 * [True]
 
 
 def test_shut_down() -> None:

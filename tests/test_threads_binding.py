@@ -178,6 +178,26 @@ def test_close_that_fails() -> None:
         stream.close()
 
 
+def test_shutdown_that_raises() -> None:
+    """What an observer raises about a shutdown comes out of it, when all connections are closed."""
+
+    class Deaf(Observer):
+        def closed(self, peer: int, reason: str) -> None:
+            if peer == 1:
+                raise ZeroDivisionError
+
+    server = Server(Service(Hub(), CODECS, bounds=Bounds(linger=0.2), observer=Deaf()))
+    _, port = server.listen("127.0.0.1", 0)
+    sessions = [dial(f"tcp://127.0.0.1:{port}") for _ in range(2)]
+    for session in sessions:
+        session.register(f"user {len(server.service.hub.online)}")
+    with pytest.raises(ZeroDivisionError):
+        server.close()
+    assert not server.links
+    for session in sessions:
+        session.close()
+
+
 def test_shutdown() -> None:
     """A server that is closed tells everybody (ERROR-9)."""
     with serving.with_threads() as (server, port), connect(f"tcp://127.0.0.1:{port}", "ann") as ann:

@@ -123,13 +123,15 @@ class Server:
         await self._acceptor.close()
         while self._paths:  # each once, since the next server's socket may have the same id
             remove_socket(*self._paths.popitem())
-        self.links.shut_down(self.now())
-        self._turn()
-        await self._all_closed.wait()
-        if self._timer is not None:
-            self._timer.cancel()
-        for task in self._deciding.values():
-            task.cancel()
+        try:
+            self.links.shut_down(self.now())
+        finally:  # also if the observer raises
+            self.wake()
+            await self._all_closed.wait()
+            if self._timer is not None:
+                self._timer.cancel()
+            for task in self._deciding.values():
+                task.cancel()
 
     def now(self) -> float:
         """Give the loop's time."""

@@ -127,10 +127,12 @@ class Server:
             self._acceptor.close()
             while self._paths:  # each once, since the next server's socket may have the same id
                 remove_socket(*self._paths.popitem())
-        with self.lock:
-            self.links.shut_down(self.now())
-            self.wake()
-        self._thread.join()
+        try:
+            with self.lock:
+                self.wake()
+                self.links.shut_down(self.now())
+        finally:  # also if the observer raises
+            self._thread.join()
 
     def now(self) -> float:
         """Give the time, in seconds."""
