@@ -12,7 +12,7 @@ from functools import partial
 import trio
 from trio.lowlevel import ParkingLot
 
-from improto.bindings.sockets import watch
+from improto.bindings.sockets import system_reason, watch
 from improto.codec import load_all
 from improto.links import Link, Links, Phase
 from improto.server import Hub
@@ -121,7 +121,10 @@ class TrioLink(Link):
 async def main(service: Service, port: int) -> None:
     """Serve until SIGTERM or SIGINT, then tell everybody and wait until all connections are closed."""
     server = Server(service)
-    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    try:
+        listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    except OSError as error:
+        sys.exit(f"cannot listen on tcp://127.0.0.1:{port} ({system_reason(error)})")
     async with trio.open_nursery() as work:
         work.start_soon(server.turns)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

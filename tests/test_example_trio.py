@@ -49,6 +49,15 @@ def test_vanished_host(programs: Programs) -> None:
         assert timer(port) == "02"  # which keeps alive
 
 
+def test_port_in_use(programs: Programs) -> None:
+    """Where somebody else listens, it says so, and the exit code is 1."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        server = programs.run(sys.executable, PROGRAM, f"{port}")
+        code, lines = server.end(stdin=False)
+    assert (code, lines) == (1, [f"cannot listen on tcp://127.0.0.1:{port} (Address already in use)"])
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_drain(programs: Programs, signum: signal.Signals) -> None:
     """SIGTERM and Ctrl-C end it in order: everybody is told, and the exit code is 0 (ERROR-9)."""
