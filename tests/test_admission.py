@@ -16,6 +16,7 @@ import pytest
 
 from blocking import online
 from certificates import client_side, server_side
+from frames import CLOSE, TEXT, connected, frame
 from improto.bindings import asyncio as on_asyncio
 from improto.bindings import websocket
 from improto.bindings.sockets import usable
@@ -371,6 +372,36 @@ async def test_decision_about_somebody_who_has_gone() -> None:
     assert b"timeout" in await reader.read()
     writer.close()
     assert [await told.get(), await told.get()] == ["asked", "ended"]
+    await server.close()
+
+
+@pytest.mark.parametrize("how", ["a close", "the end of the stream", "a close at once"])
+@on_loop
+async def test_leaving_a_websocket_while_undecided(how: str) -> None:
+    """Who leaves a WebSocket while nothing is decided is not kept for the decision, which is cancelled (WS-8)."""
+    asked, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def admit(_: Peer, __: Register) -> str | None:
+        asked.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            cancelled.set()
+        return None
+
+    server = on_asyncio.Server(asking(PATIENT), admit=admit)
+    _, port = await websocket.listen(server, "127.0.0.1", 0)
+    async with connected(port) as client:
+        register = frame(TEXT, b'{"type":"REGISTER","username":"bo","status":""}')
+        close = frame(CLOSE, b"\x03\xe9bye")
+        client.send(register, close if how == "a close at once" else b"")
+        await asked.wait()
+        if how == "a close":
+            client.send(close)
+        if how != "the end of the stream":
+            assert await client.closed() == (1001, "bye")
+    await cancelled.wait()
+    assert not server.service.hub.online
     await server.close()
 
 

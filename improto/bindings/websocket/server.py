@@ -123,6 +123,7 @@ class _WebSocket(StreamLink):
     def ended(self) -> None:
         self._at_end = True
         super().ended()
+        self.links.touch(self)
 
     def lost(self) -> None:
         self._raw.clear()
@@ -146,6 +147,10 @@ class _WebSocket(StreamLink):
 
     def refresh(self) -> None:
         super().refresh()
+        wire = self.peer.wire
+        if self._at_end and self.phase is Phase.OPEN and not (wire.ready or wire.behind):
+            # Nobody waits for the decision about the REGISTER any more, as one might behind a half-close on TCP (CONN-20).
+            self.links.service.end(self.peer, lost=True)
         if self._raw and self.phase is not Phase.OVER:
             self._read(False)
             if self.reading or self.phase is not Phase.OPEN:  # during a close, to find the peer's end
