@@ -4,11 +4,18 @@ import asyncio
 import socket
 import ssl
 from collections import deque
+from typing import Final
 
 from improto.addresses import Address
 from improto.bindings.sockets import NO_ROOM_YET
 
-__all__ = ["Writer", "open_stream", "reach"]
+__all__ = ["AHEAD", "Writer", "open_stream", "reach"]
+
+AHEAD: Final = 512 * 1024
+"""When twice as many bytes wait to be looked at, the transport pauses.
+
+That is much, since behind TLS uvloop drops what comes together with the server's end while it is paused.
+"""
 
 
 class Writer(asyncio.StreamWriter):
@@ -113,7 +120,7 @@ async def open_stream(
 ) -> tuple[asyncio.StreamReader, Writer]:
     """Connect, within so many seconds.  OSError if that fails."""
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(loop=loop)
+    reader = asyncio.StreamReader(AHEAD, loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     if address.scheme == "unix":
         connected = await _reach_unix(address.path)

@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from improto.bindings.asyncio.client import Session, registered
-from improto.bindings.asyncio.stream import Writer, reach
+from improto.bindings.asyncio.stream import AHEAD, Writer, reach
 from improto.bindings.sockets import WANTED, cannot_connect, client_tls
 from improto.bindings.websocket.framing import kind, messages
 from improto.client import Timeouts
@@ -43,7 +43,7 @@ class _Reader(asyncio.StreamReader):
     """Turns the frames that arrive into messages behind their lengths, when they are read."""
 
     def __init__(self, uri: WebSocketURI, codec: LengthCodec) -> None:
-        super().__init__(loop=asyncio.get_running_loop())
+        super().__init__(AHEAD, asyncio.get_running_loop())
         self.websocket = ClientProtocol(
             uri,
             subprotocols=[Subprotocol(codec.name)],
