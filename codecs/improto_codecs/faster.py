@@ -5,7 +5,7 @@ gives the faster way, or the plain one if a package is missing.
 
 msgspec gets a type for each message, made from the message table, with the fields of that message and no others, and
 reads nothing that does not fit one of them; the rest goes to the parsers of the codecs, which know every form.  orjson
-writes the codec json, and long texts of the codec ascii.
+writes rosters, and long texts of the codec ascii.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Final, Union, cast
 
-from improto.messages import COMMANDS, AnyMessage, Kind, Role
+from improto.messages import COMMANDS, AnyMessage, Kind, OnlineUsers, Role
 from improto_codecs.canonical import Reader, Writer, flat, maker, writer
 
 __all__ = [
@@ -65,10 +65,12 @@ def json_reader(sender: Role, plain: Reader) -> Reader:
 
 def json_writer(message: type[AnyMessage], plain: Writer) -> Writer:
     """Write payloads of the codec json."""
-    if _orjson is None:
+    if _msgspec is None or _orjson is None:
         return plain
-    members = [f"'type': {message.COMMAND!r}", *[f"{name!r}: message.{name}" for name, _ in message.FIELDS]]
-    return writer(f"dumps({{{', '.join(members)}}})", {"dumps": _orjson.dumps})
+    if message is OnlineUsers:
+        whole = f'dumps({{"type":"{message.COMMAND}","users":message.users}})'
+        return writer(whole, {"dumps": _orjson.dumps})
+    return _writer(_msgspec.json, message, _struct(_msgspec, message))
 
 
 def msgpack_reader(sender: Role, plain: Reader) -> Reader:
@@ -82,9 +84,7 @@ def msgpack_writer(message: type[AnyMessage], plain: Writer) -> Writer:
     """Write payloads of the codec msgpack, but for INVITE, whose names are arguments of their own."""
     if _msgspec is None or Kind.NAMES in [field.kind for field in message.FIELDS]:
         return plain
-    values = ", ".join([f"message.{field.name}" for field in message.FIELDS])
-    used = {"encode": _msgspec.msgpack.Encoder().encode, "Struct": _struct(_msgspec, message, array=True)}
-    return writer(f"encode(Struct({values}))", used)
+    return _writer(_msgspec.msgpack, message, _struct(_msgspec, message, array=True))
 
 
 def msgpack_map(plain: Callable[[bytes], dict[str, str]]) -> Callable[[bytes], dict[str, str]]:
@@ -125,3 +125,8 @@ def _reader(form: Any, kinds: Mapping[type, type[AnyMessage]]) -> Reader:
         return makers[type(parts)](parts)
 
     return read
+
+
+def _writer(form: Any, message: type[AnyMessage], struct: type) -> Writer:
+    values = ", ".join([f"message.{field.name}" for field in message.FIELDS])
+    return writer(f"encode(Struct({values}))", {"encode": form.Encoder().encode, "Struct": struct})
