@@ -94,7 +94,7 @@ def roster_writer(
         if (
             0 not in texts
             and len(payload) - len(texts) == each * count + others
-            and (empty or ("" not in users and "" not in values))
+            and (empty or ("" not in users and all(values)))
         ):
             return payload
         return plain(message)
