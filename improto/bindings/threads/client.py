@@ -38,7 +38,10 @@ class Session(Calls[None]):
         self._user = user
         self._timeouts = user.timeouts
         self._dial = dial
-        self._changed = threading.Condition()  # its lock guards `_user`
+        # Guards `_user`.  It is taken and released as a lock of C, and not by way of the condition, whose methods of Python
+        # Ctrl-C may interrupt: then it would be held for ever.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         # Held from the making of a request until its bytes are written, to keep the order; taken before the other lock.
         self._sending = threading.Lock()
         self._stream = stream
@@ -78,9 +81,13 @@ class Session(Calls[None]):
             self._put(request, self._timeouts.write)
 
     def _put(self, request: Request, seconds: float) -> None:
-        with self._changed:
-            data = self._user.request(request, time.monotonic())
-        self._write(data, seconds)
+        try:
+            with self._lock:
+                data = self._user.request(request, time.monotonic())
+            self._write(data, seconds)
+        except BaseException as error:
+            self._interrupted(error)
+            raise
 
     def receive(self, timeout: float | None = None) -> Item | None:
         """Give the next item that arrives, or None after `goodbye`; raises at the end as the iteration does.
@@ -89,7 +96,7 @@ class Session(Calls[None]):
         """
         user = self._user
         until = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
+        with self._lock:
             while (item := user.next()) is None and not user.over:
                 if not self._changed.wait(None if until is None else until - time.monotonic()):
                     raise TimeoutError
@@ -104,8 +111,8 @@ class Session(Calls[None]):
 
     def goodbye(self) -> None:
         """Say GOODBYE, wait for the server to end the connection, for at most `Timeouts.goodbye`, and close (CLIENT-20)."""
-        until = time.monotonic() + self._timeouts.goodbye
         try:
+            until = time.monotonic() + self._timeouts.goodbye
             if self._sending.acquire(timeout=self._timeouts.goodbye):  # another thread may be waiting to send
                 try:
                     with suppress(ImprotoError):  # there may be no connection
@@ -113,7 +120,7 @@ class Session(Calls[None]):
                             self._put(Goodbye(), until - time.monotonic())
                 finally:
                     self._sending.release()
-            with self._changed:
+            with self._lock:
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: not self._user.standing, until - time.monotonic())
         finally:  # also at Ctrl-C
@@ -121,7 +128,7 @@ class Session(Calls[None]):
 
     def close(self) -> None:
         """Close without another word."""
-        with self._changed:
+        with self._lock:
             self._user.close()
             self._changed.notify_all()
         self._break()
@@ -130,11 +137,15 @@ class Session(Calls[None]):
 
     def _call(self, begin: Callable[[float], Call[Reply]]) -> Reply:
         with self._sending:
-            with self._changed:
-                call = begin(time.monotonic())
-                self._changed.notify_all()  # more may be read now
-            self._write(call.data, self._timeouts.write)
-        with self._changed:
+            try:
+                with self._lock:
+                    call = begin(time.monotonic())
+                    self._changed.notify_all()  # more may be read now
+                self._write(call.data, self._timeouts.write)
+            except BaseException as error:
+                self._interrupted(error)
+                raise
+        with self._lock:
             if not self._changed.wait_for(lambda: call.done, self._timeouts.reply):
                 self._give_up(NO_ANSWER)
         return call.result()
@@ -143,15 +154,20 @@ class Session(Calls[None]):
         try:
             self._stream.sendall(data, seconds)
         except TimeoutError:
-            with self._changed:
+            with self._lock:
                 self._give_up(NO_ROOM)
         except OSError:
             self._break()
-            with self._changed:
+            with self._lock:
                 self._changed.notify_all()  # the thread that reads goes on now, and finds out
         except BaseException:  # Ctrl-C in mid-message, maybe: nothing that follows could be read
             self._break()
             raise
+
+    def _interrupted(self, error: BaseException) -> None:
+        """Break the connection at Ctrl-C: a request may be noted and not written, and would be taken for one that was."""
+        if not isinstance(error, Exception):
+            self._break()
 
     def _give_up(self, why: str) -> None:
         self._user.lost(why)
@@ -166,7 +182,7 @@ class Session(Calls[None]):
         try:
             self._go_on()
         except Exception as error:  # of a codec; in this thread nobody would see it
-            with self._changed:
+            with self._lock:
                 self._user.failed_to_read(error)
                 self._changed.notify_all()
             self._break()
@@ -180,7 +196,7 @@ class Session(Calls[None]):
             self._break()
             with self._sending:
                 self._stream.close()
-            with self._changed:
+            with self._lock:
                 delay = user.delay(random())
                 self._changed.notify_all()
                 if delay is None:
@@ -191,12 +207,12 @@ class Session(Calls[None]):
             try:
                 stream = self._dial()
             except CannotConnect as error:
-                with self._changed:
+                with self._lock:
                     user.failed(error)
                 continue
             with self._sending:
                 self._stream = stream
-                with self._changed:
+                with self._lock:
                     data = b"" if user.over else user.connected(time.monotonic())
                 self._say(data)
 
@@ -208,7 +224,7 @@ class Session(Calls[None]):
     def _read(self) -> None:
         user = self._user
         while True:
-            with self._changed:
+            with self._lock:
                 # On a connection that broke, however much is unread, little follows.
                 self._changed.wait_for(lambda: not user.full or self._stream.broken)
                 if not user.standing:
@@ -221,7 +237,7 @@ class Session(Calls[None]):
                 why = system_reason(error) if error.errno else ""  # else it is only time to look
             except OSError as error:
                 why = system_reason(error)
-            with self._changed:
+            with self._lock:
                 if data is not None:
                     user.read(data, time.monotonic())
                 elif why:
@@ -230,7 +246,7 @@ class Session(Calls[None]):
             # If another thread is just sending, there is no need: its write finds out whether the server lives.
             if data is None and self._sending.acquire(blocking=False):
                 try:
-                    with self._changed:
+                    with self._lock:
                         probe = user.overdue(time.monotonic())
                     if probe:
                         self._say(probe)
@@ -275,9 +291,12 @@ def dial(
     stream = connected()
     try:
         return Session(user, connected, stream)
-    except OSError as error:  # the system gives no more threads
+    except BaseException as error:  # the system gives no more threads; or at Ctrl-C, when it may run by now
+        stream.shut_down(socket.SHUT_RDWR)
         stream.close()
-        raise cannot_connect(address, error, times.connect) from error
+        if isinstance(error, OSError):
+            raise cannot_connect(address, error, times.connect) from error
+        raise
 
 
 @contextmanager

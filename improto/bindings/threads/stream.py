@@ -33,14 +33,12 @@ class Stream:
         self.socket = connection
         self._gap = gap
         self._gap_over = 0.0
-        self._broken = threading.Event()
-        self._lock = threading.Lock()
-        self._over = False  # whether what arrives does not count any more
-
-    @property
-    def broken(self) -> bool:
+        self.broken = False
         """Whether nothing goes out any more."""
-        return self._broken.is_set()
+        # Ctrl-C in an Event's methods, which are of Python, could leave that locked for ever; a lock of C is always released.
+        self._lock = threading.RLock()
+        self._breaks = threading.Condition(self._lock)
+        self._over = False  # whether what arrives does not count any more
 
     def handshake(self, timeout: float) -> None:
         """Begin TLS, on an SSLSocket.  OSError if that fails, TimeoutError if it takes too long."""
@@ -64,7 +62,8 @@ class Stream:
         if not self._gap:
             return True
         seconds = self._gap_over - time.monotonic()
-        return self._broken.wait(min(seconds, most)) or seconds <= most
+        with self._lock:
+            return self._breaks.wait_for(lambda: self.broken, min(seconds, most)) or seconds <= most
 
     def shut_down(self, how: int) -> None:
         """With SHUT_WR, say that nothing follows; with SHUT_RDWR, end the connection, which wakes both threads."""
@@ -76,7 +75,9 @@ class Stream:
             # SSLSocket's own method would turn it into a plain socket while the other thread uses it.
             socket.socket.shutdown(self.socket, how)
         if how == socket.SHUT_RDWR:
-            self._broken.set()  # only now, so that a write that was waiting for its gap fails
+            with self._lock:
+                self.broken = True  # only now, so that a write that was waiting for its gap fails
+                self._breaks.notify_all()
 
     def _take(self, size: int) -> bytes:
         # After we have said that nothing follows, OpenSSL takes what still comes for an error; but it has to be read, since
