@@ -291,8 +291,9 @@ async def test_leaving_is_cancelled() -> None:
         assert await asyncio.to_thread(server.taken) == len(BYE)
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
 @on_loop
-async def test_no_end_of_tls() -> None:
+async def test_no_end_of_tls(cancelled: bool) -> None:
     """Behind TLS, too, the connection is closed then, and does not wait for the server to say that it closes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -306,9 +307,15 @@ async def test_no_end_of_tls() -> None:
                 return said + socket.socket.recv(tls, 1000)
 
         serving = asyncio.create_task(asyncio.to_thread(serve))
-        url, times = f"tls://localhost:{listener.getsockname()[1]}", Timeouts(goodbye=0.2)
-        async with on_asyncio.connect(url, "ann", codec="json", tls=client_side(), timeouts=times):
-            pass
+        url, times = (
+            f"tls://localhost:{listener.getsockname()[1]}",
+            Timeouts(goodbye=1000.0 if cancelled else 0.2),
+        )
+        me = await on_asyncio.dial(url, "json", tls=client_side(), timeouts=times)
+        await me.register("ann")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.05 if cancelled else None):
+                await me.goodbye()
         assert await serving == BYE
 
 

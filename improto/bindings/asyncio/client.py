@@ -128,8 +128,9 @@ class Session(Calls[Coroutine[Any, Any, None]]):
                 await asyncio.wait([self._task], timeout=self._timeouts.goodbye)
         finally:  # also when that is cancelled
             self.close()
+            # Else TLS would wait for the server to say that it closes; but this side still says so.
+            self._loop.call_soon(self._writer.transport.abort)
         await asyncio.wait([self._task])
-        self._writer.transport.abort()  # else TLS would wait for the server to say that it closes
 
     def close(self) -> None:
         """Close without another word."""
