@@ -12,11 +12,13 @@ import serving
 from blocking import listed, online, upto
 from certificates import client_side, server_side
 from improto.bindings.threads import Session, connect, dial
+from improto.bindings.threads.stream import Stream
 from improto.client import Timeouts
+from improto.codec import load
 from improto.errors import CannotConnect, Lost, Refused, UsageError
 from improto.messages import Invitation, Join, Message, OnlineUsers, Register
 from improto.states import State
-from improto.user import Backoff, Reconnected
+from improto.user import Backoff, Reconnected, User
 from improto.wire import Rate
 from network import full, named, silent
 
@@ -254,3 +256,30 @@ def test_no_thread_for_a_client() -> None:
                 dial(f"tcp://127.0.0.1:{port}")
         finally:
             threading.stack_size(before)
+
+
+class Counting(User):
+    """Counts how many bytes it reads at a time."""
+
+    most = 0
+
+    def read(self, data: bytes, now: float) -> None:
+        """Read as any user does."""
+        self.most = max(self.most, len(data))
+        super().read(data, now)
+
+
+def test_flood() -> None:
+    """However much a server sends, little of it is looked at while callers wait."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        user = Counting(load("ascii"), 0.0)
+        dialled = Stream(socket.create_connection(listener.getsockname()))
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.sendall(b"\n" * 64 * 1024)
+        me = Session(user, lambda: dialled, dialled)
+        with pytest.raises(Lost):
+            for _ in me:
+                pass
+        me.close()
+        assert 0 < user.most <= 4 * 1024

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from random import random
+from typing import Final
 
 from improto.addresses import parse_address
 from improto.bindings.sockets import cannot_connect, client_tls, system_reason
@@ -21,6 +22,8 @@ from improto.pacing import checked_gap, gap_for
 from improto.user import NO_ANSWER, NO_ROOM, Backoff, Call, Item, Reply, User
 
 __all__ = ["Session", "connect", "dial"]
+
+_SHARE: Final = 4 * 1024  # bytes that are looked at while others wait for the lock
 
 
 class Session(Calls[None]):
@@ -232,7 +235,7 @@ class Session(Calls[None]):
             data: bytes | None = None
             why = ""
             try:
-                data = self._stream.recv(64 * 1024, user.look)
+                data = self._stream.recv(_SHARE, user.look)
             except TimeoutError as error:
                 why = system_reason(error) if error.errno else ""  # else it is only time to look
             except OSError as error:
