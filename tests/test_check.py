@@ -184,6 +184,41 @@ def test_dying_program(tmp_path: Path) -> None:
     assert re.search(f"The program is gone: .* {ended}", output)
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_nothing_runs_without_the_program(known: bool, tmp_path: Path) -> None:
+    """Once the started program has ended, the rest does not run, and the run has failed even if each failure is known."""
+    script = tmp_path / "server.py"
+    script.write_text(DYING)
+    server = f"cmd:{sys.executable} {script} {{port}}"
+    some = ["--codec", "json", "--jobs", "1", "--only", "STATUS-*", "--only", "SEND-*"]
+    if known:
+        some += ["--known-failing", str(tmp_path / "known.toml"), "--fix"]
+    code, output = check(server, *some, "--report", str(tmp_path / "report"))
+    assert code == 1
+    assert output.count("with exit code 7 after it had listened") == 2  # of one check, and at the end
+    unrun = re.search(
+        r"(\d+) checks did not run after that; --fresh starts the program anew for each check\n", output
+    )
+    assert unrun is not None
+    assert output.splitlines()[-1].startswith("NOT CONFORMANT")
+    assert output.endswith(f"; the program had ended before {unrun[1]} checks\n")
+    [told] = json.loads((tmp_path / "report" / "report.json").read_text())["runs"]
+    assert (told["exit"], told["unrun"]) == (1, int(unrun[1]))
+    whole = {each.name for each in CHECKS if each.clause.startswith(("STATUS-", "SEND-"))}
+    assert len(told["results"]) < int(unrun[1]) < len(whole)
+
+
+def test_fresh_program_that_ends(tmp_path: Path) -> None:
+    """Where each check has a program of its own, all checks run, whichever programs end."""
+    script = tmp_path / "server.py"
+    script.write_text(DYING)
+    server = f"cmd:{sys.executable} {script} {{port}}"
+    code, output = check(server, "--codec", "json", "--fresh", "--only", "STATUS-1/*", "--only", "SEND-3/*")
+    assert code == 1
+    assert "did not run" not in output
+    assert re.search(r"json: [1-9]\d* of \d+ checks passed, 1 failed", output)
+
+
 def test_broken_check() -> None:
     """A check that fails by itself is the suite's fault, not the server's."""
     wrong = Check("REGISTER-2/nothing", "REGISTER-2", "divides by nothing", lambda stage: print(1 // 0))

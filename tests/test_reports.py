@@ -66,6 +66,7 @@ def test_schema_is_strict(member: str, failing: Run) -> None:
 
 def test_round_trip(failing: Run, tmp_path: Path) -> None:
     """What is read of a report is what was written, with complaints and transcripts."""
+    failing = replace(failing, unrun=3)
     [found] = read(written(failing, tmp_path))
     assert data([found]) == data([failing])
     for old, new in zip(failing.results, found.results, strict=True):

@@ -18,7 +18,7 @@ from improto_conformance.commands import check_pair, checking
 from improto_conformance.results import Result, Verdict
 from improto_conformance.servers.check import Check
 from improto_conformance.servers.checks import CHECKS
-from improto_conformance.servers.runner import Settings, fresh_name
+from improto_conformance.servers.runner import Gone, Settings, fresh_name
 from improto_conformance.servers.runner import run as run_checks
 from improto_conformance.servers.targets import Target, opened, words_of
 
@@ -128,15 +128,20 @@ def examine_server(
     )
 
     def examine(target: Target, checks: Sequence[Check], report: Callable[[Result], None]) -> bool:
-        passed = False
+        passed, gone = False, None
         try:
             results = run_checks(target, checks, settings, report)
             passed = all(result.verdict is Verdict.PASSED for result in results)
+        except Gone as error:
+            gone = error
+            raise
         finally:
             if not passed and (said := target.last_words()):
                 print("The program's last words:", *map(escaped, said), sep="\n  ")
             if not passed and (ended := target.ending()):
                 print(f"The program is gone: {ended}")
+            if gone is not None:
+                print(f"{gone}; --fresh starts the program anew for each check")
         if left_out := {check.name for check in checks} - {result.check.name for result in results}:
             print(f"{len(left_out)} checks do not fit {target.transport}, the codecs or the profile")
         return passed

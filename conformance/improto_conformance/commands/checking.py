@@ -21,6 +21,7 @@ from improto_conformance.reports import known
 from improto_conformance.reports.redact import Redactor
 from improto_conformance.reports.run import NO_TARGET, OWN_FAULT
 from improto_conformance.results import Aim, Result, Verdict
+from improto_conformance.servers.runner import Gone
 from improto_conformance.servers.targets import NoTarget
 from improto_spec import clauses
 
@@ -184,12 +185,14 @@ def carry_out(
     interrupted; what has run so far is written then, too.
     """
     teller = _Teller(arguments, subject)
-    interrupted = False
+    interrupted, unrun = False, 0
     try:
         work(teller.tell)
     except NoTarget as error:
         print(f"improto: {error}")
         return NO_TARGET
+    except Gone as error:
+        unrun = error.unrun
     except KeyboardInterrupt:
         interrupted = True
     except (ImprotoError, BrokenPipeError):  # wrong usage, or nobody reads what is printed
@@ -200,7 +203,7 @@ def carry_out(
         traceback.print_exc()
         print(f"improto: {_OWN_FAULT}", file=sys.stderr)
         return OWN_FAULT
-    return teller.conclude(interrupted=interrupted)
+    return teller.conclude(interrupted=interrupted, unrun=unrun)
 
 
 _OWN_FAULT: Final = "this is a fault of the suite; report it to its authors with the lines above"
@@ -247,7 +250,7 @@ class _Teller:
         if sys.stderr.isatty():
             print(f"{len(self._results)} results", end="\r", file=sys.stderr, flush=True)
 
-    def conclude(self, *, interrupted: bool) -> int:
+    def conclude(self, *, interrupted: bool, unrun: int) -> int:
         """Write the reports, print the summary, and give the exit code."""
         if self._arguments.fix and not interrupted:
             self._known = known.fixed(self._known, self._results, self._names)
@@ -257,6 +260,7 @@ class _Teller:
             results=[self._shown(known.judged(result, self._known)) for result in self._results],
             stale=list(known.stale(self._known, self._results, self._names)),
             interrupted=interrupted,
+            unrun=unrun,
         )
         if self._arguments.report is not None:
             reports.write([run], self._arguments.report, clauses())

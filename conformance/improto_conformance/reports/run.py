@@ -60,6 +60,8 @@ class Run:
     """Entries of the baseline that are stale, each with the reason."""
     interrupted: bool = False
     """Whether it ended before all checks had run."""
+    unrun: int = 0
+    """Checks that did not run because the program that was checked had ended."""
     name: str = ""
     """A name that distinguishes it from other runs in a merged report."""
     date: str = field(default_factory=_now)
@@ -143,8 +145,10 @@ def outcome(run: Run) -> tuple[int, str]:
         return INTERRUPTED, f"NO VERDICT: interrupted after {len(run.results)} results{found}"
     if broken:
         return OWN_FAULT, f"NO VERDICT: the suite is at fault, not the {run.role}, in {broken[0].check.name}"
-    if failed:
-        return FAILURE, f"NOT CONFORMANT: violates {run.violated(Verdict.FAILED)}"
+    if failed or run.unrun:  # even if what is known to fail has ended the program
+        found = run.violated(Verdict.FAILED) or run.violated(Verdict.KNOWN)
+        gone = f"; the program had ended before {run.unrun} checks" if run.unrun else ""
+        return FAILURE, f"NOT CONFORMANT: violates {found}{gone}"
     if run.stale:
         return FAILURE, f"NOT AS KNOWN: {len(run.stale)} known failures are stale; --fix rewrites them"
     if known:

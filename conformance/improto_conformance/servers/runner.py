@@ -29,7 +29,7 @@ from improto_conformance.servers.targets import NoTarget, Target
 from improto_conformance.transcripts.complaints import Complaint, Inconclusive
 from improto_conformance.transcripts.transcript import Transcript
 
-__all__ = ["Settings", "conduct", "fresh_name", "run"]
+__all__ = ["Gone", "Settings", "conduct", "fresh_name", "run"]
 
 # Seconds by which something that must come at a certain time may be late on a busy machine.
 _SLACK: Final = 2.0
@@ -38,6 +38,15 @@ _LESS: Final = 8 * 1024 * 1024
 _KEPT: Final = 256 * 1024
 # An interpreter runs one thread at a time, and loses more time than that if dozens ask it for a turn.
 _PLAYS, _JUDGES = Lock(), Lock()
+
+
+class Gone(ImprotoError):
+    """A started program has ended, so that checks did not run: nothing can be learnt about it any more."""
+
+    def __init__(self, unrun: int) -> None:
+        """Say how many did not."""
+        super().__init__(f"{unrun} checks did not run after that")
+        self.unrun = unrun
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ def run(
 ) -> list[Result]:
     """Do the same as `conduct`, but find out first whether there is a server at all.
 
+    Gone if a program that all checks share ends before all of them have run; `report` has got the results until then.
     NoTarget if it does not speak a codec that was asked for.  If the profile declares one that it does not speak, but
     another one that it speaks, that is for a check to say (CODEC-17).
     With several codecs, what happened in one is compared with what happened in the others.
@@ -112,7 +122,7 @@ def conduct(
     settings: Settings,
     report: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Run checks in all codecs for which they are meant; `report` gets each result.
+    """Run checks in all codecs for which they are meant; `report` gets each result, and Gone is raised as by `run`.
 
     Checks that must run alone come first, one after the other; then all others, in the order of the list.
     """
@@ -152,6 +162,8 @@ def conduct(
     finally:
         run.over.set()  # after an interruption, only the waits that have begun are finished
         pool.shutdown(cancel_futures=True)
+    if run.unrun:
+        raise Gone(len(run.unrun))
     return results
 
 
@@ -180,12 +192,19 @@ class _Run:
     """Set when the results are no longer wanted."""
     flooded: Flag = field(default_factory=Flag)
     """Set when the server has sent other things without end: in hundreds of checks they would fill the memory."""
+    gone: Flag = field(default_factory=Flag)
+    """Set when a check has found that the program which all checks share has ended."""
+    unrun: list[Check] = field(default_factory=list[Check])
+    """The checks that were to run after that."""
     lawful: dict[str, Case] = field(default_factory=dict[str, Case])
     """Check → a case of it that was found lawful: the same case in another codec is just as lawful."""
 
 
 def _run_one(run: _Run, check: Check, codec: Codec, cut: str, suffix: str) -> Result | None:
-    """Give the result, or None if the check does not fit the limits that the server declares."""
+    """Give the result, or None if the check does not fit the limits that the server declares, or there is no server."""
+    if run.gone.is_set():
+        run.unrun.append(check)
+        return None
     target = run.target
     with target.anew() if target.anew is not None else nullcontext(target) as own:
         return _run_on(own, run, check, codec, cut, suffix)
@@ -247,7 +266,10 @@ def _complaints(check: Check, stage: Stage, run: _Run, target: Target) -> list[s
     except Stuck as error:
         stuck.append(str(error))
     except OSError as error:
-        broke.append(target.ending() or str(error))
+        ending = target.ending()
+        broke.append(ending or str(error))
+        if ending and run.target.anew is None:
+            run.gone.set()
     with _JUDGES:
         made = [] if lost else list(check.judgement(seen))
         found = list(sent(seen))
