@@ -1,6 +1,7 @@
 """Tests of whether what was sent in vain was sent in vain on purpose."""
 
 from collections.abc import Callable
+from io import StringIO
 
 import pytest
 
@@ -66,7 +67,8 @@ def test_marked() -> None:
     assert result.verdict is Verdict.PASSED
     marked = [entry.deliberate for entry in result.transcript.entries]
     assert marked.count(True) == 1
-    kept = records.read(records.write(records.Record(result.transcript)))
+    written = "".join(f"{line}\n" for line in records.write(records.Record(result.transcript)))
+    kept = records.read(StringIO(written))
     assert [entry.deliberate for entry in kept.transcript.entries] == marked
 
 

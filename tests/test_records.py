@@ -1,6 +1,9 @@
 """Transcripts as JSON lines."""
 
 import json
+from collections.abc import Iterable
+from io import BytesIO, StringIO, TextIOWrapper
+from pathlib import Path
 
 import pytest
 
@@ -13,13 +16,18 @@ from improto_conformance.results import Result
 from improto_conformance.servers.checks import CHECKS
 from improto_conformance.servers.runner import Settings, run
 from improto_conformance.servers.targets import in_process
-from improto_conformance.transcripts.records import NoRecord, Record, read, write
+from improto_conformance.transcripts.records import NoRecord, Record, from_file, read, write
 from improto_conformance.transcripts.transcript import Event, Transcript
 
 
 def make() -> Service:
     """Make the reference server."""
     return Service(Hub(), load_all())
+
+
+def file(lines: Iterable[str]) -> StringIO:
+    """Give a file with these lines."""
+    return StringIO("".join(f"{line}\n" for line in lines))
 
 
 @pytest.fixture(scope="module", params=available())
@@ -33,7 +41,7 @@ def test_round_trip(results: list[Result]) -> None:
     for result in results:
         codec = result.codec
         record = Record(result.transcript, result.check.name, result.check.clause, codec, about={"a": "b"})
-        again = read(write(record))
+        again = read(file(write(record)))
         assert again.transcript == record.transcript
         for old, new in zip(record.transcript.entries, again.transcript.entries, strict=True):
             assert new.data == old.data
@@ -100,11 +108,28 @@ def without(line: str, name: str) -> str:
 def test_no_record(lines: list[str], place: str) -> None:
     """What is no transcript is refused with the place."""
     with pytest.raises(NoRecord, match=place):
-        read(lines)
+        read(file(lines))
+
+
+@pytest.mark.parametrize(("lines", "most"), [([], 2**24), ([HEAD], 2**28)])
+def test_line_without_end(lines: list[str], most: int, tmp_path: Path) -> None:
+    """Of a line that does not end, no more is read than what a line may have."""
+    path = tmp_path / "endless.jsonl"
+    with path.open("wb") as endless:
+        endless.write(file(lines).getvalue().encode())
+        endless.truncate(most + 1000)  # which takes no room
+    with pytest.raises(NoRecord, match=f"line {len(lines) + 1} .* more than {most:,} characters"):
+        from_file(path)
+
+
+def test_bytes_that_are_no_text() -> None:
+    """Bytes that are no UTF-8 are refused, with the line that cannot be read."""
+    with pytest.raises(NoRecord, match=r"line 1 .*UnicodeDecodeError"):
+        read(TextIOWrapper(BytesIO(b"\xff\n"), encoding="utf-8"))
 
 
 def test_error_is_short() -> None:
     """What is wrong with a line is told in a line, however long what it holds is."""
     with pytest.raises(NoRecord) as caught:
-        read([changed(HEAD, suffix=["x"] * 100_000)])
+        read(file([changed(HEAD, suffix=["x"] * 100_000)]))
     assert len(str(caught.value)) < 500

@@ -35,7 +35,7 @@ from improto_conformance.pairs.wiretap import ENTRIES
 from improto_conformance.servers.party import Stuck, Waits
 from improto_conformance.servers.stage import Stage
 from improto_conformance.servers.targets import tcp
-from improto_conformance.transcripts.records import read
+from improto_conformance.transcripts.records import from_file
 from improto_conformance.transcripts.transcript import Event, Transcript
 from improto_conformance.zoo.broken import BROKEN
 from programs import DEADLINE, IMPROTO, Program, Programs
@@ -339,7 +339,7 @@ def test_command(programs: Programs, tmp_path: Path) -> None:
     referee.expect(r"written: .*live-1\.jsonl")
     code, lines = interrupted(referee)
     assert (code, lines[-1]) == (0, "CONFORMANT: nobody was seen to be wrong")
-    record = read((tmp_path / "transcripts" / "live-1.jsonl").read_text().splitlines())
+    record = from_file(tmp_path / "transcripts" / "live-1.jsonl")
     assert (record.codec, record.about["verdict"]) == ("json", "passed")
     assert SendMessage("1", "hello") in [entry.item for entry in record.transcript.of("ann")]
 

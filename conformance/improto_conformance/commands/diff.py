@@ -97,9 +97,9 @@ def _read(path: Path) -> list[Run] | Transcript:
     if path.is_dir():
         return reports.read(path)
     try:
-        with path.open(encoding="utf-8") as lines:
-            return records.read(lines).transcript
+        with path.open(encoding="utf-8") as file:
+            return records.read(file).transcript
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; name a report or a transcript") from None
-    except (NoRecord, UnicodeDecodeError) as error:
+    except NoRecord as error:
         raise UsageError(f"{path}: {error}") from None

@@ -87,11 +87,11 @@ def _records(names: Sequence[str]) -> Iterator[_Kept]:
                 if name == "-":
                     yield _Kept("standard input", read(sys.stdin))
                 else:
-                    with each.open(encoding="utf-8") as lines:
-                        yield _Kept(str(each), read(lines))
+                    with each.open(encoding="utf-8") as file:
+                        yield _Kept(str(each), read(file))
             except OSError as error:
                 raise UsageError(f"{each}: {error.strerror}; name what --report has written") from None
-            except (NoRecord, UnicodeDecodeError) as error:
+            except NoRecord as error:
                 raise UsageError(f"{each}: {error}") from None
 
 

@@ -122,8 +122,8 @@ def _read_run(found: Mapping[str, Any], folder: Path) -> Run:
             float(entry["expired"]),
         )
         # The path is made here and not taken from the file, which may come from anywhere.
-        with (folder / run.transcript(bare)).open(encoding="utf-8") as lines:
-            results.append(replace(bare, transcript=records.read(lines).transcript))
+        with (folder / run.transcript(bare)).open(encoding="utf-8") as file:
+            results.append(replace(bare, transcript=records.read(file).transcript))
     return run
 
 

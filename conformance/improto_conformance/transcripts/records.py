@@ -9,10 +9,10 @@ that one connection received, put together, are its stream, in the pieces in whi
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 from improto.codec import load
 from improto.errors import DecodeError, ImprotoError, UsageError
@@ -30,6 +30,10 @@ _TO_CLIENT: Final = (Event.RECEIVED, Event.FAULT, Event.CLOSED)
 _SENDERS: Final = {Event.SENT: Role.CLIENT, Event.RECEIVED: Role.SERVER}
 """Who has sent the message of an entry, for the kinds of entries that have one."""
 _WIDTH: Final = 300
+# Characters of a line that are read: what has no line ends, such as a device, would fill the memory.
+_FIRST: Final = 2**24
+_FURTHER: Final = 2**28
+"""A message of 16 MiB has 32 Mi hexadecimal digits, and its text is up to six times as long in JSON."""
 
 _Kind = TypeVar("_Kind")
 
@@ -75,13 +79,11 @@ def write(record: Record) -> Iterator[str]:
         yield json.dumps(line, ensure_ascii=True)
 
 
-def read(lines: Iterable[str]) -> Record:
-    """Read a record from its lines; NoRecord, which names the line, if they are not one."""
-    number = 0
+def read(file: TextIO) -> Record:
+    """Read a record from the lines of a file; NoRecord, which names the line, if they are not one."""
+    number = 1
     try:
-        found = enumerate(lines, 1)
-        number, first = next(found, (1, "{}"))
-        head = json.loads(first)
+        head = json.loads(_line_of(file, _FIRST) or "{}")
         if head["transcript"] != VERSION:
             raise NoRecord(
                 f"it is of version {head['transcript']!r}, and {VERSION} is read here; "
@@ -104,8 +106,10 @@ def read(lines: Iterable[str]) -> Record:
             bool(head["private"]),
             {key: str(value) for key, value in head["about"].items()},
         )
-        for number, line in found:  # noqa: B007  (for the message below)
+        number = 2
+        while line := _line_of(file, _FURTHER):
             seen.entries.append(_entry(json.loads(line)))
+            number += 1
     except (
         KeyError,
         TypeError,
@@ -122,6 +126,14 @@ def read(lines: Iterable[str]) -> Record:
     return record
 
 
+def _line_of(file: TextIO, most: int) -> str:
+    """Read a line, which is empty at the end of the file; ValueError if it is too long."""
+    line = file.readline(most + 1)
+    if len(line) > most:
+        raise ValueError(f"it has more than {most:,} characters")
+    return line
+
+
 def typed(value: object, kind: type[_Kind]) -> _Kind:
     """Give a value that comes from a file of JSON if it is of this kind; TypeError if it is of another one."""
     if not isinstance(value, kind):
@@ -132,8 +144,8 @@ def typed(value: object, kind: type[_Kind]) -> _Kind:
 def from_file(path: Path) -> Record:
     """Read a transcript; UsageError or NoRecord, which name the file, if that fails."""
     try:
-        with path.open(encoding="utf-8") as lines:
-            return read(lines)
+        with path.open(encoding="utf-8") as file:
+            return read(file)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; name a transcript, as --report DIR writes it") from None
     except NoRecord as error:
