@@ -142,6 +142,6 @@ async def main(service: Service, port: int) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(f"usage: {sys.argv[0]} PORT")
+    if len(sys.argv) != 2 or sys.argv[1] not in map(str, range(2**16)):
+        sys.exit(f"usage: {sys.argv[0]} PORT, where the port is a number from 0 to 65535")
     trio.run(main, Service(Hub(), load_all()), int(sys.argv[1]))

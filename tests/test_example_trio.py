@@ -58,6 +58,13 @@ def test_port_in_use(programs: Programs) -> None:
     assert (code, lines) == (1, [f"cannot listen on tcp://127.0.0.1:{port} (Address already in use)"])
 
 
+@pytest.mark.parametrize("port", ["http", "65536", "-1", ""])
+def test_no_port(programs: Programs, port: str) -> None:
+    """What is no port gives the usage, and the exit code is 1."""
+    code, lines = programs.run(sys.executable, PROGRAM, port).end(stdin=False)
+    assert (code, lines) == (1, [f"usage: {PROGRAM} PORT, where the port is a number from 0 to 65535"])
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_drain(programs: Programs, signum: signal.Signals) -> None:
     """SIGTERM and Ctrl-C end it in order: everybody is told, and the exit code is 0 (ERROR-9)."""
