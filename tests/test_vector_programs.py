@@ -1,8 +1,12 @@
 """Tests of `improto vectors`: export, and check with real programs in other languages."""
 
 import json
+import os
+import re
+import select
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import pytest
 
 from improto.cli import USAGE, main
 from improto_conformance.vectors import programs, vectors
-from programs import IMPROTO
+from programs import DEADLINE, IMPROTO, running
 
 NODE = f"node {shlex.quote(str(Path(__file__).with_name('peers') / 'vectors_decoder.mjs'))}"
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
@@ -140,6 +144,39 @@ def test_hostile_programs(
     monkeypatch.setattr(programs, "_LINE", 2_000_000)
     assert main(["vectors", "check", "--decoder", written(tmp_path, text), "--only", "json/join"]) == 3
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("raise SystemExit(7)", "ended with exit code 7 before it answered json/join"),
+        (
+            "import os; input(); os.close(1); import time; time.sleep(600)",
+            "closed its output before it answered",
+        ),
+        ("import time; time.sleep(600)", "did not answer json/join within 1 s; .* flush"),
+    ],
+    ids=["ends", "closes its output", "says nothing"],
+)
+def test_programs_without_an_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    """Of a program that gives no answer it is told whether it has ended, and how, or says nothing."""
+    monkeypatch.setattr(programs, "_PATIENCE", 1.0 if "within" in words else DEADLINE)
+    assert main(["vectors", "check", "--decoder", written(tmp_path, text), "--only", "json/join"]) == 3
+    assert re.search(words, capsys.readouterr().out)
+
+
+def test_interruption(tmp_path: Path) -> None:
+    """Ctrl-C does not wait for a program that says nothing, nor leave it behind."""
+    text = "import os, time; os.write(2, b'%d\\n' % os.getpid()); time.sleep(60)"
+    with running() as started:
+        check = started.start("vectors", "check", "--decoder", written(tmp_path, text), "--only", "json/join")
+        silent = os.pidfd_open(int(check.expect(r"\d+")[0]))
+        check.process.send_signal(signal.SIGINT)
+        assert check.end(stdin=False)[0] == 130
+    assert select.select([silent], [], [], DEADLINE)[0]
+    os.close(silent)
 
 
 def test_program_that_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

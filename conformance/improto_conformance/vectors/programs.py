@@ -11,7 +11,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Timer
+from threading import Event, Timer
 from typing import Any, Final, cast
 
 from improto.codec import load
@@ -30,6 +30,8 @@ Ask = Callable[[Tagged], Tagged]
 _LIMIT: Final = 16 * 1024 * 1024
 _PATIENCE: Final = 30.0
 """Seconds that an answer may take."""
+_END: Final = 1.0
+"""Seconds in which a program that has closed its output may end."""
 _LINE: Final = 16 * 1024 * 1024
 """Characters that are read of an answer; the longest right one has much fewer."""
 
@@ -170,7 +172,13 @@ class _Program:
         """Send a request and wait for the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        patience = Timer(_PATIENCE, _end, [self._process])
+        late = Event()
+
+        def give_up() -> None:
+            late.set()
+            _end(self._process)
+
+        patience = Timer(_PATIENCE, give_up)
         patience.start()
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
@@ -185,14 +193,23 @@ class _Program:
         except (ValueError, RecursionError):
             answer = None
         if not line:
+            if late.is_set():
+                raise NoProgram(
+                    f"{self._command} did not answer {request['id']} within {_PATIENCE:g} s; it must read a line, answer "
+                    "it, and flush its output, before it reads the next one"
+                )
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END)
+            code = self._process.returncode
+            how = "closed its output" if code is None else f"ended with exit code {code}"
             raise NoProgram(
-                f"{self._command} did not answer {request['id']}: it ended, or did not read the request and answer it "
-                f"within {_PATIENCE} s; it must answer each line, and end when its input ends"
+                f"{self._command} {how} before it answered {request['id']}; "
+                "it must answer each line, and end when its input ends"
             )
         if not isinstance(answer, dict):
             raise NoProgram(
                 f"{self._command} answers {request['id']} with {line[:200]!r}; it must answer each line "
-                f"with a JSON object on one line, within {_PATIENCE} s"
+                "with a JSON object on one line"
             )
         return cast(Tagged, answer)
 
@@ -214,8 +231,10 @@ def _running(command: str) -> Generator[_Program, None, None]:
             f"{command!r} cannot be started ({getattr(error, 'strerror', error)}); give a program and its arguments"
         ) from None
     with process:
+        patience = 0.0  # for a program that does not answer, or after Ctrl-C
         try:
             yield _Program(command, process)
+            patience = _PATIENCE
         finally:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -223,7 +242,7 @@ def _running(command: str) -> Generator[_Program, None, None]:
             with suppress(OSError):
                 process.stdin.close()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(_PATIENCE)
+                process.wait(patience)
             _end(process)  # if it does not end with its input
 
 
