@@ -85,6 +85,29 @@ def _(seen: Transcript) -> Complaints:
     yield from seen.expect_open("ann")
 
 
+_ROUNDS, _EACH = 10, 20  # what waits unread is little at any time: FLOW-7
+
+
+@check("ERROR-7", "after 200 ERRORs before REGISTER the connection goes on, and after 200 more behind it")
+def goes_on_for_long(stage: Stage) -> None:
+    ann = stage.connect("ann")
+    for request in (Register("", ""), Join("no-such-id")):
+        for _ in range(_ROUNDS):
+            ann.send(*[request] * _EACH, deliberate=True)
+            for _ in range(_EACH):
+                ann.wait_for(Error)
+        if not ann.roster:
+            stage.register(ann)
+    ann.barrier()
+
+
+@goes_on_for_long.judge
+def _(seen: Transcript) -> Complaints:
+    many = _ROUNDS * _EACH
+    yield from seen.expect("ann", [*[Code.INVALID] * many, *[Code.NO_SUCH_CONVERSATION] * many])
+    yield from seen.expect_open("ann")
+
+
 @check("CONN-11", "an unknown command is answered, and the connection goes on", codecs=_WRITTEN)
 def unknown_command(stage: Stage) -> None:
     [ann] = stage.enter("ann")
