@@ -18,6 +18,7 @@ __all__ = ["DEFAULTS", "Profile", "profile_of"]
 
 DEFAULTS: Final = Limits()
 """The limits of a server that declares none (LIMIT-25)."""
+_RATE: Final = 8 * 1024  # bytes of rosters a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class Profile:
     """The time within which a client has to register (CONN-17)."""
     tls: Tls = field(default_factory=Tls)
     """Which certificates to trust, if it is behind TLS: the only thing here that the user of the suite chooses, not the server."""
+
+    @property
+    def crowded(self) -> float:
+        """The interval within which a roster of up to 128 KiB shows a change, which may grow with the roster (PRESENCE-6)."""
+        return max(self.presence, 2**17 / _RATE)
 
 
 def profile_of(path: Path) -> Profile:

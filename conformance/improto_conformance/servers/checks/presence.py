@@ -1,5 +1,6 @@
 """Checks of who is shown to be online."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
@@ -35,7 +36,28 @@ def _(seen: Transcript) -> Complaints:
 
 _CROWDS: Final = {"ascii": ("\U0001f600", 19), "json": ("\1", 39)}
 """The character that takes most bytes in a codec, and how many users with a status of it make a roster of 64 KiB."""
-_RATE: Final = 8 * 1024  # bytes a second, by which the presence interval grows (PRESENCE-6)
+
+
+def _crowd(stage: Stage) -> Sequence[Party]:
+    """Register so many users that their roster is longer than 64 KiB."""
+    character, number = _CROWDS[stage.codec.name]
+    parties: list[Party] = []
+    for label in map("{:02}".format, range(number)):
+        room = 64 - len(stage.transcript.name(label))
+        party = stage.connect(label + "\U0001f600" * room)
+        party.send(Register(party.name, character * 256))
+        party.wait_for(OnlineUsers)
+        parties.append(party)
+        stage.barrier(*parties)  # so that all have read what waits for them
+    return parties
+
+
+def _leave_one(stage: Stage, first: Party, *others: Party) -> None:
+    """Have all but one of a crowd go: the interval is long while the roster is, and the next check may rely on a short one."""
+    for party in others:
+        party.close()
+    for party in others:
+        first.wait_to_see(party.name, None, within=stage.profile.crowded)
 
 
 @check(
@@ -47,32 +69,48 @@ _RATE: Final = 8 * 1024  # bytes a second, by which the presence interval grows 
     alone=True,
 )
 def long_roster(stage: Stage) -> None:
-    character, number = _CROWDS[stage.codec.name]
-    parties: list[Party] = []
-    for label in map("{:02}".format, range(number)):
-        room = 64 - len(stage.transcript.name(label))
-        party = stage.connect(label + "\U0001f600" * room)
-        party.send(Register(party.name, character * 256))
-        party.wait_for(OnlineUsers)
-        parties.append(party)
-        stage.barrier(*parties)  # so that all have read what waits for them
-    first, *others = parties
-    for party in others:
-        party.close()
-    # The interval is long while the roster is, and the next check may rely on a short one.
-    longest = max(stage.profile.presence, 2 * 2**16 / _RATE)
-    for party in others:
-        first.wait_to_see(party.name, None, within=longest)
+    _leave_one(stage, *_crowd(stage))
 
 
 @long_roster.judge
 def _(seen: Transcript) -> Complaints:
-    names = [seen.name(party) for party in seen.codecs]
     for newcomer in list(seen.codecs)[-1:]:
-        for roster in seen.rosters(newcomer)[:1]:
-            shown = {roster.users.get(name) for name in names}  # others may be online, too
-            if len(shown) != 1 or None in shown:
-                yield f"the newcomer was to be shown {len(names)} users, all with the same status"
+        yield from _has_crowd(seen, newcomer, seen.rosters(newcomer)[:1])
+
+
+def _has_crowd(seen: Transcript, party: str, rosters: Sequence[OnlineUsers]) -> Complaints:
+    names = [seen.name(party) for party in seen.codecs]
+    for roster in rosters:
+        shown = {roster.users.get(name) for name in names}  # others may be online, too
+        if len(shown) != 1 or None in shown:
+            yield f"{party} was to be shown {len(names)} users, all with the same status"
+
+
+@check(
+    "PRESENCE-4",
+    "a newcomer is shown to those who are there, with everybody else, also if the roster is longer than 64 KiB",
+    codecs=tuple(_CROWDS),
+    varies=True,
+    defaults=True,
+    alone=True,
+    seconds="crowded",
+)
+def newcomer_to_a_crowd(stage: Stage) -> None:
+    parties = _crowd(stage)
+    first, status = parties[0], parties[-1].roster[parties[-1].name]
+    stage.mark("crowded")
+    first.wait_to_see(parties[-1].name, status, within=stage.profile.crowded)
+    stage.mark("shown")
+    _leave_one(stage, *parties)
+
+
+@newcomer_to_a_crowd.judge
+def _(seen: Transcript) -> Complaints:
+    if not seen.marked("shown"):
+        yield "the first user was to be shown the last one within the interval"
+    for party in list(seen.codecs)[:1]:
+        rosters = [entry.item for entry in seen.of(party, "crowded", "shown")]
+        yield from _has_crowd(seen, party, [each for each in rosters if isinstance(each, OnlineUsers)][-1:])
 
 
 @check("PRESENCE-3", "every roster has its receiver")
