@@ -61,6 +61,26 @@ def _(seen: Transcript) -> Complaints:
         yield f"two INVITEs were to make two conversations, and made {len(seen.conversations)}"
 
 
+@check("INVITE-3", "if several invite at the same time, each of them makes a conversation", varies=True)
+def invited_at_once(stage: Stage) -> None:
+    [guest] = stage.enter("guest")
+    parties = stage.enter(*_HOSTS)
+    for party in parties:
+        party.send(Invite((guest.name,)))
+    stage.barrier(*parties, guest)
+
+
+@invited_at_once.judge
+def _(seen: Transcript) -> Complaints:
+    wanted = {seen.name(party) for party in _HOSTS}
+    made = {item.conversation: item.source for item in seen.heard("guest") if isinstance(item, Invitation)}
+    if set(made.values()) != wanted:
+        yield f"{len(wanted)} users were to invite the guest, each to a conversation of its own, and these did: {made!a}"
+
+
+_HOSTS = ("ann", "bo", "cy", "di", "ed")
+
+
 @check("INVITE-4", "one's own name and doubles in INVITE are ignored")
 def doubles(stage: Stage) -> None:
     ann, bo = stage.enter("ann", "bo")
