@@ -135,6 +135,24 @@ def test_counted(folder: Path) -> None:
     assert (collected, selected) == (passed + 2, passed)
 
 
+def test_last_failed(folder: Path) -> None:
+    """`--lf` runs again only what has failed before, as with other tests."""
+    options = (
+        "-o",
+        "addopts=",  # with the cache
+        "--improto-target=inproc:mine:wrong",
+        "--improto-codec=json",
+        "--improto-only=SEND-3/*",
+    )
+    _, output = run(folder, *options)
+    failed = re.search(r"(\d+) failed, \d+ passed", output)
+    assert failed is not None, output
+    _, output = run(folder, *options, "--lf")
+    again = re.search(r"(\d+) failed(, \d+ deselected)? in ", output)
+    assert again is not None, output
+    assert again[1] == failed[1]
+
+
 def test_profile(folder: Path) -> None:
     """A profile says what the server declares."""
     (folder / "profile.toml").write_text('codecs = ["json"]\njoin = "private"\n')

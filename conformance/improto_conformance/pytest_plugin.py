@@ -71,7 +71,10 @@ class Server(pytest.Collector):
             for check in checks:
                 if check.codecs is None or codec in check.codecs:
                     name = f"{check.name}[{codec}]"
-                    yield CheckItem.from_parent(self, name=name, check=check, codec=codec)  # pyright: ignore
+                    options = {"name": name, "check": check, "codec": codec}
+                    # An id that is built of a name with brackets is not equal to what pytest reads back for --lf.
+                    nodeid = f"{self.nodeid}::{name}"
+                    yield CheckItem.from_parent(self, nodeid=nodeid, **options)  # pyright: ignore
 
     def setup(self) -> None:
         """Start the server; pytest ends if it cannot be reached."""
