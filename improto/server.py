@@ -26,7 +26,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Self, assert_never
+from typing import Any, Final, NamedTuple, Self, assert_never, cast
 
 from improto.deadlines import check_seconds
 from improto.errors import SnapshotError, UsageError
@@ -314,10 +314,10 @@ class Hub:
 
         Its users are still online, each by the number of the connection: `kick` those whose connections have gone, which
         in a new process are all, before a `Service` is made of the hub.  Then no id of a conversation is given twice even
-        across the restart (CONV-3), and no observer is told of users who are not there.  The `now` of later calls has to
-        go on from the clock of the old hub, unless nobody is online any more.
+        across the restart (CONV-3), and no observer is told of users who are not there.  For these calls any `now` will
+        do.  That of later calls has to go on from the clock of the old hub, unless nobody is online any more.
         """
-        if snapshot.get("version") != _VERSION:
+        if not isinstance(cast(object, snapshot), Mapping) or snapshot.get("version") != _VERSION:
             raise SnapshotError(
                 f"the snapshot is not of version {_VERSION}; take it with this version of improto"
             )

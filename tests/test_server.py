@@ -428,6 +428,13 @@ def test_damaged_snapshot(damage: dict[str, Any]) -> None:
         Hub.restore(hub_with(ANN).snapshot() | damage)
 
 
+@pytest.mark.parametrize("value", [None, 7, "{}", []])
+def test_no_snapshot(value: Any) -> None:
+    """What is no snapshot at all, such as the null of a JSON file, is refused like one that is damaged."""
+    with pytest.raises(SnapshotError):
+        Hub.restore(value)
+
+
 @pytest.mark.parametrize("key", Hub().snapshot())
 def test_incomplete_snapshot(key: str) -> None:
     """A snapshot that lacks any of its parts is refused."""
