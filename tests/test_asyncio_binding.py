@@ -127,6 +127,16 @@ async def test_no_path(path: str) -> None:
 
 
 @on_loop
+async def test_path_object(tmp_path: Path) -> None:
+    """The path of a Unix socket may also be a Path, as elsewhere in Python."""
+    path = tmp_path / "socket"
+    async with serving.on_asyncio() as (server, _):
+        await server.listen_unix(path)
+        assert path.is_socket()
+    assert not path.exists()
+
+
+@on_loop
 async def test_half_close() -> None:
     """After a half-close the replies to what came before it still arrive (CONN-20)."""
     async with serving.on_asyncio() as (_, port):

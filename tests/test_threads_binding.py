@@ -274,7 +274,7 @@ def test_unix(tmp_path: Path) -> None:
     """Server and client meet on a Unix socket, which is removed at the end."""
     path = tmp_path / "socket"
     with serving.with_threads() as (server, _):
-        server.listen_unix(str(path))
+        server.listen_unix(path)
         with connect(f"unix:{path}", "ann") as ann:
             assert list(ann.view.online) == ["ann"]
             assert ann.list_conversations() == {}

@@ -6,6 +6,7 @@ with one call for each connection.
 
 import asyncio
 import math
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -101,12 +102,13 @@ class Server:
             self._acceptor.add(listener, link or partial(StreamLink, self), tls)
         return place(listeners[0])
 
-    async def listen_unix(self, path: str) -> None:
+    async def listen_unix(self, path: str | os.PathLike[str]) -> None:
         """Listen on a Unix socket, which `close` removes.  Who may connect depends on the file's mode.
 
         OSError if nothing can listen there, UsageError after `close`, or if `path` is none.
         """
         self._acceptor.check()
+        path = os.fspath(path)
         self._acceptor.add(unix_listener(path), partial(StreamLink, self))
         self._paths[path] = file_id(path)
 

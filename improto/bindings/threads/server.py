@@ -5,6 +5,7 @@ One thread accepts for each listening socket, two read and write for each connec
 thread that writes to it, and nobody else.
 """
 
+import os
 import socket
 import ssl
 import sys
@@ -102,13 +103,14 @@ class Server:
                 self._acceptor.add(listener, tls)
             return place(listeners[0])
 
-    def listen_unix(self, path: str) -> None:
+    def listen_unix(self, path: str | os.PathLike[str]) -> None:
         """Listen on a Unix socket, which `close` removes.  Who may connect depends on the file's mode.
 
         OSError if nothing can listen there, UsageError after `close`, or if `path` is none.
         """
         with self._placing:
             self._acceptor.check()
+            path = os.fspath(path)
             self._acceptor.add(unix_listener(path))
             self._paths[path] = file_id(path)
 
