@@ -93,7 +93,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "--codec",
         choices=["auto", *available()],
         action="append",
-        help="speak this codec only; may be given again; auto is all of them (default); the first bytes of each connection say which one it is",
+        help="speak this codec only; may be given again; auto is all of them (default); the first bytes of each connection say which one it is, but not for codecs of other packages: give such a one alone",
     )
     add("--private", action="store_true", help="only invited users may join a conversation")
     add(

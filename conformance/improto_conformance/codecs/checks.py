@@ -472,7 +472,7 @@ def memory_is_given_back(codec: Codec) -> None:
             found = list(drain(reader, _LIMITS.request))
             require(found == [message], f"{shown(message)} is {all_shown(found)} in a long stream")
 
-    _require_little(work, "a stream whose messages were taken")
+    _require_little(work, "to read messages of 8 KiB, one after the other,")
 
 
 def _require_little(work: Callable[[], None], what: str) -> None:
