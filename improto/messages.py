@@ -320,7 +320,10 @@ class Error(FromServer):
 
     @property
     def code(self) -> str | None:
-        """The code, which need not be one of `Code`; None if there is none, as in the plain text that old servers send."""
+        """The code, a plain text that need not be one of `Code`; None if there is none, as in what old servers send.
+
+        Compare it by `==`: it is never the member of `Code` itself.
+        """
         code, colon, _ = self.message.partition(": ")
         return code if colon and _CODE.fullmatch(code) else None
 

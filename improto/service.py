@@ -10,7 +10,7 @@ A binding drives it through `links.Links`, which also does what else bindings ha
     service.end(peer)                end of stream; `lost=True` if nothing can be written either
     service.block(peer, now)         the transport takes no more for now …
     service.unblock(peer)            … and takes more again
-    service.decide(peer, …, now)     the embedder's answer, if `Policy.ask` is set
+    service.decide(peer, …, now)     the answer to `service.on_ask(peer, register)`, which is called if `Policy.ask` is set
 
     for peer in service.turn(now):   do the work; for each of these something has changed:
         write peer.take()            … if there is anything
